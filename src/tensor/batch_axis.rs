@@ -1,0 +1,203 @@
+//! Rows in and out of a batch: concatenate, split and pad along axes, with nothing reordered.
+//!
+//! `split` after `concatenate` gives the same rows back (property-tested below).
+
+use super::{Data, Tensor};
+use crate::with_buffer;
+
+/// Tensors that can't share a batch, or rows that are not there.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum AxisError {
+    /// There is nothing to concatenate.
+    #[error("no tensors to concatenate")]
+    Empty,
+    /// Types or inner dimensions differ.
+    #[error("tensors of {first} and {other} can't share a batch")]
+    Mismatch {
+        /// Type and shape of the first tensor.
+        first: String,
+        /// Type and shape of the one that differs.
+        other: String,
+    },
+    /// The sizes asked for don't add up to the rows of the tensor.
+    #[error("{asked} rows asked of a tensor of {rows}")]
+    Rows {
+        /// Sum of the sizes asked for.
+        asked: usize,
+        /// Rows of the tensor.
+        rows: usize,
+    },
+}
+
+fn described(tensor: &Tensor) -> String {
+    format!("{}{:?}", tensor.data_type(), tensor.shape())
+}
+
+/// Joins tensors of one type and equal inner dimensions along the first axis, in order.
+///
+/// # Errors
+/// When there are none, or one differs in type, rank or an inner dimension.
+pub fn concatenate(tensors: &[&Tensor]) -> Result<Tensor, AxisError> {
+    let [first, rest @ ..] = tensors else { return Err(AxisError::Empty) };
+    if rest.is_empty() {
+        return Ok((*first).clone());
+    }
+    let mut rows = 0;
+    for tensor in tensors {
+        let fits = tensor.data_type() == first.data_type()
+            && !tensor.shape().is_empty()
+            && tensor.shape()[1..] == first.shape()[1..];
+        if !fits {
+            return Err(AxisError::Mismatch { first: described(first), other: described(tensor) });
+        }
+        rows += tensor.rows();
+    }
+    let mut shape = first.shape().to_vec();
+    shape[0] = rows;
+    let data = with_buffer!(first.data(), _buffer => join(_buffer, tensors));
+    Ok(Tensor::new(shape, data).expect("rows and inner dimensions were checked above"))
+}
+
+/// Gives the typed elements of [`Data`], so that [`join`] can be generic.
+trait Elements: Sized + Clone {
+    fn of(data: &Data) -> &[Self];
+}
+
+macro_rules! elements {
+    ($($variant:ident($element:ty)),* $(,)?) => {$(
+        impl Elements for $element {
+            fn of(data: &Data) -> &[Self] {
+                if let Data::$variant(buffer) = data { buffer } else { &[] }
+            }
+        }
+    )*};
+}
+
+elements!(
+    Bool(bool),
+    Uint8(u8),
+    Uint16(u16),
+    Uint32(u32),
+    Uint64(u64),
+    Int8(i8),
+    Int16(i16),
+    Int32(i32),
+    Int64(i64),
+    Fp16(half::f16),
+    Bf16(half::bf16),
+    Fp32(f32),
+    Fp64(f64),
+    Bytes(String),
+);
+
+fn join<T: Elements>(_type: &[T], tensors: &[&Tensor]) -> Data
+where
+    Data: From<Vec<T>>,
+{
+    let total = tensors.iter().map(|tensor| tensor.data().len()).sum();
+    let mut joined = Vec::with_capacity(total);
+    for tensor in tensors {
+        joined.extend_from_slice(T::of(tensor.data()));
+    }
+    Data::from(joined)
+}
+
+/// Cuts a tensor into pieces of `sizes` rows along the first axis, sharing its memory.
+///
+/// # Errors
+/// When `sizes` don't add up to the tensor's rows, or it has no axis.
+pub fn split(tensor: &Tensor, sizes: &[usize]) -> Result<Vec<Tensor>, AxisError> {
+    let asked = sizes.iter().sum();
+    if tensor.shape().is_empty() || asked != tensor.rows() {
+        let rows = if tensor.shape().is_empty() { 0 } else { tensor.rows() };
+        return Err(AxisError::Rows { asked, rows });
+    }
+    let row_len = tensor.row_len();
+    let mut start = 0;
+    let pieces = sizes.iter().map(|&size| {
+        let mut shape = tensor.shape().to_vec();
+        shape[0] = size;
+        let range = start * row_len..(start + size) * row_len;
+        start += size;
+        Tensor::new(shape, tensor.data().slice(range)).expect("sizes add up to the rows")
+    });
+    Ok(pieces.collect())
+}
+
+/// Widens a `[rows, width]` tensor to `[rows, to]`, filling with the type's zero on the right.
+///
+/// # Errors
+/// When the tensor is not of rank 2 or is wider than `to`.
+pub fn pad_to(tensor: &Tensor, to: usize) -> Result<Tensor, AxisError> {
+    let &[rows, width] = tensor.shape() else {
+        return Err(AxisError::Mismatch { first: described(tensor), other: "rank 2".into() });
+    };
+    if width == to {
+        return Ok(tensor.clone());
+    }
+    if width > to {
+        return Err(AxisError::Rows { asked: to, rows: width });
+    }
+    let data = with_buffer!(tensor.data(), buffer => {
+        let mut padded = Vec::with_capacity(rows * to);
+        for row in 0..rows {
+            padded.extend_from_slice(&buffer[row * width..(row + 1) * width]);
+            padded.resize((row + 1) * to, Default::default());
+        }
+        Data::from(padded)
+    });
+    Ok(Tensor::new(vec![rows, to], data).expect("every row was padded to the new width"))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn tensor(rows: usize, width: usize, start: f32) -> Tensor {
+        #[expect(clippy::cast_precision_loss, reason = "small test values")]
+        let values: Vec<f32> = (0..rows * width).map(|i| start + i as f32).collect();
+        Tensor::new(vec![rows, width], values).unwrap()
+    }
+
+    proptest! {
+        #[test]
+        fn split_undoes_concatenate(sizes in prop::collection::vec(0_usize..5, 1..6), width in 0_usize..4) {
+            let parts: Vec<Tensor> =
+                sizes.iter().zip(0_u8..).map(|(&rows, i)| tensor(rows, width, f32::from(i) * 100.0)).collect();
+            let joined = concatenate(&parts.iter().collect::<Vec<_>>()).unwrap();
+            prop_assert_eq!(split(&joined, &sizes).unwrap(), parts);
+        }
+
+        #[test]
+        fn padding_keeps_every_row(rows in 0_usize..5, width in 0_usize..5, more in 0_usize..5) {
+            let source = tensor(rows, width, 1.0);
+            let padded = pad_to(&source, width + more).unwrap();
+            let (Data::Fp32(from), Data::Fp32(to)) = (source.data(), padded.data()) else { panic!("not FP32") };
+            for row in 0..rows {
+                let start = row * (width + more);
+                prop_assert_eq!(&to[start..start + width], &from[row * width..(row + 1) * width]);
+                prop_assert!(to[start + width..start + width + more].iter().all(|&value| value == 0.0));
+            }
+        }
+    }
+
+    #[test]
+    fn different_inner_dimensions_and_types_are_refused() {
+        let narrow = tensor(1, 2, 0.0);
+        let wide = tensor(1, 3, 0.0);
+        assert!(matches!(concatenate(&[&narrow, &wide]), Err(AxisError::Mismatch { .. })));
+        let integers = Tensor::new(vec![1, 2], vec![1_i64, 2]).unwrap();
+        assert!(matches!(concatenate(&[&narrow, &integers]), Err(AxisError::Mismatch { .. })));
+        assert_eq!(concatenate(&[]), Err(AxisError::Empty));
+        assert_eq!(split(&narrow, &[2]), Err(AxisError::Rows { asked: 2, rows: 1 }));
+    }
+
+    #[test]
+    fn a_shape_must_hold_its_elements() {
+        assert!(Tensor::new(vec![2, 2], vec![1.0_f32; 3]).is_err());
+        assert!(Tensor::new(vec![usize::MAX, 2], vec![1.0_f32; 3]).is_err());
+        assert_eq!(Tensor::new(vec![], vec![1.0_f32]).unwrap().rows(), 1);
+    }
+}
