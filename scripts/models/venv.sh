@@ -1,0 +1,27 @@
+# Sourced by the scripts beside it.
+#
+# make_venv DIR FILE...: a virtual environment with exactly what the requirements files name. It does
+# nothing when the files are those of the last time; the stamp is written last, so an interrupted run is repaired.
+
+make_venv() {
+    local dir=$1 stamp want file
+    shift
+    stamp="$dir/.requirements.sha256"
+    want=$(cat "$@" | sha256sum | cut -d' ' -f1)
+    if [ -x "$dir/bin/python" ] && [ "$(cat "$stamp" 2>/dev/null)" = "$want" ]; then
+        return 0
+    fi
+    python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || {
+        echo "models: python3 of 3.11 or newer is needed" >&2
+        return 1
+    }
+    echo "models: making the environment ${dir#"$ROOT"/} (once; downloads packages)"
+    python3 -m venv --clear "$dir" || {
+        echo "models: python3 can't make a virtual environment: install its venv package (Debian: python3-venv)" >&2
+        return 1
+    }
+    for file in "$@"; do
+        "$dir/bin/pip" install --quiet --disable-pip-version-check --no-deps --only-binary :all: --requirement "$file" || return 1
+    done
+    echo "$want" >"$stamp"
+}
