@@ -1,0 +1,101 @@
+# Each target does its own set-up, can be run again at no cost, and fails with a
+# sentence where it cannot do its work. `make` alone lists them.
+# RUNTIME=cpu|openvino|cuda chooses the ONNX Runtime library beside the binary.
+# ARGS is handed to the server (`serve`), the test runner (`test`) or `bench`.
+
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+.ONESHELL:
+.NOTPARALLEL:
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+RUNTIME ?= cpu
+ARGS ?=
+RELEASE := $(abspath $(or $(CARGO_TARGET_DIR),target))/release
+
+# ONNX Runtime's wheels carry a telemetry client: off for whatever is started here.
+export ORT_DISABLE_TELEMETRY := 1
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+.PHONY: build
+build: prerequisites runtime ## build target/release/ml-inference-api and put ONNX Runtime beside it
+	@cargo build --release --locked
+
+.PHONY: models
+models: prerequisites ## assemble the demo models under models/
+	@scripts/models/assemble.sh
+
+.PHONY: serve
+serve: build models ## build, assemble the models and serve them on http://localhost:8080
+	@printf '%s\n' >&2 '' \
+	    '  Serving models/, with fraud-detector as the default model. Ctrl-C stops it.' \
+	    '  Once it is ready, unless ARGS or the environment moves the addresses:' '' \
+	    '    curl -s localhost:8080/predict   what the model takes, with an example to POST' \
+	    '    curl -s localhost:8080/health    which models are ready' \
+	    '    curl -s localhost:8080/metrics   its metrics' ''
+	MODEL_NAME=$${MODEL_NAME:-fraud-detector} exec $(RELEASE)/ml-inference-api serve --models models $(ARGS)
+
+.PHONY: test
+test: prerequisites runtime models ## run every test, against a real collector and promtool
+	@otelcol=$$(scripts/tools/otelcol.sh)
+	promtool=$$(scripts/tools/promtool.sh)
+	export ML_INFERENCE_TEST_OTELCOL="$$otelcol" ML_INFERENCE_TEST_PROMTOOL="$$promtool"
+	export ORT_DYLIB_PATH=$(RELEASE)/libonnxruntime.so
+	exec cargo test --release --locked $(ARGS)
+
+.PHONY: check
+check: check-scripts check-fmt check-clippy check-docs ## the fast checks: scripts, format, clippy, documentation
+
+.PHONY: check-scripts
+check-scripts:
+	@find . \( -name .git -o -name .tools -o -name target \) -prune \
+	    -o -type f \( -name '*.sh' -o -path ./.ci/run \) -print0 | xargs -0 -n 1 bash -n
+
+.PHONY: check-fmt
+check-fmt: prerequisites
+	@cargo fmt --check
+
+.PHONY: check-clippy
+check-clippy: prerequisites
+	@cargo clippy --release --locked --all-targets -- -D warnings
+
+.PHONY: check-docs
+check-docs: prerequisites
+	@RUSTDOCFLAGS='-D warnings' cargo doc --release --locked --no-deps --document-private-items
+
+.PHONY: fmt
+fmt: prerequisites ## format the Rust code
+	@cargo fmt
+
+.PHONY: bench
+bench: build models ## measure it on this machine
+	@benches/run.sh $(ARGS)
+
+.PHONY: deny
+deny: prerequisites ## check licences, sources, duplicates and advisories of the dependencies
+	@command -v cargo-deny >/dev/null || {
+	    echo "error: cargo-deny is not installed: run 'cargo install --locked cargo-deny', then 'make deny' again" >&2
+	    exit 1
+	}
+	cargo deny --locked check bans licenses sources
+	cargo deny --locked check advisories
+
+.PHONY: clean
+clean: ## remove what was built here (the shared cache of tools stays)
+	@cargo clean
+	rm -rf .tools
+
+# The steps that others build on.
+
+.PHONY: prerequisites
+prerequisites:
+	@scripts/tools/prerequisites.sh
+
+.PHONY: runtime
+runtime: prerequisites
+	@scripts/tools/onnxruntime.sh $(RUNTIME) $(RELEASE)
