@@ -8,6 +8,7 @@ mod execution;
 mod manifest;
 mod name;
 mod problem;
+mod recognise;
 mod signature;
 mod tolerance;
 
@@ -22,5 +23,6 @@ pub use manifest::{
 };
 pub use name::{ModelName, NameError, Version};
 pub use problem::ModelProblem;
+pub use recognise::task_kind;
 pub use signature::{Dim, Signature, SignatureError, TensorSpec};
 pub use tolerance::Tolerance;

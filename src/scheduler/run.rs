@@ -1,0 +1,92 @@
+//! Runs one job on one session: in pieces of at most the model's batch size, joined again.
+//!
+//! Batching over several requests will assemble its batches here; today a batch is one job.
+
+use std::time::Instant;
+
+use super::job::{FailureKind, Job};
+use crate::engine::{Run, RunError};
+use crate::tensor::{Tensor, concatenate, split};
+
+/// The outputs of a job and when they came.
+pub(super) struct Ran {
+    pub(super) outputs: Result<Vec<Tensor>, FailureKind>,
+    pub(super) assembled: Instant,
+    pub(super) executed: Instant,
+}
+
+/// Runs `job` in pieces of `max_rows` rows. Between pieces it stops when its caller has gone or its
+/// deadline has passed.
+pub(super) fn run_job(session: &mut dyn Run, job: &Job, max_rows: usize) -> Ran {
+    let rows = job.request.rows;
+    if rows <= max_rows {
+        let assembled = Instant::now();
+        let outputs = session.run(&job.request.inputs).map_err(failure);
+        return Ran { outputs, assembled, executed: Instant::now() };
+    }
+    let sizes = piece_sizes(rows, max_rows);
+    let assembled = Instant::now();
+    let outputs = run_pieces(session, job, &sizes);
+    Ran { outputs, assembled, executed: Instant::now() }
+}
+
+/// As few pieces as the limit allows, as even as can be.
+fn piece_sizes(rows: usize, max_rows: usize) -> Vec<usize> {
+    let pieces = rows.div_ceil(max_rows);
+    let (small, larger) = (rows / pieces, rows % pieces);
+    (0..pieces).map(|index| small + usize::from(index < larger)).collect()
+}
+
+fn run_pieces(session: &mut dyn Run, job: &Job, sizes: &[usize]) -> Result<Vec<Tensor>, FailureKind> {
+    let broken = |error: crate::tensor::AxisError| FailureKind::Failed(error.to_string());
+    let mut inputs = Vec::with_capacity(job.request.inputs.len());
+    for input in &job.request.inputs {
+        inputs.push(split(input, sizes).map_err(broken)?.into_iter());
+    }
+    let mut outputs: Vec<Vec<Tensor>> = Vec::new();
+    for size in sizes {
+        if job.control.is_abandoned() {
+            return Err(FailureKind::Cancelled);
+        }
+        if job.request.deadline <= Instant::now() {
+            return Err(FailureKind::Expired);
+        }
+        let piece: Vec<Tensor> = inputs.iter_mut().filter_map(Iterator::next).collect();
+        let results = session.run(&piece).map_err(failure)?;
+        outputs.resize_with(results.len(), Vec::new);
+        for (all, result) in outputs.iter_mut().zip(results) {
+            if result.rows() != *size || result.shape().is_empty() {
+                let shape = result.shape();
+                return Err(FailureKind::Failed(format!("an output of shape {shape:?} for {size} rows")));
+            }
+            all.push(result);
+        }
+    }
+    outputs.iter().map(|pieces| concatenate(&pieces.iter().collect::<Vec<_>>()).map_err(broken)).collect()
+}
+
+fn failure(error: RunError) -> FailureKind {
+    match error {
+        RunError::InvalidInput(text) => FailureKind::InvalidInput(text),
+        RunError::Interrupted => FailureKind::Cancelled,
+        RunError::Device(text) => FailureKind::Device(text),
+        RunError::Failed(text) => FailureKind::Failed(text),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pieces_are_even_and_add_up() {
+        assert_eq!(piece_sizes(33, 32), [17, 16]);
+        assert_eq!(piece_sizes(64, 32), [32, 32]);
+        assert_eq!(piece_sizes(3, 1), [1, 1, 1]);
+        for rows in 1..200 {
+            let sizes = piece_sizes(rows, 7);
+            assert_eq!(sizes.iter().sum::<usize>(), rows);
+            assert!(sizes.iter().all(|&size| (1..=7).contains(&size)));
+        }
+    }
+}

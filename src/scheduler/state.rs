@@ -1,0 +1,314 @@
+//! The state of one device behind its lock: queues, free sessions, free permits, running workers.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::sync::oneshot;
+
+use super::drain_rate::DrainRate;
+use super::job::{FailureKind, Job, JobFailure, JobRequest};
+use super::policy::{self, QueueView};
+use super::ticket::{Control, SubmitError, Ticket};
+use super::{DeviceOptions, ModelOptions};
+use crate::engine::Run;
+use crate::telemetry::{Metrics, ModelMetrics, Tracer, WorkerMetrics};
+
+/// What never changes of a model, shared with the workers that run it.
+pub(super) struct ModelFacts {
+    pub(super) model: String,
+    pub(super) version: String,
+    pub(super) provider: &'static str,
+    pub(super) cost: usize,
+    pub(super) max_batch_size: usize,
+    pub(super) metrics: Arc<ModelMetrics>,
+}
+
+struct QueueState {
+    facts: Arc<ModelFacts>,
+    jobs: VecDeque<Job>,
+    queued_rows: usize,
+    capacity_rows: usize,
+    free_sessions: Vec<Box<dyn Run>>,
+    sessions: usize,
+    rate: DrainRate,
+}
+
+/// Queues, permits and workers of one device.
+pub(super) struct DeviceState {
+    queues: Vec<QueueState>,
+    permits: usize,
+    free_permits: usize,
+    /// When each worker's current run began.
+    running: Vec<Option<Instant>>,
+    workers_alive: usize,
+    next_id: u64,
+    closed: bool,
+}
+
+impl DeviceState {
+    pub(super) fn new(permits: usize) -> Self {
+        Self {
+            queues: Vec::new(),
+            permits,
+            free_permits: permits,
+            running: vec![None; permits],
+            workers_alive: permits,
+            next_id: 0,
+            closed: false,
+        }
+    }
+}
+
+/// A job with the session and permits to run it.
+pub(super) struct Work {
+    pub(super) queue: usize,
+    pub(super) job: Job,
+    pub(super) session: Box<dyn Run>,
+    pub(super) facts: Arc<ModelFacts>,
+    pub(super) permits: usize,
+    pub(super) dequeued: Instant,
+}
+
+/// One device's state, its lock and those who wait on it.
+pub(super) struct Shared {
+    state: Mutex<DeviceState>,
+    work_or_close: Condvar,
+    worker_left: Condvar,
+    pub(super) device: String,
+    pub(super) tracer: Tracer,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) worker_metrics: WorkerMetrics,
+}
+
+impl Shared {
+    pub(super) fn new(
+        state: DeviceState,
+        device: &DeviceOptions,
+        metrics: &Arc<Metrics>,
+        tracer: &Tracer,
+    ) -> Self {
+        let worker_metrics = metrics.workers(&device.name);
+        worker_metrics.set(state.permits, 0, 0);
+        Self {
+            state: Mutex::new(state),
+            work_or_close: Condvar::new(),
+            worker_left: Condvar::new(),
+            device: device.name.clone(),
+            tracer: tracer.clone(),
+            metrics: Arc::clone(metrics),
+            worker_metrics,
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, DeviceState> {
+        // Nothing that can panic runs under the lock; state stays consistent even if it did.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn add(&self, options: ModelOptions) -> usize {
+        let mut state = self.lock();
+        let facts = Arc::new(ModelFacts {
+            model: options.model,
+            version: options.version,
+            provider: options.provider,
+            cost: options.cost.clamp(1, state.permits),
+            max_batch_size: options.max_batch_size.max(1),
+            metrics: options.metrics,
+        });
+        state.queues.push(QueueState {
+            facts,
+            jobs: VecDeque::new(),
+            queued_rows: 0,
+            capacity_rows: options.queue_capacity,
+            sessions: options.sessions.len(),
+            free_sessions: options.sessions,
+            rate: DrainRate::default(),
+        });
+        state.queues.len() - 1
+    }
+
+    pub(super) fn submit(shared: &Arc<Self>, queue: usize, request: JobRequest) -> Result<Ticket, SubmitError> {
+        let (reply, receiver) = oneshot::channel();
+        let control = Arc::new(Control::default());
+        let enqueued = Instant::now();
+        let mut state = shared.lock();
+        if state.closed {
+            return Err(SubmitError::Closed);
+        }
+        let id = state.next_id;
+        state.next_id += 1;
+        let entry = &mut state.queues[queue];
+        if !entry.has_room(request.rows) {
+            return Err(SubmitError::Full { retry_after_s: entry.retry_after() });
+        }
+        let depth_at_enqueue = entry.queued_rows;
+        entry.change_depth(|rows| rows + request.rows, request.rows, 1);
+        entry.jobs.push_back(Job {
+            id,
+            request,
+            enqueued,
+            depth_at_enqueue,
+            control: Arc::clone(&control),
+            reply,
+        });
+        drop(state);
+        shared.work_or_close.notify_one();
+        Ok(Ticket { shared: Arc::clone(shared), queue, id, enqueued, control, reply: receiver, answered: false })
+    }
+
+    /// Takes an abandoned job out of its queue, so that it holds no room.
+    pub(super) fn withdraw(&self, queue: usize, id: u64) {
+        let mut state = self.lock();
+        let entry = &mut state.queues[queue];
+        if let Ok(position) = entry.jobs.binary_search_by_key(&id, |job| job.id)
+            && let Some(job) = entry.jobs.remove(position)
+        {
+            entry.change_depth(|rows| rows - job.request.rows, job.request.rows, -1);
+        }
+    }
+
+    pub(super) fn is_full(&self, queue: usize, rows: usize) -> bool {
+        !self.lock().queues[queue].has_room(rows)
+    }
+
+    pub(super) fn retry_after(&self, queue: usize) -> u64 {
+        self.lock().queues[queue].retry_after()
+    }
+
+    pub(super) fn close(&self) {
+        self.lock().closed = true;
+        self.work_or_close.notify_all();
+    }
+
+    /// Waits for work; none when the scheduler is closed and nothing is queued.
+    pub(super) fn next_work(&self, worker: usize) -> Option<Work> {
+        let mut state = self.lock();
+        loop {
+            let now = Instant::now();
+            state.drop_expired(now);
+            if let Some(work) = state.take(worker, now) {
+                self.show_workers(&state);
+                let more = state.queues.iter().any(|entry| !entry.jobs.is_empty());
+                drop(state);
+                if more {
+                    // One wake-up may have been spent on a job that could not start then.
+                    self.work_or_close.notify_one();
+                }
+                return Some(work);
+            }
+            if state.closed && state.queues.iter().all(|entry| entry.jobs.is_empty()) {
+                return None;
+            }
+            state = self.work_or_close.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// Gives back a session and its permits after a run of `rows` rows.
+    pub(super) fn finish(&self, worker: usize, done: Done) {
+        let mut state = self.lock();
+        state.free_permits += done.permits;
+        state.running[worker] = None;
+        let entry = &mut state.queues[done.queue];
+        entry.free_sessions.push(done.session);
+        if let Some((rows, took)) = done.ran {
+            let parallel = entry.sessions;
+            entry.rate.observe(rows, took, parallel);
+        }
+        self.show_workers(&state);
+        let wake = state.closed || state.queues.iter().any(|entry| !entry.jobs.is_empty());
+        drop(state);
+        if wake {
+            self.work_or_close.notify_one();
+        }
+    }
+
+    pub(super) fn worker_gone(&self) {
+        self.lock().workers_alive -= 1;
+        self.worker_left.notify_all();
+        self.work_or_close.notify_all();
+    }
+
+    pub(super) fn wait_until_idle(&self, deadline: Instant) -> bool {
+        let mut state = self.lock();
+        while state.workers_alive > 0 {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return false;
+            }
+            state = self.worker_left.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+        true
+    }
+
+    pub(super) fn stuck(&self, limit: Duration, now: Instant) -> usize {
+        let state = self.lock();
+        let is_stuck = |since: &&Instant| now.saturating_duration_since(**since) > limit;
+        let stuck = state.running.iter().flatten().filter(is_stuck).count();
+        let busy = state.running.iter().flatten().count();
+        self.worker_metrics.set(state.permits - busy, busy - stuck, stuck);
+        stuck
+    }
+
+    fn show_workers(&self, state: &DeviceState) {
+        let busy = state.running.iter().flatten().count();
+        self.worker_metrics.set(state.permits - busy, busy, 0);
+    }
+}
+
+/// What a worker gives back.
+pub(super) struct Done {
+    pub(super) queue: usize,
+    pub(super) session: Box<dyn Run>,
+    pub(super) permits: usize,
+    /// Rows and time of the run, if there was one.
+    pub(super) ran: Option<(usize, Duration)>,
+}
+
+impl QueueState {
+    fn has_room(&self, rows: usize) -> bool {
+        self.queued_rows == 0 || self.queued_rows + rows <= self.capacity_rows
+    }
+
+    fn retry_after(&self) -> u64 {
+        self.rate.retry_after(self.queued_rows, fastrand::f64())
+    }
+
+    fn change_depth(&mut self, change: impl FnOnce(usize) -> usize, rows: usize, sign: i64) {
+        self.queued_rows = change(self.queued_rows);
+        let rows = i64::try_from(rows).unwrap_or(i64::MAX);
+        self.facts.metrics.queue_depth_add(sign * rows);
+    }
+}
+
+impl DeviceState {
+    /// Answers jobs at the heads whose deadline has passed. Deeper ones are withdrawn by their own
+    /// callers' timers; this catches those whose timer is late, before a slot is spent on them.
+    fn drop_expired(&mut self, now: Instant) {
+        for entry in &mut self.queues {
+            while let Some(job) = entry.jobs.pop_front_if(|job| job.request.deadline <= now) {
+                entry.change_depth(|rows| rows - job.request.rows, job.request.rows, -1);
+                let failure = JobFailure { kind: FailureKind::Expired, times: None };
+                // The caller may have gone in the meantime; then nobody waits for this.
+                drop(job.reply.send(Err(failure)));
+            }
+        }
+    }
+
+    fn take(&mut self, worker: usize, now: Instant) -> Option<Work> {
+        let views = self.queues.iter().map(|entry| QueueView {
+            deadline: entry.jobs.front().map(|job| job.request.deadline),
+            free_sessions: entry.free_sessions.len(),
+            cost: entry.facts.cost,
+        });
+        let queue = policy::pick(views, self.free_permits, self.permits)?;
+        let entry = &mut self.queues[queue];
+        let job = entry.jobs.pop_front()?;
+        let session = entry.free_sessions.pop()?;
+        entry.change_depth(|rows| rows - job.request.rows, job.request.rows, -1);
+        let facts = Arc::clone(&entry.facts);
+        self.free_permits -= facts.cost;
+        self.running[worker] = Some(now);
+        Some(Work { queue, job, session, permits: facts.cost, facts, dequeued: now })
+    }
+}

@@ -1,0 +1,204 @@
+//! The scheduler over scripted sessions: what only a session that blocks, fails or panics on
+//! command can show. The real runtime is in `tests/integration`.
+
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+use super::*;
+use crate::engine::{Interrupt, RunError};
+use crate::scheduler::job::FailureKind;
+use crate::telemetry::Metrics;
+use crate::tensor::{Data, Tensor};
+
+/// Waits for a token before each run, then adds one to every number.
+struct Gated {
+    gate: mpsc::Receiver<Script>,
+    started: mpsc::Sender<usize>,
+}
+
+enum Script {
+    AddOne,
+    Fail(RunError),
+    Panic,
+}
+
+impl Run for Gated {
+    fn run(&mut self, inputs: &[Tensor]) -> Result<Vec<Tensor>, RunError> {
+        self.started.send(inputs[0].rows()).expect("the test listens");
+        match self.gate.recv().expect("the test sends a script for every run") {
+            Script::Fail(error) => Err(error),
+            Script::Panic => panic!("scripted"),
+            Script::AddOne => {
+                let Data::Fp32(values) = inputs[0].data() else { unreachable!("tests send FP32") };
+                let sum: Vec<f32> = values.iter().map(|value| value + 1.0).collect();
+                Ok(vec![Tensor::new(inputs[0].shape().to_vec(), sum).expect("same shape")])
+            }
+        }
+    }
+
+    fn interrupt(&self) -> Interrupt {
+        Interrupt::default()
+    }
+}
+
+struct Bench {
+    scheduler: Scheduler,
+    queue: ModelQueue,
+    script: mpsc::Sender<Script>,
+    started: mpsc::Receiver<usize>,
+}
+
+fn bench(queue_capacity: usize, max_batch_size: usize) -> Bench {
+    let metrics = Metrics::new(None);
+    let device = DeviceOptions { name: "cpu".into(), permits: 1 };
+    let scheduler = Scheduler::start(&[device], &metrics, &Tracer::disabled()).unwrap();
+    let (script, gate) = mpsc::channel();
+    let (started_sender, started) = mpsc::channel();
+    let queue = scheduler.add_model(ModelOptions {
+        model: "m".into(),
+        version: "1".into(),
+        device: "cpu".into(),
+        provider: "cpu",
+        cost: 1,
+        sessions: vec![Box::new(Gated { gate, started: started_sender })],
+        max_batch_size,
+        queue_capacity,
+        metrics: metrics.model("m", "1", "cpu"),
+    });
+    Bench { scheduler, queue, script, started }
+}
+
+fn job(values: &[f32]) -> JobRequest {
+    JobRequest {
+        inputs: vec![Tensor::new(vec![values.len(), 1], values.to_vec()).unwrap()],
+        rows: values.len(),
+        deadline: Instant::now() + Duration::from_secs(30),
+        trace: None,
+        input_length: 1,
+    }
+}
+
+fn values(outputs: &[Tensor]) -> Vec<f32> {
+    let Data::Fp32(values) = outputs[0].data() else { panic!("not FP32") };
+    values.to_vec()
+}
+
+const SOON: Duration = Duration::from_secs(10);
+
+#[tokio::test]
+async fn every_job_gets_its_own_answer() {
+    let bench = bench(64, 8);
+    let tickets: Vec<Ticket> =
+        (0_u8..20).map(|i| bench.queue.try_submit(job(&[f32::from(i)])).unwrap()).collect();
+    for _ in 0..20 {
+        bench.script.send(Script::AddOne).unwrap();
+    }
+    for (ticket, i) in tickets.into_iter().zip(0_u8..) {
+        assert_eq!(values(&ticket.await.unwrap().outputs), [f32::from(i) + 1.0]);
+    }
+    assert!(bench.scheduler.join(Instant::now() + SOON));
+}
+
+#[tokio::test]
+async fn a_large_job_is_cut_and_joined_again() {
+    let bench = bench(64, 3);
+    for _ in 0..3 {
+        bench.script.send(Script::AddOne).unwrap();
+    }
+    let rows: Vec<f32> = (0_u8..8).map(f32::from).collect();
+    let finished = bench.queue.try_submit(job(&rows)).unwrap().await.unwrap();
+    assert_eq!(values(&finished.outputs), rows.iter().map(|value| value + 1.0).collect::<Vec<_>>());
+    assert_eq!(bench.started.iter().take(3).collect::<Vec<_>>(), [3, 3, 2]);
+}
+
+#[tokio::test]
+async fn a_full_queue_refuses_and_an_abandoned_job_makes_room() {
+    let bench = bench(2, 8);
+    let running = bench.queue.try_submit(job(&[1.0])).unwrap();
+    assert_eq!(bench.started.recv_timeout(SOON), Ok(1));
+    let waiting = bench.queue.try_submit(job(&[2.0, 3.0])).unwrap();
+    assert!(bench.queue.is_full(1));
+    let Err(SubmitError::Full { retry_after_s }) = bench.queue.try_submit(job(&[4.0])).map(drop) else {
+        panic!("the queue takes more than its capacity");
+    };
+    assert!((1..=60).contains(&retry_after_s));
+    drop(waiting);
+    let last = bench.queue.try_submit(job(&[5.0])).unwrap();
+    bench.script.send(Script::AddOne).unwrap();
+    bench.script.send(Script::AddOne).unwrap();
+    assert_eq!(values(&running.await.unwrap().outputs), [2.0]);
+    assert_eq!(values(&last.await.unwrap().outputs), [6.0]);
+}
+
+#[tokio::test]
+async fn an_expired_job_is_not_run() {
+    let bench = bench(8, 8);
+    let first = bench.queue.try_submit(job(&[1.0])).unwrap();
+    assert_eq!(bench.started.recv_timeout(SOON), Ok(1));
+    let mut late = job(&[2.0]);
+    late.deadline = Instant::now();
+    let late = bench.queue.try_submit(late).unwrap();
+    bench.script.send(Script::AddOne).unwrap();
+    assert!(first.await.is_ok());
+    assert_eq!(late.await.unwrap_err().kind, FailureKind::Expired);
+    bench.script.send(Script::AddOne).unwrap();
+    assert!(bench.queue.try_submit(job(&[3.0])).unwrap().await.is_ok());
+    assert_eq!(bench.started.try_iter().count(), 1, "only the last job was run after the first");
+}
+
+#[tokio::test]
+async fn failures_and_panics_reach_their_own_job_only() {
+    let bench = bench(8, 8);
+    let scripts = [
+        Script::Fail(RunError::InvalidInput("gather".into())),
+        Script::Panic,
+        Script::Fail(RunError::Failed("kernel".into())),
+        Script::AddOne,
+    ];
+    let tickets: Vec<Ticket> = scripts.iter().map(|_| bench.queue.try_submit(job(&[1.0])).unwrap()).collect();
+    for script in scripts {
+        bench.script.send(script).unwrap();
+    }
+    let mut kinds = Vec::new();
+    for ticket in tickets {
+        kinds.push(ticket.await.map(|finished| values(&finished.outputs)).map_err(|failure| failure.kind));
+    }
+    assert_eq!(
+        kinds,
+        [
+            Err(FailureKind::InvalidInput("gather".into())),
+            Err(FailureKind::Panicked),
+            Err(FailureKind::Failed("kernel".into())),
+            Ok(vec![2.0]),
+        ]
+    );
+    assert!(bench.scheduler.join(Instant::now() + SOON));
+}
+
+#[tokio::test]
+async fn closing_finishes_what_is_queued_and_refuses_the_rest() {
+    let bench = bench(8, 8);
+    let tickets: Vec<Ticket> = (0..3).map(|_| bench.queue.try_submit(job(&[1.0])).unwrap()).collect();
+    bench.scheduler.close();
+    assert_eq!(bench.queue.try_submit(job(&[1.0])).map(drop), Err(SubmitError::Closed));
+    for _ in 0..3 {
+        bench.script.send(Script::AddOne).unwrap();
+    }
+    for ticket in tickets {
+        assert!(ticket.await.is_ok());
+    }
+    assert!(bench.scheduler.join(Instant::now() + SOON));
+}
+
+#[tokio::test]
+async fn a_worker_that_never_returns_is_stuck_and_is_not_waited_for() {
+    let bench = bench(8, 8);
+    let ticket = bench.queue.try_submit(job(&[1.0])).unwrap();
+    assert_eq!(bench.started.recv_timeout(SOON), Ok(1));
+    let later = Instant::now() + Duration::from_secs(100);
+    assert_eq!(bench.scheduler.stuck_workers(Duration::from_secs(50), later), 1);
+    assert_eq!(bench.scheduler.stuck_workers(Duration::from_secs(500), later), 0);
+    assert!(!bench.scheduler.join(Instant::now() + Duration::from_millis(20)));
+    bench.script.send(Script::AddOne).unwrap();
+    assert!(ticket.await.is_ok());
+}

@@ -1,0 +1,73 @@
+//! A loaded, verified model: everything a request needs to find in one place.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::model::{ModelName, Signature, TaskKind, Version};
+use crate::scheduler::ModelQueue;
+use crate::task::Task;
+use crate::telemetry::ModelMetrics;
+
+/// What a model is and how it runs: facts found at load, shown by `check` and `GET /predict/{model}`.
+#[derive(Clone, Debug)]
+pub struct ModelFacts {
+    /// The name it is served under.
+    pub name: ModelName,
+    /// The version.
+    pub version: Version,
+    /// One sentence for people.
+    pub description: Option<String>,
+    /// What it does with an instance.
+    pub task: TaskKind,
+    /// Names, types and shapes of the graph.
+    pub signature: Signature,
+    /// Whether rows may be run together, checked by running.
+    pub batchable: bool,
+    /// Why not, or how it was found.
+    pub batchable_reason: String,
+    /// The provider that is really in use.
+    pub provider: &'static str,
+    /// The device that runs it.
+    pub device: String,
+    /// Sessions of it.
+    pub instances: usize,
+    /// Threads of one session inside a run.
+    pub intra_threads: usize,
+    /// Most rows of one run.
+    pub max_batch_size: usize,
+    /// Most rows that wait.
+    pub queue_capacity: usize,
+    /// How long a request may wait and run, where the manifest says so.
+    pub timeout: Option<Duration>,
+    /// SHA-256 of the graph, in hexadecimal.
+    pub digest: String,
+    /// Golden samples that were verified.
+    pub golden: usize,
+    /// What was recognised, assumed or ignored, and what went wrong without making the model bad.
+    pub notes: Vec<String>,
+    /// Time to build the sessions.
+    pub load_time: Duration,
+    /// Time to warm up and verify.
+    pub warmup_time: Duration,
+    /// Growth of the resident memory during the load.
+    pub memory_bytes: Option<i64>,
+}
+
+/// A model that serves.
+pub struct Model {
+    /// What it is.
+    pub facts: ModelFacts,
+    /// Instance to rows, rows to prediction.
+    pub task: Task,
+    /// The way to its sessions.
+    pub queue: ModelQueue,
+    /// Where its figures go.
+    pub metrics: Arc<ModelMetrics>,
+}
+
+impl Model {
+    /// Name as it stands in bodies and spans.
+    pub fn name(&self) -> &str {
+        self.facts.name.as_str()
+    }
+}

@@ -1,0 +1,107 @@
+//! The models by name and version, and how far each has come.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+
+use super::Model;
+use crate::model::{ModelName, Version};
+
+/// How far a model has come.
+#[derive(Clone)]
+pub enum ModelState {
+    /// Being loaded.
+    Loading,
+    /// Serving.
+    Ready(Arc<Model>),
+    /// Could not be loaded, and why.
+    Failed(String),
+}
+
+impl ModelState {
+    /// The state in bodies.
+    pub const fn text(&self) -> &'static str {
+        match self {
+            Self::Loading => "loading",
+            Self::Ready(_) => "ready",
+            Self::Failed(_) => "failed",
+        }
+    }
+}
+
+type Versions = BTreeMap<Version, ModelState>;
+
+/// All models at one moment.
+#[derive(Clone, Default)]
+pub struct Models {
+    by_name: BTreeMap<ModelName, Versions>,
+    /// True once every configured model was ready for the first time.
+    started: bool,
+}
+
+impl Models {
+    /// Every version of every model, ordered by name and version.
+    pub fn all(&self) -> impl Iterator<Item = (&ModelName, Version, &ModelState)> {
+        self.by_name.iter().flat_map(|(name, versions)| {
+            versions.iter().map(move |(version, state)| (name, *version, state))
+        })
+    }
+
+    /// The versions of a model.
+    pub fn versions(&self, name: &str) -> Option<&Versions> {
+        // Names are few; a lookup by text would need an owned key.
+        self.by_name.iter().find(|(known, _)| known.as_str() == name).map(|(_, versions)| versions)
+    }
+
+    /// The highest version that is ready.
+    pub fn default_version(versions: &Versions) -> Option<&Arc<Model>> {
+        versions.values().rev().find_map(|state| match state {
+            ModelState::Ready(model) => Some(model),
+            ModelState::Loading | ModelState::Failed(_) => None,
+        })
+    }
+
+    /// The names, in order.
+    pub fn names(&self) -> impl Iterator<Item = &ModelName> {
+        self.by_name.keys()
+    }
+
+    /// True once every configured model was ready for the first time.
+    pub fn started(&self) -> bool {
+        self.started
+    }
+
+    /// True when there are models and every one is ready.
+    pub fn all_ready(&self) -> bool {
+        !self.by_name.is_empty() && self.all().all(|(_, _, state)| matches!(state, ModelState::Ready(_)))
+    }
+}
+
+/// The models now; read without locks, replaced as a whole.
+#[derive(Default)]
+pub struct Registry {
+    models: ArcSwap<Models>,
+}
+
+impl Registry {
+    /// The models at this moment.
+    pub fn models(&self) -> arc_swap::Guard<Arc<Models>> {
+        self.models.load()
+    }
+
+    /// Notes how far a version has come.
+    pub fn set(&self, name: &ModelName, version: Version, state: &ModelState) {
+        self.models.rcu(|models| {
+            let mut models = Models::clone(models);
+            models.by_name.entry(name.clone()).or_default().insert(version, state.clone());
+            models.started |= models.all_ready();
+            models
+        });
+    }
+
+    /// Drops every model: their queues go, so that sessions end before the runtime does.
+    pub fn clear(&self) {
+        self.models.store(Arc::default());
+    }
+}

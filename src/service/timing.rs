@@ -1,0 +1,105 @@
+//! One small record of a request's timestamps. From it, once, at its end, come the stage metrics,
+//! the `server-timing` header and, when it is sampled, the stage spans.
+
+use std::fmt::Write as _;
+use std::time::{Duration, Instant, SystemTime};
+
+use crate::scheduler::JobTimes;
+use crate::telemetry::Stage;
+
+/// The stages that a request has reached, with their times.
+#[derive(Clone, Debug)]
+pub struct Timeline {
+    started: Instant,
+    stages: [Option<(Instant, Instant)>; STAGES.len()],
+    batch_size: usize,
+}
+
+const STAGES: [(Stage, &str); 5] = [
+    (Stage::Preprocess, "preprocess"),
+    (Stage::Queue, "queue"),
+    (Stage::Batch, "batch"),
+    (Stage::Execute, "execute"),
+    (Stage::Postprocess, "postprocess"),
+];
+
+impl Timeline {
+    /// A record of a request whose first header byte came at `started`.
+    pub fn new(started: Instant) -> Self {
+        Self { started, stages: [None; STAGES.len()], batch_size: 0 }
+    }
+
+    /// When the request's first header byte came.
+    pub fn started(&self) -> Instant {
+        self.started
+    }
+
+    /// Notes that a stage took from `begun` until `ended`.
+    pub fn record(&mut self, stage: Stage, begun: Instant, ended: Instant) {
+        self.stages[stage as usize] = Some((begun, ended));
+    }
+
+    /// Notes what the scheduler did.
+    pub fn record_job(&mut self, times: &JobTimes, batch_size: usize) {
+        self.record(Stage::Queue, times.enqueued, times.dequeued);
+        self.record(Stage::Batch, times.dequeued, times.assembled);
+        self.record(Stage::Execute, times.assembled, times.executed);
+        self.batch_size = batch_size;
+    }
+
+    /// The stages reached, in order.
+    pub fn stages(&self) -> impl Iterator<Item = (Stage, Instant, Instant)> + '_ {
+        STAGES
+            .iter()
+            .zip(&self.stages)
+            .filter_map(|((stage, _), times)| times.map(|(begun, ended)| (*stage, begun, ended)))
+    }
+
+    /// The same in wall-clock time.
+    pub fn wall_stages(&self) -> Vec<(Stage, SystemTime, SystemTime)> {
+        let (now, wall) = (Instant::now(), SystemTime::now());
+        let at = |instant: Instant| wall - now.saturating_duration_since(instant);
+        self.stages().map(|(stage, begun, ended)| (stage, at(begun), at(ended))).collect()
+    }
+
+    /// The value of the `server-timing` header: stages reached, in milliseconds, and the total.
+    pub fn server_timing(&self) -> String {
+        let mut text = String::with_capacity(160);
+        for ((stage, name), times) in STAGES.iter().zip(&self.stages) {
+            let Some((begun, ended)) = times else { continue };
+            let millis = ended.saturating_duration_since(*begun).as_secs_f64() * 1e3;
+            // Writing to a string can't fail.
+            let _infallible = write!(text, "{name};dur={millis:.3}");
+            if matches!(stage, Stage::Batch) {
+                let _infallible = write!(text, ";desc=\"{}\"", self.batch_size);
+            }
+            text.push_str(", ");
+        }
+        let total: Duration = self.started.elapsed();
+        let _infallible = write!(text, "total;dur={:.3}", total.as_secs_f64() * 1e3);
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_header_holds_the_stages_reached_in_order() {
+        let now = Instant::now();
+        let at = |millis| now + Duration::from_millis(millis);
+        let mut timeline = Timeline::new(now);
+        timeline.record(Stage::Postprocess, at(9), at(10));
+        timeline.record(Stage::Preprocess, at(0), at(1));
+        timeline.record_job(
+            &JobTimes { enqueued: at(1), dequeued: at(2), assembled: at(3), executed: at(9) },
+            8,
+        );
+        let header = timeline.server_timing();
+        let expected = "preprocess;dur=1.000, queue;dur=1.000, batch;dur=1.000;desc=\"8\", \
+                        execute;dur=6.000, postprocess;dur=1.000, total;dur=";
+        assert!(header.starts_with(expected), "{header}");
+        assert!(Timeline::new(now).server_timing().starts_with("total;dur="));
+    }
+}
