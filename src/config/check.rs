@@ -5,7 +5,9 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
+use std::io;
 use std::net::SocketAddr;
+use std::path::Path;
 
 use serde::Deserialize;
 use toml::{Table, Value};
@@ -150,7 +152,7 @@ pub(super) fn relations(config: &Config, origins: &BTreeMap<String, Origin>) -> 
     ];
     for (key, path) in files {
         if let Some(path) = path
-            && let Err(error) = File::open(path)
+            && let Err(error) = readable(path)
         {
             let value = Value::from(path.display().to_string());
             let expected = format!("the path of a file that can be read ({})", error.kind());
@@ -169,6 +171,13 @@ pub(super) fn relations(config: &Config, origins: &BTreeMap<String, Origin>) -> 
         }
     }
     problems
+}
+
+fn readable(path: &Path) -> io::Result<()> {
+    if path.is_dir() {
+        return Err(io::ErrorKind::IsADirectory.into());
+    }
+    File::open(path).map(drop)
 }
 
 fn collide(one: SocketAddr, other: SocketAddr) -> bool {

@@ -44,7 +44,6 @@ pub(super) struct Key {
     pub(super) bounds: Bounds,
     /// What it takes, in words.
     pub(super) form: String,
-    pub(super) default: Option<Value>,
     pub(super) description: String,
 }
 
@@ -155,7 +154,7 @@ fn key(path: String, node: &Value) -> Key {
         None => form(node, kind, &bounds),
     };
     let description = node["description"].as_str().unwrap_or_default().replace('\n', " ");
-    Key { path, kind, bounds, form, default: node.get("default").cloned(), description }
+    Key { path, kind, bounds, form, description }
 }
 
 fn bounds(node: &Value, kind: Kind) -> Bounds {

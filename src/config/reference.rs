@@ -46,7 +46,7 @@ pub(super) fn tables() -> String {
             lines.push("| key | default | takes | what for |\n|---|---|---|---|".to_owned());
             section = parent;
         }
-        let default = match &key.default {
+        let default = match default_of(&key.path) {
             Some(value) => format!("`{value}`"),
             None => "-".to_owned(),
         };
@@ -54,4 +54,11 @@ pub(super) fn tables() -> String {
         lines.push(row);
     }
     lines.join("\n") + "\n"
+}
+
+/// The default of the key, as the schema has it.
+#[cfg(test)]
+pub(super) fn default_of(path: &str) -> Option<Value> {
+    let pointer = format!("/properties/{}/default", path.replace('.', "/properties/"));
+    keys::schema().pointer(&pointer).cloned()
 }

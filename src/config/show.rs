@@ -2,8 +2,6 @@
 //!
 //! For the command `config`, and for the values in messages. The output is valid TOML.
 
-use std::fmt::Write as _;
-
 use toml::{Table, Value};
 
 use super::keys::{self, Kind};
@@ -66,8 +64,8 @@ fn environment(out: &mut String, loaded: &Loaded) {
 }
 
 fn push(out: &mut String, line: &str) {
-    // Writing to a string cannot fail.
-    drop(writeln!(out, "{line}"));
+    out.push_str(line);
+    out.push('\n');
 }
 
 fn at<'a>(tree: &'a Table, path: &str) -> Option<&'a Value> {

@@ -5,6 +5,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use proptest::prelude::*;
 use serde_json::Value as Json;
 
 use super::*;
@@ -137,6 +138,7 @@ fn every_mistake_names_key_value_source_and_form() {
         ("[http]\naddr = 1\naddr = 2", &["server.toml (line 3): expected valid TOML", "duplicate"]),
         ("[tls]\nkey_file = \"/dev/null\"", &["tls.key_file = \"/dev/null\"", "`tls.cert_file` beside it"]),
         ("[auth]\nkeys_file = \"/no/such\"", &["auth.keys_file = \"/no/such\"", "can be read", "not found"]),
+        ("[admin]\ntoken_file = \"/\"", &["admin.token_file = \"/\"", "is a directory"]),
         ("[admin]\naddr = \"0.0.0.0:8080\"", &["admin.addr", "another port than `http.addr`"]),
     ];
     for (toml, parts) in files {
@@ -418,11 +420,10 @@ fn the_schema_has_every_key_described_and_no_more() {
     assert!(!text.contains("\"x-") && !text.contains("null"), "{text}");
 }
 
-/// The schema says of values what the loader says, as far as plain keywords go.
 #[test]
 fn every_default_of_the_table_loads() {
     for key in keys::keys() {
-        let Some(default) = &key.default else { continue };
+        let Some(default) = reference::default_of(&key.path) else { continue };
         let (section, name) = key.path.rsplit_once('.').unwrap();
         good(&format!("[{section}]\n{name} = {default}\n"), &[]);
     }
@@ -452,5 +453,38 @@ fn the_documentation_is_not_stale() {
             DOCS == fresh,
             "docs/configuration.md is stale; run `BLESS=1 cargo test --release --lib config::`"
         );
+    }
+}
+
+fn any_path() -> impl Strategy<Value = String> {
+    let known: Vec<_> = keys::keys().iter().map(|key| key.path.clone()).collect();
+    prop_oneof![
+        4 => proptest::sample::select(known),
+        1 => "[a-z_]{0,6}(\\.[a-z_]{0,6}){0,3}",
+    ]
+}
+
+fn any_text() -> impl Strategy<Value = String> {
+    prop_oneof!["\\PC{0,20}", "[0-9]{1,20}(ms|s|h|MiB|GB|B)?", "[a-z=,:/@?.]{0,20}", Just("true".to_owned())]
+}
+
+proptest! {
+    #[test]
+    fn no_input_makes_the_loader_panic(
+        variables in proptest::collection::btree_map(any_path(), any_text(), 0..4),
+        values in proptest::collection::btree_map(any_path(), any_text(), 0..4),
+        quoted in any::<bool>(),
+    ) {
+        let line = |(path, text): (&String, &String)| {
+            if quoted { format!("{path} = {text:?}\n") } else { format!("{path} = {text}\n") }
+        };
+        let toml: String = values.iter().map(line).collect();
+        let env: Vec<_> = variables.iter().map(|(path, text)| (keys::variable(path), text)).collect();
+        let env: Vec<_> = env.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
+        match load(&sources(&toml, &env)) {
+            // What was accepted is shown as TOML that is accepted again.
+            Ok(loaded) => { good(&show(&loaded), &[]); }
+            Err(problems) => prop_assert!(!problems.is_empty()),
+        }
     }
 }
