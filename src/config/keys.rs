@@ -109,6 +109,10 @@ fn sections() -> impl Iterator<Item = &'static str> {
 
 /// The keys that an unknown one was probably meant to be.
 pub(super) fn suggest(path: &str) -> Vec<&'static str> {
+    // A secret written where only the path of its file may stand.
+    if let Some(key) = find(&format!("{path}_file")) {
+        return vec![&key.path];
+    }
     let leaf = path.rsplit('.').next().unwrap_or(path);
     let mut misplaced: Vec<_> = KEYS
         .iter()

@@ -127,6 +127,7 @@ fn every_mistake_names_key_value_source_and_form() {
         ("[htpp]\naddr = \"x\"", &["htpp = a table", "line 1", "did you mean `http`?"]),
         ("[http]\nrequest_timeout = \"1s\"", &["did you mean `limits.request_timeout`?"]),
         ("addr = \"x\"", &["did you mean `admin.addr` or `grpc.addr` or `http.addr`?"]),
+        ("[admin]\ntoken = \"x\"", &["admin.token = \"<redacted>\"", "did you mean `admin.token_file`?"]),
         ("zzz = 1", &["zzz = 1", "expected a known key"]),
         ("\"http.addr\" = 1", &["http.addr = 1", "a known key"]),
         ("[models]\ndefault_file = 1", &["models.default_file = 1", "path of a file"]),
