@@ -51,8 +51,6 @@ pub struct HttpOptions {
     pub max_inflight_bytes: u64,
     /// For a whole body.
     pub body_timeout: Duration,
-    /// No request may take longer.
-    pub request_timeout: Duration,
     /// Which answers are logged.
     pub access_log: AccessLog,
 }

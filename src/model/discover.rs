@@ -52,12 +52,13 @@ impl FromStr for ModelPath {
 
     fn from_str(text: &str) -> Result<Self, ModelProblem> {
         let problem = |message: &str| ModelProblem::new(text, message);
+        // A `/` before the first `=` can only be part of a path.
         let (name, path) = match text.split_once('=') {
-            Some((name, path)) => {
+            Some((name, path)) if !name.contains('/') => {
                 let parsed = name.parse().map_err(|error| problem(&format!("name {name:?}: {error}")))?;
                 (Some(parsed), path)
             }
-            None => (None, text),
+            _ => (None, text),
         };
         if path.is_empty() {
             return Err(problem("expected [NAME=]PATH, got an empty path"));
