@@ -7,6 +7,7 @@
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ort::ErrorCode;
@@ -162,8 +163,10 @@ pub fn load(runtime: &'static Runtime, options: &SessionOptions<'_>) -> Result<L
     };
     let [first, ..] = sessions.as_slice() else { unreachable!("a plan has at least one session") };
     let provider = attempt.first();
-    let (signature, metadata) = (outlets::signature(first)?, outlets::metadata(first));
-    let sessions: ort::Result<Vec<Session>> = sessions.into_iter().map(Session::new).collect();
+    let (signature, metadata) = (outlets::signature(first, &file.class_labels)?, outlets::metadata(first));
+    let labels: Arc<[String]> = file.class_labels.as_slice().into();
+    let sessions: ort::Result<Vec<Session>> =
+        sessions.into_iter().map(|session| Session::new(session, Arc::clone(&labels))).collect();
     Ok(LoadedGraph {
         signature,
         sessions: sessions.map_err(|error| loader.failed(&error))?,
@@ -212,18 +215,23 @@ impl Attempt {
         self.providers.first().copied().unwrap_or(ProviderKind::Cpu)
     }
 
-    /// The next attempt after `error`: without the provider at fault; at last the CPU, as the graph
-    /// says. None when that failed too.
+    /// The next attempt after `error`: a precision that can't be had gives way before the provider
+    /// does, and the last attempt is the CPU with the graph as it is. None when that failed too.
     fn without(mut self, error: &LoadError) -> Option<Self> {
-        let (LoadError::Provider { provider, .. } | LoadError::Precision { provider, .. }) = error else {
-            return None;
-        };
-        let last = self.providers == [ProviderKind::Cpu] && self.precision == Precision::Fp32;
-        self.providers.retain(|kind| kind != provider);
-        if self.providers.is_empty() {
-            self = Self { providers: vec![ProviderKind::Cpu], precision: Precision::Fp32 };
+        match error {
+            LoadError::Precision { .. } if self.precision != Precision::Fp32 => {
+                self.precision = Precision::Fp32;
+                return Some(self);
+            }
+            LoadError::Provider { provider, .. } => self.providers.retain(|kind| kind != provider),
+            _ => return None,
         }
-        (!last).then_some(self)
+        if self.providers.is_empty() {
+            self.providers.push(ProviderKind::Cpu);
+            return matches!(error, LoadError::Provider { provider, .. } if *provider != ProviderKind::Cpu)
+                .then_some(self);
+        }
+        Some(self)
     }
 }
 

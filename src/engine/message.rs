@@ -9,7 +9,7 @@ const LONGEST: usize = 600;
 /// Most words of a C++ signature that follow a source line.
 const SIGNATURE_WORDS: usize = 60;
 
-/// `text` without source lines, C++ signatures and the folders of absolute paths.
+/// `text` without source lines, C++ signatures, error numbers and the folders of absolute paths.
 pub(super) fn tidy(text: &str) -> String {
     let words: Vec<&str> = text.split_whitespace().collect();
     let mut kept: Vec<&str> = Vec::with_capacity(words.len());
@@ -18,6 +18,8 @@ pub(super) fn tidy(text: &str) -> String {
         index += 1;
         if is_source_line(word) {
             index += signature_len(&words[index..]);
+        } else if let ("[ONNXRuntimeError]", [":", _number, ":", _name, ":", ..]) = (*word, &words[index..]) {
+            index += 5;
         } else {
             kept.push(without_folders(word));
         }
@@ -85,7 +87,7 @@ mod tests {
                 "/src/provider_bridge_ort.cc:2210 onnxruntime::Provider& onnxruntime::ProviderLibrary::Get() \
                  [ONNXRuntimeError] : 1 : FAIL : Failed to load library /opt/x/libonnxruntime_providers_cuda.so \
                  with error: libcublasLt.so.13: cannot open shared object file",
-                "[ONNXRuntimeError] : 1 : FAIL : Failed to load library libonnxruntime_providers_cuda.so \
+                "Failed to load library libonnxruntime_providers_cuda.so \
                  with error: libcublasLt.so.13: cannot open shared object file",
             ),
             ("a / b", "a / b"),

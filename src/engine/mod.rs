@@ -22,6 +22,7 @@ mod session;
 #[cfg(test)]
 mod tests;
 mod values;
+mod zip_map;
 
 pub use batch_check::{BatchCheck, rows_are_independent};
 pub use interrupt::Interrupt;

@@ -7,14 +7,21 @@ use std::sync::Arc;
 use ort::session::Session;
 use ort::value::{Outlet, TensorElementType, ValueType};
 
-use super::{GraphMetadata, LoadError};
+use super::{GraphMetadata, LoadError, zip_map};
 use crate::model::{Dim, Signature, TensorSpec};
 use crate::tensor::DataType;
 
-/// What the session says of its inputs and outputs.
-pub(super) fn signature(session: &Session) -> Result<Signature, LoadError> {
+/// What the session says of its inputs and outputs. The class labels, found in the graph's file,
+/// are the columns of a ZipMap's scores.
+pub(super) fn signature(session: &Session, class_labels: &[String]) -> Result<Signature, LoadError> {
     let inputs = session.inputs().iter().map(|outlet| spec(outlet, "input"));
-    let outputs = session.outputs().iter().map(|outlet| spec(outlet, "output"));
+    let outputs = session.outputs().iter().map(|outlet| {
+        if zip_map::is_zip_map(outlet.dtype()) && !class_labels.is_empty() {
+            let (name, dims) = (Arc::from(outlet.name()), zip_map::dims(class_labels));
+            return Ok(TensorSpec { name, data_type: DataType::Fp32, dims });
+        }
+        spec(outlet, "output")
+    });
     Ok(Signature { inputs: inputs.collect::<Result<_, _>>()?, outputs: outputs.collect::<Result<_, _>>()? })
 }
 
@@ -31,8 +38,7 @@ pub(super) fn metadata(session: &Session) -> GraphMetadata {
     }
 }
 
-/// Only tensors have a place in a signature. A sequence of maps (the ZipMap of classifiers made by
-/// skl2onnx) could become a tensor of scores here and in `values::output`.
+/// Only tensors have a place in a signature.
 fn spec(outlet: &Outlet, place: &str) -> Result<TensorSpec, LoadError> {
     let name = outlet.name();
     let refuse = |what: String| LoadError::Unsupported(format!("{place} {name:?} {what}"));
@@ -45,7 +51,7 @@ fn spec(outlet: &Outlet, place: &str) -> Result<TensorSpec, LoadError> {
             Ok(TensorSpec { name: Arc::from(name), data_type, dims })
         }
         ValueType::Sequence(_) => {
-            Err(refuse("is a sequence, and only tensors can be served; for scikit-learn models export with zipmap off".into()))
+            Err(refuse("is a sequence, and only tensors can be served".into()))
         }
         ValueType::Map { .. } => Err(refuse("is a map, and only tensors can be served".into())),
         ValueType::Optional(_) => Err(refuse("is optional, and only tensors can be served".into())),

@@ -101,8 +101,12 @@ impl ProviderRequest<'_> {
             (ProviderKind::Openvino, Int8) => {
                 return Err(lacking("quantize the graph itself, and leave `precision` out"));
             }
-            (ProviderKind::Openvino, Bf16) if !cpu_has_bf16() && self.openvino_device() == "CPU" => {
+            // Without its instructions the library would quietly take another precision.
+            (ProviderKind::Openvino, Bf16) if self.openvino_device() == "CPU" && !cpu_has_bf16() => {
                 return Err(lacking("this CPU has no bfloat16 instructions"));
+            }
+            (ProviderKind::Openvino, Fp16) if self.openvino_device() == "CPU" && !cpu_has_fp16() => {
+                return Err(lacking("this CPU has no half-precision instructions"));
             }
             (ProviderKind::Openvino, precision) => self.openvino_options(precision)?,
             // Not TF32: `fp32` means single precision. The table `cuda` can set `use_tf32 = "1"`.
@@ -177,7 +181,16 @@ pub(super) const fn precision_name(precision: Precision) -> &'static str {
     }
 }
 
-/// Whether bfloat16 is faster here, not only possible.
+fn cpu_has_fp16() -> bool {
+    #[cfg(target_arch = "x86_64")]
+    let has = std::arch::is_x86_feature_detected!("avx512fp16");
+    #[cfg(target_arch = "aarch64")]
+    let has = std::arch::is_aarch64_feature_detected!("fp16");
+    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+    let has = false;
+    has
+}
+
 fn cpu_has_bf16() -> bool {
     #[cfg(target_arch = "x86_64")]
     let has = std::arch::is_x86_feature_detected!("avx512bf16");
@@ -216,7 +229,10 @@ mod tests {
         assert_eq!(made, [("device_type", "CPU".to_owned()), ("load_config", config.to_owned())]);
         let table = BTreeMap::from([("load_config".to_owned(), "{}".to_owned()), ("device_type".to_owned(), "GPU.1".to_owned())]);
         let execution = Execution { openvino: Some(table), ..Execution::default() };
-        assert!(options(ProviderKind::Openvino, Precision::Fp16, &execution).is_err());
+        assert!(matches!(
+            options(ProviderKind::Openvino, Precision::Fp16, &execution),
+            Err(LoadError::Provider { .. })
+        ));
         assert_eq!(device(ProviderKind::Openvino, &execution), "gpu:1");
         assert_eq!(device(ProviderKind::Tensorrt, &execution), "cuda:0");
     }

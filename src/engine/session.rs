@@ -17,10 +17,12 @@ pub struct Session {
     /// The same for every run: the interrupt acts on it.
     options: Arc<RunOptions>,
     interrupt: Interrupt,
+    /// Columns of a ZipMap's scores; empty without one.
+    class_labels: Arc<[String]>,
 }
 
 impl Session {
-    pub(super) fn new(session: ort::session::Session) -> ort::Result<Self> {
+    pub(super) fn new(session: ort::session::Session, class_labels: Arc<[String]>) -> ort::Result<Self> {
         let mut options = RunOptions::new()?;
         // A failed run is told by its result. Else each bad input of a client's would be an error
         // in the log.
@@ -33,7 +35,7 @@ impl Session {
                 tracing::warn!(%error, raised, "can't set the terminate flag of a run");
             }
         });
-        Ok(Self { session, options, interrupt })
+        Ok(Self { session, options, interrupt, class_labels })
     }
 }
 
@@ -45,7 +47,7 @@ impl Run for Session {
         }
         let values: Vec<SessionInputValue<'_>> = inputs.iter().map(values::input).collect::<Result<_, _>>()?;
         match self.session.run_with_options::<_, 0>(values.as_slice(), &*self.options) {
-            Ok(outputs) => outputs.into_iter().map(|(_, value)| values::output(&value)).collect(),
+            Ok(outputs) => outputs.into_iter().map(|(_, value)| values::output(&value, &self.class_labels)).collect(),
             Err(_) if self.interrupt.is_raised() => Err(RunError::Interrupted),
             Err(error) => Err(run_error(error.code(), error.to_string())),
         }

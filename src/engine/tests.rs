@@ -320,11 +320,13 @@ fn a_fallback_is_taken_where_allowed_and_noted() {
     };
     let graph = load_with("add-one", &wanted).unwrap();
     assert_eq!(graph.provider, ProviderKind::Cpu);
-    assert_eq!(graph.providers_note.len(), 1, "{:?}", graph.providers_note);
-    assert!(graph.providers_note[0].contains("openvino"));
+    assert_eq!(graph.providers_note.len(), 2, "{:?}", graph.providers_note);
+    assert!(graph.providers_note[0].contains("provider openvino can't be had"));
+    assert!(graph.providers_note[1].contains("provider cpu has no precision int8"));
     wanted.providers = Some(vec![ProviderKind::Cpu]);
     let graph = load_with("add-one", &wanted).unwrap();
-    assert!(graph.providers_note[0].contains("no precision int8"), "{:?}", graph.providers_note);
+    assert!(graph.providers_note[0].contains("no precision int8"));
+    assert_eq!(graph.providers_note.len(), 1);
     wanted.allow_fallback = None;
     assert!(matches!(load_with("add-one", &wanted), Err(LoadError::Precision { .. })));
 }
@@ -370,6 +372,23 @@ fn class_labels_come_from_the_classifier() {
     let labels = graph_file::read(&fixture("zipmap")).unwrap().class_labels;
     assert_eq!(labels, ["3", "5", "9"]);
     assert_eq!(graph_file::read(&fixture("add-one")).unwrap().class_labels, Vec::<String>::new());
+}
+
+#[test]
+fn a_zip_map_is_served_as_the_scores_it_was_made_of() {
+    let mut graph = loaded("zipmap");
+    let scores = graph.signature.output("output_probability").unwrap();
+    assert_eq!((scores.0, scores.1.data_type, scores.1.shape_text().as_str()), (1, DataType::Fp32, "[?,3]"));
+    assert!(graph.signature.batchable_by_shape());
+    assert_eq!(batch_check(&mut graph), BatchCheck::Independent);
+    for rows in [0, 1, 4] {
+        let outputs = run(&mut graph, &[tensor(&[rows, 2], vec![0.5_f32; rows * 2])]).unwrap();
+        assert_eq!(outputs[1].shape(), [rows, 3]);
+        for row in 0..rows {
+            let sum: f64 = (0..3).map(|class| outputs[1].data().float_at(row * 3 + class).unwrap()).sum();
+            assert!((sum - 1.0).abs() < 1e-5, "{sum}");
+        }
+    }
 }
 
 #[test]

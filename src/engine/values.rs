@@ -7,7 +7,7 @@ use half::{bf16, f16};
 use ort::session::SessionInputValue;
 use ort::value::{DynValue, Shape, Tensor as OrtTensor, TensorElementType, TensorRef, ValueType};
 
-use super::RunError;
+use super::{RunError, zip_map};
 use crate::tensor::{Data, Tensor};
 
 /// `tensor` as an input of the runtime that borrows its elements.
@@ -41,10 +41,10 @@ pub(super) fn input(tensor: &Tensor) -> Result<SessionInputValue<'_>, RunError> 
     value.map_err(|error| RunError::InvalidInput(error.to_string()))
 }
 
-/// A copy of an output of the runtime.
-pub(super) fn output(value: &DynValue) -> Result<Tensor, RunError> {
+/// A copy of an output of the runtime. `class_labels` are the columns of a ZipMap's scores.
+pub(super) fn output(value: &DynValue, class_labels: &[String]) -> Result<Tensor, RunError> {
     let ValueType::Tensor { ty, .. } = value.dtype() else {
-        return Err(RunError::Failed(format!("an output is a {}, not a tensor", value.dtype())));
+        return zip_map::scores(value, class_labels);
     };
     match ty {
         TensorElementType::Bool => copied::<bool>(value),
