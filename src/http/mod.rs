@@ -1,1 +1,3 @@
-//! Placeholder while the room is being built.
+//! HTTP: the connections, and what answers on them.
+
+pub mod connection;
