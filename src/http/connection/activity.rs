@@ -45,6 +45,8 @@ pub(super) struct Activity {
     preface: AtomicU8,
     /// The response is out and the client's end of the connection is awaited.
     lingering: AtomicBool,
+    /// To be closed by a reset: the client takes nothing, so what is unsent is not worth keeping.
+    reset: AtomicBool,
     phase: AtomicU8,
     /// Wakes the driver when the phase changes.
     waker: OnceLock<Waker>,
@@ -84,6 +86,7 @@ impl Activity {
             blocked: AtomicU64::new(0),
             preface: AtomicU8::new(0),
             lingering: AtomicBool::new(false),
+            reset: AtomicBool::new(false),
             phase: AtomicU8::new(phase as u8),
             waker: OnceLock::new(),
         }
@@ -157,6 +160,11 @@ impl Activity {
     /// We are done; the client has to hang up. The stream limits how long that may take.
     pub(super) fn linger(&self) {
         self.lingering.store(true, Relaxed);
+    }
+
+    /// Whether to close by a reset.
+    pub(super) fn is_to_reset(&self) -> bool {
+        self.reset.load(Relaxed)
     }
 
     // === requests ===
@@ -265,7 +273,10 @@ impl Activity {
         let ahead = if stopping { STOPPING_SILENCE } else { Duration::MAX }.min(options.shortest_timeout());
         let look = now + ahead.max(Duration::from_millis(1));
         match self.deadline(options, stopping) {
-            Some((due, kind)) if due <= now => Verdict::Close(kind),
+            Some((due, kind)) if due <= now => {
+                self.reset.store(kind == Some(ConnectionErrorKind::WriteTimeout), Relaxed);
+                Verdict::Close(kind)
+            }
             Some((due, _)) => Verdict::Look(look.min(due)),
             None => Verdict::Look(look),
         }
