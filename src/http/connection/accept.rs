@@ -63,7 +63,8 @@ where
                 Ok((stream, peer)) => house.take(stream, peer, &service),
                 Err(error) if is_the_clients(&error) => house.common.observer.error(ConnectionErrorKind::Accept),
                 Err(error) => {
-                    tracing::warn!(%error, pause_ms = pause.lengthen().as_millis(), "accepting a connection failed");
+                    let pause_ms = pause.lengthen().as_millis();
+                    tracing::warn!(%error, pause_ms, "accepting a connection failed");
                     house.common.observer.error(ConnectionErrorKind::Accept);
                     // Mostly descriptors are wanting, and connections that wait hold some.
                     house.make_room();

@@ -258,3 +258,55 @@ async fn h2_text(response: Response<Incoming>) -> String {
     let body = timeout(PATIENCE, response.into_body().collect()).await.expect("no body").unwrap();
     String::from_utf8(body.to_bytes().to_vec()).unwrap()
 }
+
+/// An HTTP/2 client of bare frames, for what a well-behaved one does not show.
+struct Frames(TcpStream);
+
+const GOAWAY: u8 = 7;
+const PING: u8 = 6;
+const HEADERS: u8 = 1;
+const SETTINGS: u8 = 4;
+
+impl Frames {
+    async fn open(server: &Server) -> Self {
+        let mut stream = server.client().await.0;
+        // The preface and empty settings.
+        stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").await.unwrap();
+        Self(stream)
+    }
+
+    async fn get(&mut self, stream: u32, path: &str) {
+        self.0.write_all(&Self::request(stream, path)).await.unwrap();
+    }
+
+    /// HEADERS with END_STREAM and END_HEADERS: GET, http, the path, an authority of one byte.
+    fn request(stream: u32, path: &str) -> Vec<u8> {
+        let length = u8::try_from(path.len()).unwrap();
+        let mut frame = vec![0, 0, 7 + length, HEADERS, 5];
+        frame.extend(stream.to_be_bytes());
+        frame.extend([0x82, 0x86, 0x41, 1, b'a', 0x04, length]);
+        frame.extend(path.as_bytes());
+        frame
+    }
+
+    /// Reads frames up to the next of `kind`; returns its payload.
+    async fn until(&mut self, kind: u8) -> Vec<u8> {
+        loop {
+            let mut head = [0; 9];
+            timeout(PATIENCE, self.0.read_exact(&mut head)).await.expect("no frame").unwrap();
+            let mut payload = vec![0; usize::from(head[1]) << 8 | usize::from(head[2])];
+            timeout(PATIENCE, self.0.read_exact(&mut payload)).await.expect("half a frame").unwrap();
+            if head[3] == kind {
+                return payload;
+            }
+        }
+    }
+
+    /// Answers the ping that comes with GOAWAY.
+    async fn leave(&mut self) {
+        self.until(GOAWAY).await;
+        let mut answer = vec![0, 0, 8, PING, 1, 0, 0, 0, 0];
+        answer.extend(self.until(PING).await);
+        self.0.write_all(&answer).await.unwrap();
+    }
+}

@@ -9,21 +9,15 @@ async fn draining_still_serves_old_and_new_connections() {
     let server = Server::start(patient());
     let mut old = server.client().await;
     old.get().await;
-    let (mut sender, connection) = h2_client(&server).await;
-    let stream = sender.send_request(h2_get("/wait"));
+    let mut streams = Frames::open(&server).await;
+    streams.get(1, "/wait").await;
     server.heard.until(|heard| heard.waiting == 1).await;
     server.shutdown.advance(Phase::Draining);
-    // GOAWAY: no new request, but the one in flight is answered and then the connection ends.
-    timeout(PATIENCE, async {
-        while sender.ready().await.is_ok() {
-            tokio::task::yield_now().await
-        }
-    })
-    .await
-    .expect("no GOAWAY");
+    // What is in flight is answered behind GOAWAY; then the connection ends.
+    streams.leave().await;
     server.gate.notify_one();
-    assert_eq!(h2_text(stream.await.unwrap()).await, "waited");
-    timeout(PATIENCE, connection).await.expect("still open").unwrap().unwrap();
+    streams.until(HEADERS).await;
+    Client(streams.0).rest().await;
     old.get().await;
     server.client().await.get().await;
     let (mut sender, connection) = h2_client(&server).await;
@@ -72,11 +66,8 @@ async fn stopping_ends_what_waits_and_answers_what_is_in_flight() {
 #[tokio::test]
 async fn stopping_ends_http2_connections_whose_clients_do_not_answer() {
     let server = Server::start(patient());
-    let mut mute = server.client().await;
-    // A preface and empty settings; never the answer to the ping that goes with GOAWAY.
-    mute.0.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").await.unwrap();
-    let mut first = [0; 9];
-    timeout(PATIENCE, mute.0.read_exact(&mut first)).await.unwrap().unwrap();
+    let mut mute = Frames::open(&server).await;
+    mute.until(SETTINGS).await;
     server.shutdown.advance(Phase::Stopping);
     assert_eq!(server.report().await, ServeReport { forced: 0 });
 }
@@ -89,25 +80,17 @@ async fn what_stalls_is_cut_and_counted() {
     body.send("POST /echo HTTP/1.1\r\nhost: test\r\ncontent-length: 100\r\n\r\nstalled").await;
     handler.send(WAIT).await;
     reader.send("GET /large HTTP/1.1\r\nhost: test\r\n\r\n").await.until("HTTP/1.1 200").await;
-    let (mut sender, connection) = h2_client(&server).await;
-    let stream = tokio::spawn(sender.send_request(h2_get("/wait")));
+    let mut streams = Frames::open(&server).await;
+    streams.get(1, "/wait").await;
     server.heard.until(|heard| heard.waiting == 3).await;
     server.shutdown.advance(Phase::Stopping);
-    timeout(PATIENCE, async {
-        while sender.ready().await.is_ok() {
-            tokio::task::yield_now().await
-        }
-    })
-    .await
-    .expect("no GOAWAY");
+    streams.leave().await;
     assert!(!server.task.is_finished());
     server.shutdown.advance(Phase::Cut);
     let heard = Arc::clone(&server.heard);
     assert_eq!(server.report().await, ServeReport { forced: 4 });
     let heard = heard.until(|heard| heard.dropped == 2).await;
     assert_eq!((heard.forced, heard.opened, heard.closed), (4, 4, 4));
-    assert!(stream.await.unwrap().is_err());
-    connection.await.unwrap().ok();
 }
 
 #[tokio::test]
