@@ -14,7 +14,7 @@ use axum::body::Body;
 use http::{Request, Response};
 use hyper::body::Incoming;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::task::{AbortHandle, Id, JoinSet};
+use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
 use tokio::time::{Instant, sleep_until, timeout};
 use tower::Service;
 
@@ -153,7 +153,13 @@ impl House {
         S: Service<Request<Incoming>, Response = Response<Body>, Error = Infallible> + Clone + Send + 'static,
         S::Future: Send + 'static,
     {
-        if self.guests.len() >= self.common.options.max_connections && !self.make_room() {
+        let cap = self.common.options.max_connections;
+        while self.guests.len() >= cap
+            && let Some(ended) = self.tasks.try_join_next_with_id()
+        {
+            self.forget(ended);
+        }
+        if self.guests.len() >= cap && !self.make_room() {
             self.common.observer.error(ConnectionErrorKind::Limit);
             return;
         }
@@ -206,7 +212,13 @@ impl House {
 
     /// Waits for a connection to end; none when there is none.
     async fn reap(&mut self) -> Option<()> {
-        let id = match self.tasks.join_next_with_id().await? {
+        let ended = self.tasks.join_next_with_id().await?;
+        self.forget(ended);
+        Some(())
+    }
+
+    fn forget(&mut self, ended: Result<(Id, ()), JoinError>) {
+        let id = match ended {
             Ok((id, ())) => id,
             Err(error) => {
                 if error.is_panic() {
@@ -216,7 +228,6 @@ impl House {
             }
         };
         self.guests.remove(&id);
-        Some(())
     }
 
     /// Ends what is left. Returns how many connections had a request in flight.

@@ -8,8 +8,8 @@ const WAIT: &str = "GET /wait HTTP/1.1\r\nhost: test\r\n\r\n";
 async fn pipelined_requests_are_answered_in_order() {
     let server = Server::start(patient());
     let mut client = server.client().await;
-    let all: String = (0..100).map(|n| format!("GET /n{n}. HTTP/1.1\r\nhost: test\r\n\r\n")).collect();
-    let text = client.send(&all).await.until("/n99.").await;
+    let all: Vec<_> = (0..100).map(|n| format!("GET /n{n}. HTTP/1.1\r\nhost: test\r\n\r\n")).collect();
+    let text = client.send(&all.concat()).await.until("/n99.").await;
     let answers: Vec<_> =
         text.split("\r\n\r\n").skip(1).map(|part| part.split('.').next().unwrap()).collect();
     let expected: Vec<_> = (0..100).map(|n| format!("/n{n}")).collect();
