@@ -71,3 +71,24 @@ impl Telemetry {
         flushed
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    #[test]
+    fn starting_twice_is_harmless() {
+        let (options, _) = Options::from_environment(&BTreeMap::from([("RUST_LOG".to_owned(), "=bad=".to_owned())]));
+        let version = BuildInfo {
+            version: "1",
+            revision: String::new(),
+            rustc: String::new(),
+            runtime_version: String::new(),
+        };
+        for _ in 0..2 {
+            assert!(start(&options, &version).flush(Duration::ZERO));
+        }
+    }
+}
