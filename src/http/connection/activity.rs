@@ -4,6 +4,9 @@
 //! the connection's driver, which closes it when a deadline has passed, and by the accept loop when
 //! it looks for connections that nobody uses. Times are nanoseconds since the connection was opened,
 //! so that noting one costs a clock reading and a store; 0 = not at all.
+//!
+//! Bytes are seen, not parsed. So a piece of a header that came in one read with the request before
+//! it is not known of: that connection counts as idle, until the next bytes come.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering::Relaxed};
