@@ -70,8 +70,10 @@ pub struct App {
 
 struct Listening {
     address: SocketAddr,
-    serving: JoinHandle<ServeReport>,
+    serving: Serving,
 }
+
+type Serving = JoinHandle<std::io::Result<ServeReport>>;
 
 impl App {
     /// Starts to accept: health answers from now on, inference is not ready.
@@ -100,10 +102,11 @@ impl App {
         );
         let admin_shutdown = Shutdown::new();
         let observer: Arc<dyn ConnectionObserver> = Arc::new(Observer(Arc::clone(&metrics)));
+        let connections = options.connections.clone();
         let listen = |listener: TcpListener, router: Router, watch: ShutdownWatch| {
             let address = listener.local_addr()?;
             let serving =
-                tokio::spawn(serve(listener, router, options.connections, Arc::clone(&observer), watch));
+                tokio::spawn(serve(listener, router, connections.clone(), Arc::clone(&observer), watch));
             std::io::Result::Ok(Listening { address, serving })
         };
         let http = listen(listeners.http, public_router(&api), shutdown.watch())?;
@@ -168,7 +171,7 @@ impl App {
             tracing::warn!(%error, "the ready file could not be removed");
         }
         if !at_once {
-            tracing::info!(delay_ms = self.options.drain_delay.as_millis(), "draining: still serving");
+            tracing::info!(delay_s = self.options.drain_delay.as_secs_f64(), "draining: still serving");
             tokio::time::sleep(self.options.drain_delay).await;
         }
         self.shutdown.advance(Phase::Stopping);
@@ -195,12 +198,26 @@ const WORKER_GRACE: Duration = Duration::from_millis(500);
 const PROBE_GRACE: Duration = Duration::from_millis(200);
 
 /// Waits for a listener's connections, cuts them at `deadline`; how many were cut.
-async fn finish(mut serving: JoinHandle<ServeReport>, shutdown: &Shutdown, deadline: Instant) -> usize {
+async fn finish(mut serving: Serving, shutdown: &Shutdown, deadline: Instant) -> usize {
     if let Ok(ended) = tokio::time::timeout_at(deadline.into(), &mut serving).await {
-        return ended.map_or(0, |report| report.forced);
+        return forced(ended);
     }
     shutdown.advance(Phase::Cut);
-    serving.await.map_or(0, |report| report.forced)
+    forced(serving.await)
+}
+
+fn forced(ended: Result<std::io::Result<ServeReport>, tokio::task::JoinError>) -> usize {
+    match ended {
+        Ok(Ok(report)) => report.forced,
+        Ok(Err(error)) => {
+            tracing::error!(%error, "a listener failed");
+            0
+        }
+        Err(error) => {
+            tracing::error!(%error, "a listener's task failed");
+            0
+        }
+    }
 }
 
 /// Loads models side by side, as many at once as there are cores.
@@ -245,7 +262,7 @@ impl Loader<'_> {
         match load_version(self.runtime, source, version, self.defaults) {
             Ok(loaded) => {
                 let facts = &loaded.facts;
-                let (load_ms, verify_ms) = (facts.load_time.as_millis(), facts.warmup_time.as_millis());
+                let [load_ms, verify_ms] = [facts.load_time, facts.warmup_time].map(|time| time.as_secs_f64() * 1e3);
                 tracing::info!(
                     model = %source.name, version = %version.version, task = facts.task.name(),
                     provider = facts.provider, batchable = facts.batchable, golden = facts.golden,
@@ -288,7 +305,6 @@ impl ConnectionObserver for Observer {
     fn error(&self, kind: ConnectionErrorKind) {
         let kind = match kind {
             ConnectionErrorKind::HeaderTimeout => ConnectionError::HeaderTimeout,
-            ConnectionErrorKind::IdleTimeout => ConnectionError::IdleTimeout,
             ConnectionErrorKind::WriteTimeout => ConnectionError::WriteTimeout,
             ConnectionErrorKind::Protocol => ConnectionError::Protocol,
             ConnectionErrorKind::Limit => ConnectionError::Limit,

@@ -36,10 +36,10 @@ struct Description<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     description: Option<&'a str>,
     #[serde(flatten)]
-    task: TaskDescription,
+    task: TaskDescription<'a>,
     execution: Execution<'a>,
     sha256: &'a str,
-    example: Example,
+    example: Example<'a>,
 }
 
 #[derive(Serialize)]

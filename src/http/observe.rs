@@ -15,8 +15,9 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use http::header::{CONNECTION, HOST, HeaderName, USER_AGENT};
 use http::request::Parts;
-use http::{HeaderValue, Request, Version};
-use http_body::{Body as _, Frame, SizeHint};
+use http::{HeaderMap, HeaderValue, Request, Version};
+use http_body::{Frame, SizeHint};
+use opentelemetry::propagation::Extractor;
 
 use super::catch_panic::CatchPanic;
 use super::connection::{ConnectionInfo, RequestStart};
@@ -24,7 +25,7 @@ use super::context::RequestContext;
 use super::problem::{self, Failure};
 use super::{AccessLog, Api, predict, routes};
 use crate::service::{ErrorCode, ServiceError};
-use crate::telemetry::{HeaderExtractor, HttpObservation, HttpSpanEnd, Outcome, known_method};
+use crate::telemetry::{HttpObservation, HttpSpanEnd, Outcome, known_method};
 
 /// Marks an answer after which the connection must not be used again.
 #[derive(Clone, Copy)]
@@ -94,6 +95,19 @@ struct Exchange {
     span: SpanFacts,
 }
 
+/// The headers as the propagator reads them.
+struct CallersHeaders<'a>(&'a HeaderMap);
+
+impl Extractor for CallersHeaders<'_> {
+    fn get(&self, key: &str) -> Option<&str> {
+        self.0.get(key)?.to_str().ok()
+    }
+
+    fn keys(&self) -> Vec<&str> {
+        self.0.keys().map(HeaderName::as_str).collect()
+    }
+}
+
 /// What the server span says of the request; empty unless the request is sampled.
 #[derive(Default)]
 struct SpanFacts {
@@ -112,7 +126,7 @@ impl Exchange {
         let traced = routes::is_prediction(label);
         let trace = traced.then(|| {
             let began = SystemTime::now() - started.elapsed();
-            api.tracer.begin_request(&HeaderExtractor(&parts.headers), method, label, began)
+            api.tracer.begin_request(&CallersHeaders(&parts.headers), method, label, began)
         });
         let sampled = trace.as_ref().is_some_and(crate::telemetry::RequestTrace::is_sampled);
         let span = if sampled { SpanFacts::of(parts, method) } else { SpanFacts::default() };

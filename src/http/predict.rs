@@ -16,6 +16,7 @@ use super::problem::Failure;
 use super::target::Target;
 use super::{Api, answer, body, decode, media, timeout};
 use crate::service::{ErrorCode, Model, PredictRequest, ServiceError};
+use crate::task::{DecodeLimits, Predictions, Task};
 
 /// Name of the header that tells the caller where the time went.
 pub(super) const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
@@ -47,8 +48,10 @@ pub(super) async fn predict(
         trace: context.begin_inference(),
         request_id: Arc::clone(&context.id),
     };
-    let read = |task: &_, limits: &_| decode::prediction(&held.bytes, admitted.format, task, limits);
-    let write = |model: &Model, predictions: &_| answer::encode_prediction(&model.facts, predictions);
+    let read = |task: &Task, limits: &DecodeLimits| decode::prediction(&held.bytes, admitted.format, task, limits);
+    let write = |model: &Model, predictions: &Predictions<'_>| {
+        answer::encode_prediction(&model.facts, predictions)
+    };
     let predicted = api.service.predict(prediction, read, write).await;
     let mut response =
         predicted.result.map_or_else(|error| Failure::from(error).into_response(), answer::json);

@@ -13,7 +13,7 @@ pub(super) struct Target {
     pub(super) version: Option<String>,
 }
 
-impl<S: Sync> FromRequestParts<S> for Target {
+impl<S: Send + Sync> FromRequestParts<S> for Target {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Infallible> {

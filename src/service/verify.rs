@@ -107,7 +107,9 @@ fn check_rows(task: &Task, graph: &mut LoadedGraph, given: &[Rows]) -> (bool, St
     match engine::rows_are_independent(session, &pair, &Tolerance::default(), graph.provider) {
         Ok(BatchCheck::Independent) => (true, "two different rows agree alone and batched".to_owned()),
         Ok(BatchCheck::Dependent { output, detail }) => {
-            (false, format!("output {output} of a row depends on the other rows: {detail}"))
+            let name = output.and_then(|index| graph.signature.outputs.get(index));
+            let name = name.map_or("an output", |spec| &*spec.name);
+            (false, format!("{name} of a row depends on the other rows: {detail}"))
         }
         Err(_) => {
             let reason = "made inputs fail; two entries in warmup.inputs would allow the check";

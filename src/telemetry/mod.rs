@@ -27,7 +27,7 @@ pub use trace::{
 };
 
 /// What is running.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct BuildInfo {
     /// The service's version.
     pub version: &'static str,

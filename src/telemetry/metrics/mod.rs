@@ -177,19 +177,11 @@ pub struct WorkerMetrics {
 }
 
 impl WorkerMetrics {
-    /// Adds to the workers running a batch.
-    pub fn busy(&self, delta: i64) {
-        self.busy.add(delta);
-    }
-
-    /// Adds to the workers waiting for work.
-    pub fn idle(&self, delta: i64) {
-        self.idle.add(delta);
-    }
-
-    /// Sets the number of workers that have not come back in time.
-    pub fn stuck(&self, workers: i64) {
-        self.stuck.set(workers);
+    /// Sets how many workers wait for work, run a batch, and have not come back in time.
+    pub fn set(&self, idle: usize, busy: usize, stuck: usize) {
+        for (gauge, workers) in [(&self.idle, idle), (&self.busy, busy), (&self.stuck, stuck)] {
+            gauge.set(i64::try_from(workers).unwrap_or(i64::MAX));
+        }
     }
 }
 
