@@ -7,7 +7,7 @@ use super::golden;
 use crate::engine::{self, BatchCheck, LoadedGraph, Run};
 use crate::model::{Manifest, Tolerance};
 use crate::task::{DecodeLimits, DecodeReport, Rows, Task, TaskSpec};
-use crate::tensor::{Tensor, concatenate};
+use crate::tensor::{Tensor, concatenate, split};
 
 /// What verification found.
 pub(super) struct Verified {
@@ -93,12 +93,12 @@ pub(super) fn rows_of(task: &Task, instance: &toml::Value) -> Result<Rows, Strin
 
 /// Whether two different rows give alone what they give together.
 fn check_rows(task: &Task, graph: &mut LoadedGraph, given: &[Rows]) -> (bool, String) {
-    let examples = task.example_rows().unwrap_or_default();
-    let pair = match (given, examples.as_slice()) {
-        ([first, second, ..], _) | (_, [first, second, ..]) => {
-            Some([first.inputs.clone(), second.inputs.clone()])
-        }
-        _ => engine::different_rows(&graph.signature),
+    let pair = match given {
+        [first, second, ..] => Some([first.inputs.clone(), second.inputs.clone()]),
+        _ => task
+            .example_rows()
+            .and_then(|examples| examples.iter().find_map(two_rows))
+            .or_else(|| engine::different_rows(&graph.signature)),
     };
     let Some(pair) = pair else {
         return (false, "no two rows could be made to check that rows are independent".to_owned());
@@ -134,6 +134,17 @@ fn warm_up_made(task: &Task, graph: &mut LoadedGraph, largest: Option<usize>, no
             }
         }
     }
+}
+
+/// The two rows of an example of two, each by itself and as wide as the other.
+fn two_rows(example: &Rows) -> Option<[Vec<Tensor>; 2]> {
+    let mut halves = [Vec::new(), Vec::new()];
+    for input in &example.inputs {
+        let [first, second] = <[Tensor; 2]>::try_from(split(input, &[1, 1]).ok()?).ok()?;
+        halves[0].push(first);
+        halves[1].push(second);
+    }
+    Some(halves)
 }
 
 fn made_inputs(task: &Task, graph: &LoadedGraph, rows: usize) -> Option<Vec<Tensor>> {
