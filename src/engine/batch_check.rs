@@ -67,7 +67,12 @@ fn dependent(output: Option<usize>, detail: String) -> BatchCheck {
 
 /// How `actual` differs from `expected`, if it does. Floats may differ by `tolerance`; integers,
 /// truth values and strings not at all.
-fn difference(expected: &Tensor, actual: &Tensor, tolerance: &Tolerance, provider: ProviderKind) -> Option<String> {
+fn difference(
+    expected: &Tensor,
+    actual: &Tensor,
+    tolerance: &Tolerance,
+    provider: ProviderKind,
+) -> Option<String> {
     if expected.shape() != actual.shape() || expected.data_type() != actual.data_type() {
         return Some(format!(
             "{}{:?} became {}{:?}",

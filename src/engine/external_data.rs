@@ -19,7 +19,8 @@ pub(super) fn shown_name(graph: &Path) -> String {
 /// folder's real path and the graph's size.
 pub(super) fn check_graph(graph: &Path, folder: &Path) -> Result<(PathBuf, u64), LoadError> {
     let fail = |reason: String| LoadError::File { file: shown_name(graph), reason };
-    let real_folder = folder.canonicalize().map_err(|error| fail(format!("its folder: {}", cause(&error))))?;
+    let real_folder =
+        folder.canonicalize().map_err(|error| fail(format!("its folder: {}", cause(&error))))?;
     let real = graph.canonicalize().map_err(|error| fail(cause(&error)))?;
     if !real.starts_with(&real_folder) {
         return Err(fail("it leads out of the model's folder".into()));
@@ -52,7 +53,9 @@ pub(super) fn check_location(location: &str, graph: &Path, real_folder: &Path) -
         return Err(fail("it is not a regular file"));
     }
     if metadata.nlink() > 1 {
-        return Err(fail("it is a hard link: the file has another name, perhaps outside the folder; copy it"));
+        return Err(fail(
+            "it is a hard link: the file has another name, perhaps outside the folder; copy it",
+        ));
     }
     Ok(metadata.len())
 }
@@ -98,7 +101,9 @@ mod tests {
         }
         symlink(root.path().join("secret"), folder.join("out.onnx")).unwrap();
         assert!(check_graph(&folder.join("out.onnx"), &folder).unwrap_err().to_string().contains("out of"));
-        assert!(check_graph(&folder.join("none.onnx"), &folder).unwrap_err().to_string().contains("no such file"));
+        assert!(
+            check_graph(&folder.join("none.onnx"), &folder).unwrap_err().to_string().contains("no such file")
+        );
         assert!(check_graph(&folder.join("part"), &folder).unwrap_err().to_string().contains("regular"));
     }
 }

@@ -1,5 +1,6 @@
-//! What is read from an ONNX file before the runtime sees it: where its external data lies, and
-//! the class labels of its classifiers.
+//! What is read from an ONNX file before the runtime sees it: where its external data lies, the
+//! class labels of its classifiers, and which inputs declare no shape (the runtime shows those as
+//! scalars).
 //!
 //! A walk over the protobuf by field numbers (onnx.proto, IR version 3 to 13), through every place
 //! that can hold a tensor: initializers, attributes, subgraphs, functions, training graphs.
@@ -26,6 +27,8 @@ pub(super) struct GraphFile {
     pub(super) locations: BTreeSet<String>,
     /// Class labels of the first classifier that has some.
     pub(super) class_labels: Vec<String>,
+    /// Inputs that may have any rank.
+    pub(super) shapeless_inputs: BTreeSet<String>,
 }
 
 /// Reads the ONNX file at `path`.
@@ -82,14 +85,17 @@ impl<R: io::Read + io::Seek> Walk<R> {
         if depth > DEEPEST {
             return Err(malformed("messages are nested too deep"));
         }
-        let mut labels = Labels::default();
+        let (mut labels, mut booleans) = (Labels::default(), Booleans::default());
         while let Some(field) = self.wire.next(end)? {
-            if matches!(message, Message::Attribute) {
-                labels.take(&mut self.wire, field)?;
+            match message {
+                Message::Attribute => labels.take(&mut self.wire, field)?,
+                Message::Tensor => booleans.check(&mut self.wire, field)?,
+                _ => {}
             }
             let Payload::Bytes { end } = field.payload else { continue };
             match (message, field.number) {
                 (Message::Tensor, 13) => self.external_data(end)?,
+                (Message::Graph, 11) if depth == 1 => self.input(end)?,
                 _ => {
                     if let Some(child) = message.child(field.number) {
                         self.message(child, end, depth + 1)?;
@@ -106,6 +112,42 @@ impl<R: io::Read + io::Seek> Walk<R> {
         Ok(())
     }
 
+    /// One input of the main graph: a name, and a type that may or may not have a shape.
+    fn input(&mut self, end: u64) -> io::Result<()> {
+        let (mut name, mut has_shape) = (Vec::new(), true);
+        while let Some(field) = self.wire.next(end)? {
+            let Payload::Bytes { end } = field.payload else { continue };
+            match field.number {
+                1 => name = self.wire.bytes(end, LONGEST_NAME)?,
+                2 => has_shape = self.tensor_has_shape(end)?,
+                _ => self.wire.skip_to(end)?,
+            }
+        }
+        if !has_shape {
+            self.found.shapeless_inputs.insert(String::from_utf8_lossy(&name).into_owned());
+        }
+        Ok(())
+    }
+
+    /// Whether a type is of another kind than tensor or has a shape.
+    fn tensor_has_shape(&mut self, end: u64) -> io::Result<bool> {
+        let mut has_shape = true;
+        while let Some(field) = self.wire.next(end)? {
+            let Payload::Bytes { end } = field.payload else { continue };
+            if field.number != 1 {
+                self.wire.skip_to(end)?;
+                continue;
+            }
+            has_shape = false;
+            while let Some(field) = self.wire.next(end)? {
+                let Payload::Bytes { end } = field.payload else { continue };
+                has_shape |= field.number == 2;
+                self.wire.skip_to(end)?;
+            }
+        }
+        Ok(has_shape)
+    }
+
     /// One key and value of a tensor's external data; the key `location` names a file.
     fn external_data(&mut self, end: u64) -> io::Result<()> {
         let (mut key, mut value) = (Vec::new(), Vec::new());
@@ -118,12 +160,43 @@ impl<R: io::Read + io::Seek> Walk<R> {
             }
         }
         if key == b"location" {
-            let location =
-                String::from_utf8(value).map_err(|_| malformed("a location is not UTF-8"))?;
+            let location = String::from_utf8(value).map_err(|_| malformed("a location is not UTF-8"))?;
             self.found.locations.insert(location);
             if self.found.locations.len() > MOST_LOCATIONS {
                 return Err(malformed("too many files of external data"));
             }
+        }
+        Ok(())
+    }
+}
+
+/// The check that a tensor of truth values holds zeros and ones: the runtime hands its bytes on as
+/// they are, and any other would not be a `bool`.
+#[derive(Default)]
+struct Booleans {
+    are_meant: bool,
+    raw_data_came: bool,
+}
+
+impl Booleans {
+    /// `TensorProto.DataType.BOOL`
+    const BOOL: u64 = 9;
+
+    fn check<R: io::Read + io::Seek>(&mut self, wire: &mut Wire<R>, field: Field) -> io::Result<()> {
+        match (field.number, field.payload) {
+            (2, Payload::Varint(data_type)) if data_type == Self::BOOL => {
+                if self.raw_data_came {
+                    return Err(malformed("a tensor's type stands behind its data"));
+                }
+                self.are_meant = true;
+            }
+            (9, Payload::Bytes { end }) => {
+                self.raw_data_came = true;
+                if self.are_meant && !wire.all_bytes(end, |byte| byte <= 1)? {
+                    return Err(malformed("a truth value is neither 0 nor 1"));
+                }
+            }
+            _ => {}
         }
         Ok(())
     }

@@ -67,7 +67,9 @@ pub(super) fn inspect(path: &Path) -> Result<Option<String>, RuntimeError> {
     if let Some(version) = &version {
         let minor = version.split('.').nth(1).and_then(|minor| minor.parse::<u32>().ok());
         if minor.is_some_and(|minor| minor < OLDEST_MINOR) {
-            return Err(fail(format!("its version is {version}, and 1.{OLDEST_MINOR} is the oldest that works")));
+            return Err(fail(format!(
+                "its version is {version}, and 1.{OLDEST_MINOR} is the oldest that works"
+            )));
         }
     }
     Ok(version)

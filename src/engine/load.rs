@@ -14,6 +14,7 @@ use ort::ErrorCode;
 use ort::logging::LogLevel;
 use ort::session::builder::{AutoDevicePolicy, GraphOptimizationLevel, PrepackedWeights, SessionBuilder};
 
+use super::graph_file::GraphFile;
 use super::message::tidy;
 use super::plan::{Plan, available_cores};
 use super::providers::{self, ProviderRequest};
@@ -147,13 +148,18 @@ pub fn load(runtime: &'static Runtime, options: &SessionOptions<'_>) -> Result<L
     let file = Checked::new(options)?;
     let loader = Loader { runtime, options, file: &file };
     let mut attempt = Attempt {
-        providers: options.execution.providers.clone().filter(|list| !list.is_empty()).unwrap_or_else(|| vec![ProviderKind::Cpu]),
+        providers: options
+            .execution
+            .providers
+            .clone()
+            .filter(|list| !list.is_empty())
+            .unwrap_or_else(|| vec![ProviderKind::Cpu]),
         precision: options.execution.precision.unwrap_or_default(),
     };
     let mut notes = Vec::new();
     let (plan, sessions) = loop {
         match loader.sessions(&attempt) {
-            Ok(loaded) => break loaded,
+            Ok(made) => break made,
             Err(error) if error.is_of_provider() && options.execution.allow_fallback == Some(true) => {
                 attempt = attempt.without(&error).ok_or_else(|| error.clone())?;
                 notes.push(error.to_string());
@@ -163,8 +169,8 @@ pub fn load(runtime: &'static Runtime, options: &SessionOptions<'_>) -> Result<L
     };
     let [first, ..] = sessions.as_slice() else { unreachable!("a plan has at least one session") };
     let provider = attempt.first();
-    let (signature, metadata) = (outlets::signature(first, &file.class_labels)?, outlets::metadata(first));
-    let labels: Arc<[String]> = file.class_labels.as_slice().into();
+    let (signature, metadata) = (outlets::signature(first, &file.contents)?, outlets::metadata(first));
+    let labels: Arc<[String]> = file.contents.class_labels.as_slice().into();
     let sessions: ort::Result<Vec<Session>> =
         sessions.into_iter().map(|session| Session::new(session, Arc::clone(&labels))).collect();
     Ok(LoadedGraph {
@@ -173,7 +179,7 @@ pub fn load(runtime: &'static Runtime, options: &SessionOptions<'_>) -> Result<L
         provider,
         providers_note: notes,
         device: providers::device(provider, options.execution),
-        class_labels: file.class_labels,
+        class_labels: file.contents.class_labels,
         metadata,
         intra_threads: plan.intra_threads,
         load_time: started.elapsed(),
@@ -184,7 +190,7 @@ pub fn load(runtime: &'static Runtime, options: &SessionOptions<'_>) -> Result<L
 /// The graph's file after our own checks.
 struct Checked {
     name: String,
-    class_labels: Vec<String>,
+    contents: GraphFile,
     /// The graph and its external data.
     bytes: u64,
 }
@@ -195,12 +201,12 @@ impl Checked {
         let (real_folder, mut bytes) = external_data::check_graph(options.graph, options.folder)?;
         let contents = graph_file::read(options.graph).map_err(|error| LoadError::Graph {
             file: name.clone(),
-            reason: format!("corrupt or truncated protobuf ({error})"),
+            reason: format!("corrupt or truncated: {error}"),
         })?;
         for location in &contents.locations {
             bytes += external_data::check_location(location, options.graph, &real_folder)?;
         }
-        Ok(Self { name, class_labels: contents.class_labels, bytes })
+        Ok(Self { name, contents, bytes })
     }
 }
 
@@ -253,7 +259,8 @@ impl Loader<'_> {
             let request = ProviderRequest { kind, precision, intra_threads, execution };
             providers::register(&mut builder, self.runtime, request)?;
         }
-        let sessions: Result<_, _> = (0..plan.instances).map(|_| self.commit(&mut builder, attempt.first())).collect();
+        let sessions: Result<_, _> =
+            (0..plan.instances).map(|_| self.commit(&mut builder, attempt.first())).collect();
         Ok((plan, sessions?))
     }
 
@@ -293,8 +300,10 @@ impl Loader<'_> {
             Ok(Err(error)) => error,
             Err(panic) => return Err(self.panicked(panic.as_ref())),
         };
-        let reason = tidy(&error.to_string());
         let file = self.file.name.clone();
+        let text = tidy(&error.to_string());
+        let reason = text.strip_prefix(&format!("Load model from {file} ")).unwrap_or(&text);
+        let reason = reason.strip_prefix("failed:").unwrap_or(reason).to_owned();
         Err(match error.code() {
             ErrorCode::InvalidProtobuf
             | ErrorCode::InvalidGraph

@@ -72,13 +72,13 @@ fn tensor(spec: &TensorSpec, rows: usize, batch: Option<&Arc<str>>, values: Valu
 fn data(data_type: DataType, len: usize, values: Values, is_image: bool) -> Data {
     macro_rules! integers {
         ($element:ty) => {
-            filled(len, values, 1, |index| (index % 2) as $element)
+            filled(len, values, 1, |index| <$element>::from(index % 2 == 1))
         };
     }
     match data_type {
         DataType::Bool => filled(len, values, true, |index| index % 2 == 1),
         // 0 and 1 are in range for nearly every index or category; pixels use the whole range.
-        DataType::Uint8 if is_image => filled(len, values, 1, |index| pixel(index)),
+        DataType::Uint8 if is_image => filled(len, values, 1, pixel),
         DataType::Uint8 => integers!(u8),
         DataType::Uint16 => integers!(u16),
         DataType::Uint32 => integers!(u32),
@@ -142,7 +142,8 @@ mod tests {
 
     #[test]
     fn what_has_no_such_rows_is_not_made() {
-        let fixed = |dims: &[Dim]| Signature { inputs: vec![spec("x", DataType::Fp32, dims)], outputs: vec![] };
+        let fixed =
+            |dims: &[Dim]| Signature { inputs: vec![spec("x", DataType::Fp32, dims)], outputs: vec![] };
         assert!(made_inputs(&fixed(&[Dim::Fixed(2)]), 1).is_some());
         assert!(made_inputs(&fixed(&[Dim::Fixed(2)]), 3).is_none());
         assert!(made_inputs(&fixed(&[]), 1).is_some());
@@ -152,7 +153,9 @@ mod tests {
 
     #[test]
     fn the_two_rows_differ_in_every_type_and_masks_stay_ones() {
-        use DataType::{Bf16, Bool, Bytes, Fp16, Fp32, Fp64, Int8, Int16, Int32, Int64, Uint8, Uint16, Uint32, Uint64};
+        use DataType::{
+            Bf16, Bool, Bytes, Fp16, Fp32, Fp64, Int8, Int16, Int32, Int64, Uint8, Uint16, Uint32, Uint64,
+        };
         for data_type in
             [Bool, Uint8, Uint16, Uint32, Uint64, Int8, Int16, Int32, Int64, Fp16, Bf16, Fp32, Fp64, Bytes]
         {

@@ -35,8 +35,7 @@ pub(super) fn tidy(text: &str) -> String {
 /// True of `path/model.cc:149` and the like.
 fn is_source_line(word: &str) -> bool {
     [".cc:", ".cpp:", ".h:", ".hpp:"].iter().any(|ending| {
-        word.split_once(ending)
-            .is_some_and(|(_, line)| line.starts_with(|c: char| c.is_ascii_digit()))
+        word.split_once(ending).is_some_and(|(_, line)| line.starts_with(|c: char| c.is_ascii_digit()))
     })
 }
 

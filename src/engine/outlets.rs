@@ -7,14 +7,24 @@ use std::sync::Arc;
 use ort::session::Session;
 use ort::value::{Outlet, TensorElementType, ValueType};
 
+use super::graph_file::GraphFile;
 use super::{GraphMetadata, LoadError, zip_map};
 use crate::model::{Dim, Signature, TensorSpec};
 use crate::tensor::DataType;
 
-/// What the session says of its inputs and outputs. The class labels, found in the graph's file,
-/// are the columns of a ZipMap's scores.
-pub(super) fn signature(session: &Session, class_labels: &[String]) -> Result<Signature, LoadError> {
-    let inputs = session.inputs().iter().map(|outlet| spec(outlet, "input"));
+/// What the session says of its inputs and outputs, and the file beyond it: class labels are the
+/// columns of a ZipMap's scores, and an input without a shape can't be told from a scalar here.
+pub(super) fn signature(session: &Session, file: &GraphFile) -> Result<Signature, LoadError> {
+    let class_labels = &file.class_labels;
+    let inputs = session.inputs().iter().map(|outlet| {
+        if file.shapeless_inputs.contains(outlet.name()) {
+            let name = outlet.name();
+            return Err(LoadError::Unsupported(format!(
+                "input {name:?} declares no shape, not even its rank; export the graph with shapes"
+            )));
+        }
+        spec(outlet, "input")
+    });
     let outputs = session.outputs().iter().map(|outlet| {
         if zip_map::is_zip_map(outlet.dtype()) && !class_labels.is_empty() {
             let (name, dims) = (Arc::from(outlet.name()), zip_map::dims(class_labels));
@@ -50,9 +60,7 @@ fn spec(outlet: &Outlet, place: &str) -> Result<TensorSpec, LoadError> {
             let dims = shape.iter().zip(symbols).map(|(&size, symbol)| dim(size, symbol)).collect();
             Ok(TensorSpec { name: Arc::from(name), data_type, dims })
         }
-        ValueType::Sequence(_) => {
-            Err(refuse("is a sequence, and only tensors can be served".into()))
-        }
+        ValueType::Sequence(_) => Err(refuse("is a sequence, and only tensors can be served".into())),
         ValueType::Map { .. } => Err(refuse("is a map, and only tensors can be served".into())),
         ValueType::Optional(_) => Err(refuse("is optional, and only tensors can be served".into())),
     }

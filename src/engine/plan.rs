@@ -22,22 +22,16 @@ pub(super) struct Plan {
 
 impl Plan {
     /// What `execution` says, completed for a graph of `graph_bytes` on `cores` cores.
-    pub(super) fn new(
-        execution: &Execution,
-        provider: ProviderKind,
-        graph_bytes: u64,
-        cores: usize,
-    ) -> Self {
+    pub(super) fn new(execution: &Execution, provider: ProviderKind, graph_bytes: u64, cores: usize) -> Self {
         let intra = execution.intra_threads.map(NonZeroUsize::get);
         let on_device = matches!(provider, ProviderKind::Cuda | ProviderKind::Tensorrt);
-        let instances = execution.instances.map(NonZeroUsize::get).unwrap_or_else(|| {
-            if on_device {
-                return 1;
-            }
-            let affordable = WEIGHTS_BUDGET_BYTES / graph_bytes.max(1);
-            let affordable = usize::try_from(affordable).unwrap_or(usize::MAX);
-            (cores / intra.unwrap_or(1)).min(affordable).max(1)
-        });
+        let affordable = WEIGHTS_BUDGET_BYTES / graph_bytes.max(1);
+        let affordable = usize::try_from(affordable).unwrap_or(usize::MAX);
+        let instances = match execution.instances {
+            Some(instances) => instances.get(),
+            None if on_device => 1,
+            None => (cores / intra.unwrap_or(1)).min(affordable).max(1),
+        };
         let spare = if on_device { 1 } else { (cores / instances).max(1) };
         Self { instances, intra_threads: intra.unwrap_or(spare) }
     }

@@ -82,6 +82,23 @@ impl<R: Read + Seek> Wire<R> {
         Ok(bytes)
     }
 
+    /// Reads up to `end`; true when `is_good` says so of every byte.
+    pub(super) fn all_bytes(&mut self, end: u64, is_good: impl Fn(u8) -> bool) -> io::Result<bool> {
+        let mut all_good = true;
+        while self.at < end {
+            let chunk = self.source.fill_buf()?;
+            let left = usize::try_from(end - self.at).unwrap_or(usize::MAX);
+            let len = chunk.len().min(left);
+            if len == 0 {
+                return Err(malformed("the file is cut off"));
+            }
+            all_good &= chunk[..len].iter().all(|&byte| is_good(byte));
+            self.source.consume(len);
+            self.at += len as u64;
+        }
+        Ok(all_good)
+    }
+
     /// True while there is something before `end`.
     pub(super) fn is_before(&self, end: u64) -> bool {
         self.at < end

@@ -37,9 +37,7 @@ pub(super) fn register(
 
 /// The device that the provider runs on: `cpu`, or `cuda:0`.
 pub(super) fn device(kind: ProviderKind, execution: &Execution) -> String {
-    let option = |table: &Option<BTreeMap<String, String>>, key: &str| {
-        table.as_ref().and_then(|table| table.get(key)).cloned()
-    };
+    let option = |table: &Option<BTreeMap<String, String>>, key: &str| table.as_ref()?.get(key).cloned();
     match kind {
         ProviderKind::Cpu => "cpu".into(),
         ProviderKind::Openvino => option(&execution.openvino, "device_type")
@@ -72,11 +70,16 @@ impl ProviderRequest<'_> {
     fn dispatch(self) -> Result<ExecutionProviderDispatch, LoadError> {
         let made = self.made_options()?;
         Ok(match self.kind {
+            // The arena saves a transformer about 2 % (page faults) and costs a tiny graph 0.2 µs a run.
             ProviderKind::Cpu => ep::CPU::default().with_arena_allocator(true).build(),
-            ProviderKind::Openvino => self.configured(ep::OpenVINO::default(), made, &self.execution.openvino)?.build(),
-            ProviderKind::Cuda => self.configured(ep::CUDA::default(), made, &self.execution.cuda)?.build(),
+            ProviderKind::Openvino => {
+                self.configured(ep::OpenVINO::default(), made, self.execution.openvino.as_ref())?.build()
+            }
+            ProviderKind::Cuda => {
+                self.configured(ep::CUDA::default(), made, self.execution.cuda.as_ref())?.build()
+            }
             ProviderKind::Tensorrt => {
-                self.configured(ep::TensorRT::default(), made, &self.execution.tensorrt)?.build()
+                self.configured(ep::TensorRT::default(), made, self.execution.tensorrt.as_ref())?.build()
             }
         }
         .error_on_failure())
@@ -91,7 +94,7 @@ impl ProviderRequest<'_> {
             hint: hint.into(),
         };
         Ok(match (self.kind, self.precision) {
-            (ProviderKind::Cpu, Fp32) => vec![],
+            (ProviderKind::Cpu | ProviderKind::Tensorrt, Fp32) => vec![],
             (ProviderKind::Cpu, Bf16) => {
                 return Err(lacking("on the CPU the provider openvino has it"));
             }
@@ -114,7 +117,6 @@ impl ProviderRequest<'_> {
             (ProviderKind::Cuda, Bf16 | Fp16 | Int8) => {
                 return Err(lacking("convert the graph itself, or use the provider tensorrt"));
             }
-            (ProviderKind::Tensorrt, Fp32) => vec![],
             (ProviderKind::Tensorrt, Bf16) => vec![("trt_bf16_enable", "1".into())],
             (ProviderKind::Tensorrt, Fp16) => vec![("trt_fp16_enable", "1".into())],
             (ProviderKind::Tensorrt, Int8) => vec![("trt_int8_enable", "1".into())],
@@ -130,7 +132,8 @@ impl ProviderRequest<'_> {
     /// provider's own option `precision` does not offer on the CPU. The hint is given for single
     /// precision too, because the library picks bfloat16 by itself where the CPU has it.
     fn openvino_options(self, precision: Precision) -> Result<Vec<(&'static str, String)>, LoadError> {
-        let configured = self.execution.openvino.as_ref().is_some_and(|table| table.contains_key("load_config"));
+        let configured =
+            self.execution.openvino.as_ref().is_some_and(|table| table.contains_key("load_config"));
         if configured && precision != Precision::Fp32 {
             return Err(unavailable(
                 self.kind,
@@ -156,12 +159,12 @@ impl ProviderRequest<'_> {
         self,
         mut provider: P,
         made: Vec<(&'static str, String)>,
-        table: &Option<BTreeMap<String, String>>,
+        table: Option<&BTreeMap<String, String>>,
     ) -> Result<P, LoadError> {
         for (key, value) in made {
             provider = provider.with_arbitrary_config(key, value);
         }
-        for (key, value) in table.iter().flatten() {
+        for (key, value) in table.into_iter().flatten() {
             // The crate panics on it.
             if key.contains('\0') || value.contains('\0') {
                 return Err(unavailable(self.kind, format!("its option {key:?} holds a NUL character")));
@@ -205,7 +208,11 @@ fn cpu_has_bf16() -> bool {
 mod tests {
     use super::*;
 
-    fn options(kind: ProviderKind, precision: Precision, execution: &Execution) -> Result<Vec<(&'static str, String)>, LoadError> {
+    fn options(
+        kind: ProviderKind,
+        precision: Precision,
+        execution: &Execution,
+    ) -> Result<Vec<(&'static str, String)>, LoadError> {
         ProviderRequest { kind, precision, intra_threads: 3, execution }.made_options()
     }
 
@@ -225,9 +232,13 @@ mod tests {
     #[test]
     fn openvino_gets_its_precision_as_a_hint() {
         let made = options(ProviderKind::Openvino, Precision::Fp32, &Execution::default()).unwrap();
-        let config = r#"{"CPU":{"INFERENCE_PRECISION_HINT":"f32","INFERENCE_NUM_THREADS":"3","NUM_STREAMS":"1"}}"#;
+        let config =
+            r#"{"CPU":{"INFERENCE_PRECISION_HINT":"f32","INFERENCE_NUM_THREADS":"3","NUM_STREAMS":"1"}}"#;
         assert_eq!(made, [("device_type", "CPU".to_owned()), ("load_config", config.to_owned())]);
-        let table = BTreeMap::from([("load_config".to_owned(), "{}".to_owned()), ("device_type".to_owned(), "GPU.1".to_owned())]);
+        let table = BTreeMap::from([
+            ("load_config".to_owned(), "{}".to_owned()),
+            ("device_type".to_owned(), "GPU.1".to_owned()),
+        ]);
         let execution = Execution { openvino: Some(table), ..Execution::default() };
         assert!(matches!(
             options(ProviderKind::Openvino, Precision::Fp16, &execution),

@@ -114,8 +114,7 @@ impl Runtime {
 }
 
 fn build(path: &Path, version: Option<String>) -> Result<Runtime, RuntimeError> {
-    let builder =
-        ort::init_from(path).map_err(|error| library::unusable(path, load_reason(&error)))?;
+    let builder = ort::init_from(path).map_err(|error| library::unusable(path, load_reason(&error)))?;
     let environment = builder
         .with_name("ml-inference-api")
         .with_telemetry(false)

@@ -13,7 +13,7 @@ use crate::tensor::Tensor;
 /// A session. Runs one batch at a time; dropped before `main` returns, or the runtime's statics die
 /// under it.
 pub struct Session {
-    session: ort::session::Session,
+    inner: ort::session::Session,
     /// The same for every run: the interrupt acts on it.
     options: Arc<RunOptions>,
     interrupt: Interrupt,
@@ -22,7 +22,7 @@ pub struct Session {
 }
 
 impl Session {
-    pub(super) fn new(session: ort::session::Session, class_labels: Arc<[String]>) -> ort::Result<Self> {
+    pub(super) fn new(inner: ort::session::Session, class_labels: Arc<[String]>) -> ort::Result<Self> {
         let mut options = RunOptions::new()?;
         // A failed run is told by its result. Else each bad input of a client's would be an error
         // in the log.
@@ -35,19 +35,22 @@ impl Session {
                 tracing::warn!(%error, raised, "can't set the terminate flag of a run");
             }
         });
-        Ok(Self { session, options, interrupt, class_labels })
+        Ok(Self { inner, options, interrupt, class_labels })
     }
 }
 
 impl Run for Session {
     fn run(&mut self, inputs: &[Tensor]) -> Result<Vec<Tensor>, RunError> {
-        let (given, wanted) = (inputs.len(), self.session.inputs().len());
+        let (given, wanted) = (inputs.len(), self.inner.inputs().len());
         if given != wanted {
             return Err(RunError::InvalidInput(format!("{given} inputs for {wanted}")));
         }
-        let values: Vec<SessionInputValue<'_>> = inputs.iter().map(values::input).collect::<Result<_, _>>()?;
-        match self.session.run_with_options::<_, 0>(values.as_slice(), &*self.options) {
-            Ok(outputs) => outputs.into_iter().map(|(_, value)| values::output(&value, &self.class_labels)).collect(),
+        let values: Vec<SessionInputValue<'_>> =
+            inputs.iter().map(values::input).collect::<Result<_, _>>()?;
+        match self.inner.run_with_options::<_, 0>(values.as_slice(), &*self.options) {
+            Ok(outputs) => {
+                outputs.into_iter().map(|(_, value)| values::output(&value, &self.class_labels)).collect()
+            }
             Err(_) if self.interrupt.is_raised() => Err(RunError::Interrupted),
             Err(error) => Err(run_error(error.code(), error.to_string())),
         }
@@ -91,7 +94,10 @@ mod tests {
     fn memory_and_devices_are_told_apart_by_words_and_codes() {
         let of = |code, text: &str| run_error(code, text.to_owned());
         let general = ErrorCode::GenericFailure;
-        assert!(matches!(of(general, "Failed to allocate memory for requested buffer"), RunError::OutOfMemory(_)));
+        assert!(matches!(
+            of(general, "Failed to allocate memory for requested buffer"),
+            RunError::OutOfMemory(_)
+        ));
         assert!(matches!(of(general, "CUDA failure 2: out of memory"), RunError::OutOfMemory(_)));
         assert!(matches!(of(general, "CUDA failure 700: illegal access"), RunError::Device(_)));
         assert!(matches!(of(ErrorCode::ExecutionProviderFailure, "x"), RunError::Device(_)));

@@ -117,16 +117,21 @@ fn a_library_that_is_no_runtime_is_one_clear_error() {
     bytes.truncate(1 << 20);
     bytes.extend(b"OrtGetApiBase\0VERS_1.31.1\0");
     std::fs::write(&pretender, bytes).unwrap();
-    for (library, expected) in
-        [(&text, "no ELF header"), (&pretender, "can't be used"), (&folder.path().join("none"), "was not found")]
-    {
+    for (library, expected) in [
+        (&text, "no ELF header"),
+        (&pretender, "can't be used"),
+        (&folder.path().join("none"), "was not found"),
+    ] {
         let child = Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "engine::tests::child_loads_a_library"])
             .env(CHILD_LIBRARY, library)
             .output()
             .unwrap();
         let told = String::from_utf8_lossy(&child.stdout).into_owned();
-        assert!(told.contains("1 failed") && told.contains(expected) && told.contains("make build"), "{told}");
+        assert!(
+            told.contains("1 failed") && told.contains(expected) && told.contains("make build"),
+            "{told}"
+        );
     }
 }
 
@@ -222,7 +227,8 @@ fn not_a_number_passes_through() {
 
 #[test]
 fn made_inputs_run_on_every_fixture_that_can_be_loaded() {
-    for name in ["add-one", "fixed-sum", "two-inputs", "strings", "dtypes", "regressor", "columns", "gather"] {
+    for name in ["add-one", "fixed-sum", "two-inputs", "strings", "dtypes", "regressor", "columns", "gather"]
+    {
         let mut graph = loaded(name);
         let inputs = made_inputs(&graph.signature, 1).unwrap();
         assert_eq!(graph.signature.check(&inputs), Ok(()), "{name}");
@@ -260,9 +266,7 @@ fn inputs_that_the_runtime_refuses_are_told_apart_and_harm_nothing() {
 fn a_long_run_is_interrupted_and_the_session_goes_on() {
     let mut session = loaded("slow").sessions.remove(0);
     let interrupt = session.interrupt();
-    let inputs = |iterations: i64| {
-        [tensor(&[1, 1], vec![1.0_f32]), tensor(&[1, 1], vec![iterations])]
-    };
+    let inputs = |iterations: i64| [tensor(&[1, 1], vec![1.0_f32]), tensor(&[1, 1], vec![iterations])];
     let (sender, receiver) = channel();
     let long = inputs(1 << 50);
     let worker = std::thread::spawn(move || {
@@ -305,7 +309,8 @@ fn a_provider_that_cannot_be_had_is_an_error_that_says_why() {
     let strict = Execution { providers: Some(vec![ProviderKind::Cuda]), ..one_session() };
     let error = load_with("add-one", &strict).unwrap_err().to_string();
     assert!(error.starts_with("provider cuda can't be had") && error.contains("onnxruntime-gpu"), "{error}");
-    let strict = Execution { providers: Some(vec![ProviderKind::Cpu, ProviderKind::Openvino]), ..one_session() };
+    let strict =
+        Execution { providers: Some(vec![ProviderKind::Cpu, ProviderKind::Openvino]), ..one_session() };
     let error = load_with("add-one", &strict).unwrap_err().to_string();
     assert!(error.contains("openvino") && error.contains("onnxruntime-openvino"), "{error}");
 }
@@ -365,6 +370,29 @@ fn external_data_is_found_wherever_a_tensor_can_be() {
     assert_eq!(read.locations.into_iter().collect::<Vec<_>>(), ["../outside.bin"]);
     let read = graph_file::read(&fixture("slow")).unwrap();
     assert!(read.locations.is_empty());
+}
+
+/// A field of a protobuf message, with what it holds.
+fn field(number: u8, payload: &[u8]) -> Vec<u8> {
+    let len = u8::try_from(payload.len()).unwrap();
+    [&[number << 3 | 2, len], payload].concat()
+}
+
+#[test]
+fn what_the_runtime_would_hand_on_unchecked_is_refused() {
+    // A graph (7) with an initializer (5) of type BOOL (field 2) and raw data (field 9).
+    let bool_tensor = |value| [vec![0x10, 9], field(9, &[0, value])].concat();
+    let model = |value| field(7, &field(5, &bool_tensor(value)));
+    assert!(refused_bytes(&model(7)).to_string().contains("neither 0 nor 1"));
+    assert!(!refused_bytes(&model(1)).to_string().contains("neither"));
+    // An input (11) called x, of a tensor type (2, 1) without a shape.
+    let input = [field(1, b"x"), field(2, &field(1, &[0x08, 1]))].concat();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("model.onnx");
+    std::fs::write(&path, field(7, &field(11, &input))).unwrap();
+    let names = graph_file::read(&path).unwrap().shapeless_inputs;
+    assert_eq!(names.into_iter().collect::<Vec<_>>(), ["x"]);
+    assert!(graph_file::read(&fixture("no-batch")).unwrap().shapeless_inputs.is_empty());
 }
 
 #[test]

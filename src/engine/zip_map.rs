@@ -51,5 +51,6 @@ where
             scores[row * class_labels.len() + column] = score;
         }
     }
-    Tensor::new(vec![rows.len(), class_labels.len()], scores).map_err(|error| RunError::Failed(error.to_string()))
+    Tensor::new(vec![rows.len(), class_labels.len()], scores)
+        .map_err(|error| RunError::Failed(error.to_string()))
 }
