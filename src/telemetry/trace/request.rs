@@ -15,6 +15,8 @@ use super::{InferenceTrace, Tracer};
 use super::super::labels::Outcome;
 
 const OTHER_METHOD: &str = "_OTHER";
+/// Bytes of a client's text that are kept.
+const MAX_TEXT: usize = 1024;
 /// `error.type` of what ended because the client went away.
 pub(super) const CLIENT_GONE: &str = "client_disconnected";
 
@@ -122,7 +124,7 @@ fn attributes(end: &HttpSpanEnd<'_>) -> Vec<KeyValue> {
     let mut list = Vec::with_capacity(14);
     let mut text = |key: &'static str, value: &str| {
         if !value.is_empty() {
-            list.push(KeyValue::new(key, value.to_owned()));
+            list.push(KeyValue::new(key, value[..value.floor_char_boundary(MAX_TEXT)].to_owned()));
         }
     };
     text(semconv::URL_PATH, end.url_path);
