@@ -86,7 +86,11 @@ where
             line.add(key, value);
         }
         for (key, value) in &fields {
-            if OWN.contains(&key.as_str()) { line.add(&format!("{key}_"), value) } else { line.add(key, value) }
+            if OWN.contains(&key.as_str()) {
+                line.add(&format!("{key}_"), value);
+            } else {
+                line.add(key, value);
+            }
         }
         drop(self.writer.make_writer().write_all(line.finished().as_bytes()));
     }
@@ -94,7 +98,12 @@ where
 
 impl<W> JsonLayer<W> {
     /// The ids of an event: its own, else those of the spans around it.
-    fn ids<S>(&self, event: &Event<'_>, context: &Context<'_, S>, fields: &mut Map<String, Value>) -> Map<String, Value>
+    fn ids<S>(
+        &self,
+        event: &Event<'_>,
+        context: &Context<'_, S>,
+        fields: &mut Map<String, Value>,
+    ) -> Map<String, Value>
     where
         S: Subscriber + for<'a> LookupSpan<'a>,
     {

@@ -11,8 +11,8 @@ use opentelemetry::trace::{Span as _, SpanBuilder, SpanContext, SpanId, SpanKind
 use opentelemetry_sdk::trace::Span;
 use opentelemetry_semantic_conventions::attribute as semconv;
 
-use super::{InferenceTrace, Tracer};
 use super::super::labels::Outcome;
+use super::{InferenceTrace, Tracer};
 
 const OTHER_METHOD: &str = "_OTHER";
 /// Bytes of a client's text that are kept.
@@ -56,7 +56,12 @@ pub struct HttpSpanEnd<'a> {
 }
 
 impl RequestTrace {
-    pub(super) fn recording(tracer: Tracer, mut span: Span, method: &'static str, route: &'static str) -> Self {
+    pub(super) fn recording(
+        tracer: Tracer,
+        mut span: Span,
+        method: &'static str,
+        route: &'static str,
+    ) -> Self {
         let shown = if method == OTHER_METHOD { "HTTP" } else { method };
         span.update_name(format!("{shown} {route}"));
         span.set_attribute(KeyValue::new(semconv::HTTP_REQUEST_METHOD, method));
