@@ -36,15 +36,29 @@ fn ids(name: &str, data_type: DataType) -> TensorSpec {
 fn model(manifest: &str, outputs: &[TensorSpec]) -> Result<Task, TaskError> {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("tokenizer.json"), TOKENIZER).unwrap();
-    let inputs =
-        [ids("input_ids", DataType::Int64), ids("attention_mask", DataType::Int32), ids("token_type_ids", DataType::Int64)];
+    let inputs = [
+        ids("input_ids", DataType::Int64),
+        ids("attention_mask", DataType::Int32),
+        ids("token_type_ids", DataType::Int64),
+    ];
     in_folder(folder.path(), manifest, &inputs, outputs)
 }
 
-fn in_folder(folder: &Path, manifest: &str, inputs: &[TensorSpec], outputs: &[TensorSpec]) -> Result<Task, TaskError> {
+fn in_folder(
+    folder: &Path,
+    manifest: &str,
+    inputs: &[TensorSpec],
+    outputs: &[TensorSpec],
+) -> Result<Task, TaskError> {
     let manifest = Manifest::parse(&format!("task = \"text-embedding\"\n{manifest}"), "m").unwrap();
     let signature = Signature { inputs: inputs.to_vec(), outputs: outputs.to_vec() };
-    Task::build(&TaskSpec { manifest: &manifest, signature: &signature, batchable: true, folder, class_labels: &[] })
+    Task::build(&TaskSpec {
+        manifest: &manifest,
+        signature: &signature,
+        batchable: true,
+        folder,
+        class_labels: &[],
+    })
 }
 
 fn hidden() -> TensorSpec {
@@ -155,7 +169,8 @@ fn pooling_counts_real_tokens_only() {
         let predictions = task.predictions(&outputs, &rows.reply).unwrap();
         assert_eq!(serde_json::to_string(&predictions).unwrap(), expected, "{manifest}");
     }
-    let task = model("", &[tensor_spec("sentence_embedding", DataType::Fp32, &[None, Some(2)]), hidden()]).unwrap();
+    let task =
+        model("", &[tensor_spec("sentence_embedding", DataType::Fp32, &[None, Some(2)]), hidden()]).unwrap();
     let rows = encode(&task, r#"{"text": "red"}"#).unwrap();
     let pooled = |values: Vec<f32>| {
         let hidden = Tensor::new(vec![1, 3, 2], vec![0.0_f32; 6]).unwrap();
@@ -174,8 +189,9 @@ fn golden_texts_may_be_plain_strings() {
     let manifest = Manifest::parse("[[golden]]\nexpected = {}\ninput = \"red\"\n", "m").unwrap();
     let mut report = DecodeReport::new();
     let task = embedder("");
-    let decoded =
-        task.decode_instance(manifest.golden[0].input.clone(), &DecodeLimits::default(), &mut report).unwrap();
+    let decoded = task
+        .decode_instance(manifest.golden[0].input.clone(), &DecodeLimits::default(), &mut report)
+        .unwrap();
     assert_eq!(task.encode(decoded).unwrap().tokens, Some(3));
 }
 

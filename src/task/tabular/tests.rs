@@ -72,16 +72,25 @@ fn one_column_is_the_positive_class() {
     assert_eq!(of(0.75), r#"{"label":"fraud","confidence":0.75,"scores":{"fraud":0.75,"ok":0.25}}"#);
     assert_eq!(of(0.5), r#"{"label":"ok","confidence":0.5,"scores":{"ok":0.5,"fraud":0.5}}"#);
     let task = classifier("activation = \"sigmoid\"", &[scores("p", Some(1))]);
-    assert_eq!(answer(&task, "[1, 2]", &[table(&[1, 1], &[0.0])]), r#"{"label":"0","confidence":0.5,"scores":{"0":0.5,"1":0.5}}"#);
+    assert_eq!(
+        answer(&task, "[1, 2]", &[table(&[1, 1], &[0.0])]),
+        r#"{"label":"0","confidence":0.5,"scores":{"0":0.5,"1":0.5}}"#
+    );
 }
 
 #[test]
 fn activations_turn_raw_outputs_into_scores() {
     let outputs = [table(&[1, 2], &[1000.0, 1000.0])];
     let soft = classifier("activation = \"softmax\"", &[scores("logits", Some(2))]);
-    assert_eq!(answer(&soft, "[1, 2]", &outputs), r#"{"label":"0","confidence":0.5,"scores":{"0":0.5,"1":0.5}}"#);
+    assert_eq!(
+        answer(&soft, "[1, 2]", &outputs),
+        r#"{"label":"0","confidence":0.5,"scores":{"0":0.5,"1":0.5}}"#
+    );
     let sigmoid = classifier("activation = \"sigmoid\"", &[scores("logits", Some(2))]);
-    assert_eq!(answer(&sigmoid, "[1, 2]", &outputs), r#"{"label":"0","confidence":1.0,"scores":{"0":1.0,"1":1.0}}"#);
+    assert_eq!(
+        answer(&sigmoid, "[1, 2]", &outputs),
+        r#"{"label":"0","confidence":1.0,"scores":{"0":1.0,"1":1.0}}"#
+    );
 }
 
 #[test]
@@ -117,9 +126,13 @@ fn one_input_per_feature_is_named_after_it() {
         tensor_spec("city", DataType::Bytes, &[None, Some(1)]),
         tensor_spec("member", DataType::Bool, &[None]),
     ];
-    let task = build("task = \"tabular-regression\"", &inputs, &[tensor_spec("y", DataType::Fp32, &[None])]).unwrap();
-    let rows = decode(&task, r#"{"instances": [{"city": "Ulm", "age": 9007199254740993, "member": true}, [1, "", false]]}"#)
+    let task = build("task = \"tabular-regression\"", &inputs, &[tensor_spec("y", DataType::Fp32, &[None])])
         .unwrap();
+    let rows = decode(
+        &task,
+        r#"{"instances": [{"city": "Ulm", "age": 9007199254740993, "member": true}, [1, "", false]]}"#,
+    )
+    .unwrap();
     assert_eq!(rows.inputs[0], Tensor::new(vec![2, 1], vec![9_007_199_254_740_993_i64, 1]).unwrap());
     assert_eq!(rows.inputs[1], Tensor::new(vec![2, 1], vec!["Ulm".to_owned(), String::new()]).unwrap());
     assert_eq!(rows.inputs[2], Tensor::new(vec![2], vec![true, false]).unwrap());
@@ -191,7 +204,12 @@ fn tables_are_read_by_their_header() {
     ];
     for (body, code, pointer) in bad {
         let error = read(body).map(|rows| rows.rows).unwrap_err();
-        assert_eq!((error.code, error.pointer.as_deref()), (*code, *pointer), "{}", String::from_utf8_lossy(body));
+        assert_eq!(
+            (error.code, error.pointer.as_deref()),
+            (*code, *pointer),
+            "{}",
+            String::from_utf8_lossy(body)
+        );
     }
     let long = format!("amount,\"a,b\"\n{},2\n", "0".repeat(5000));
     assert_eq!(singles(&read(long.as_bytes()).unwrap().inputs[0]), [0.0, 2.0]);
@@ -199,7 +217,10 @@ fn tables_are_read_by_their_header() {
 
 #[test]
 fn defaults_may_have_any_type_of_their_input() {
-    let inputs = [tensor_spec("n", DataType::Int8, &[None, Some(1)]), tensor_spec("s", DataType::Bytes, &[None, Some(1)])];
+    let inputs = [
+        tensor_spec("n", DataType::Int8, &[None, Some(1)]),
+        tensor_spec("s", DataType::Bytes, &[None, Some(1)]),
+    ];
     let output = [tensor_spec("y", DataType::Fp32, &[None])];
     let manifest = |n: &str| {
         format!(
@@ -209,7 +230,9 @@ fn defaults_may_have_any_type_of_their_input() {
     };
     let task = build(&manifest("-3"), &inputs, &output).unwrap();
     let rows = decode(&task, r#"{"instances": [{}, {"s": "y"}]}"#).unwrap();
-    let (Data::Int8(numbers), Data::Bytes(strings)) = (rows.inputs[0].data(), rows.inputs[1].data()) else { panic!() };
+    let (Data::Int8(numbers), Data::Bytes(strings)) = (rows.inputs[0].data(), rows.inputs[1].data()) else {
+        panic!()
+    };
     assert_eq!((&numbers[..], &strings[..]), (&[-3_i8, -3][..], &["x".to_owned(), "y".to_owned()][..]));
     assert!(build(&manifest("300"), &inputs, &output).is_err());
 }
