@@ -87,7 +87,7 @@ impl Comparison<'_> {
         }
         let mut text = self.differences.join("; ");
         if self.more > 0 {
-            text.push_str(&format!("; and {} more", self.more));
+            text = format!("{text}; and {} more", self.more);
         }
         Err(text)
     }
