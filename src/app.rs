@@ -1,1 +1,320 @@
-//! Placeholder.
+//! Wires the rooms together and runs them from bound listeners to the last flushed span.
+//!
+//! Knows no signals and no arguments: `cli` brings the end as a [`Shutdown`] and reads the outcome.
+
+use std::net::{SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use tokio::task::JoinHandle;
+
+use crate::engine::Runtime;
+use crate::http::connection::{
+    ConnectionErrorKind, ConnectionObserver, ConnectionOptions, ServeReport, serve,
+};
+use crate::http::{Api, HttpOptions, admin_router, public_router};
+use crate::model::{Discovered, ManifestDefaults, ModelProblem, ModelSource, VersionSource};
+use crate::scheduler::Scheduler;
+use crate::service::{Service, ServiceOptions, load_version};
+use crate::shutdown::{Phase, Shutdown, ShutdownWatch};
+use crate::telemetry::{ConnectionError, LoadResult, Metrics, Telemetry};
+
+/// The sockets, bound before anything slow begins.
+pub struct Listeners {
+    /// The public HTTP listener.
+    pub http: TcpListener,
+    /// Health and metrics for operators.
+    pub admin: TcpListener,
+}
+
+/// Everything that the parts are told.
+pub struct AppOptions {
+    /// Limits of connections.
+    pub connections: ConnectionOptions,
+    /// Limits of requests.
+    pub http: HttpOptions,
+    /// Deadlines and the default model.
+    pub service: ServiceOptions,
+    /// What manifests leave out.
+    pub defaults: ManifestDefaults,
+    /// How long to keep serving, not ready, before anything closes.
+    pub drain_delay: Duration,
+    /// How long what is in flight may take after that.
+    pub drain_timeout: Duration,
+    /// Gets the bound addresses once every model is ready.
+    pub ready_file: Option<PathBuf>,
+}
+
+/// How the service ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ended {
+    /// Everything in flight was answered.
+    pub clean: bool,
+    /// Every worker has left: destructors may run.
+    pub workers_joined: bool,
+}
+
+/// The running service.
+pub struct App {
+    options: AppOptions,
+    service: Arc<Service>,
+    scheduler: Arc<Scheduler>,
+    metrics: Arc<Metrics>,
+    shutdown: Arc<Shutdown>,
+    admin_shutdown: Shutdown,
+    http: Listening,
+    admin: Listening,
+}
+
+struct Listening {
+    address: SocketAddr,
+    serving: Serving,
+}
+
+type Serving = JoinHandle<std::io::Result<ServeReport>>;
+
+impl App {
+    /// Starts to accept: health answers from now on, inference is not ready.
+    ///
+    /// # Errors
+    /// When a bound listener has no address any more.
+    pub fn start(
+        options: AppOptions,
+        listeners: Listeners,
+        telemetry: &Telemetry,
+        shutdown: Arc<Shutdown>,
+    ) -> std::io::Result<Self> {
+        let metrics = Arc::clone(&telemetry.metrics);
+        let scheduler = Arc::new(Scheduler::new(Arc::clone(&metrics), telemetry.tracer.clone()));
+        let service = Arc::new(Service::new(
+            Arc::clone(&scheduler),
+            Arc::clone(&metrics),
+            options.service.clone(),
+            shutdown.watch(),
+        ));
+        let api = Api::new(
+            Arc::clone(&service),
+            Arc::clone(&metrics),
+            telemetry.tracer.clone(),
+            options.http,
+        );
+        let admin_shutdown = Shutdown::new();
+        let observer: Arc<dyn ConnectionObserver> = Arc::new(Observer(Arc::clone(&metrics)));
+        let connections = options.connections.clone();
+        let listen = |listener: TcpListener, router: Router, watch: ShutdownWatch| {
+            let address = listener.local_addr()?;
+            let serving =
+                tokio::spawn(serve(listener, router, connections.clone(), Arc::clone(&observer), watch));
+            std::io::Result::Ok(Listening { address, serving })
+        };
+        let http = listen(listeners.http, public_router(&api), shutdown.watch())?;
+        let admin = listen(listeners.admin, admin_router(&api), admin_shutdown.watch())?;
+        Ok(Self { options, service, scheduler, metrics, shutdown, admin_shutdown, http, admin })
+    }
+
+    /// Loads every model; serves each as soon as it is verified. Then writes the ready file.
+    ///
+    /// # Errors
+    /// Everything that is wrong with any model.
+    pub async fn load(&self, runtime: &'static Runtime, found: Discovered) -> Result<(), Vec<ModelProblem>> {
+        let Discovered { models, mut problems } = found;
+        for source in &models {
+            for version in &source.versions {
+                self.service.announce(&source.name, version.version);
+            }
+        }
+        let (service, metrics) = (Arc::clone(&self.service), Arc::clone(&self.metrics));
+        let defaults = self.options.defaults.clone();
+        let loading = tokio::task::spawn_blocking(move || {
+            let loader = Loader { runtime, service: &service, metrics: &metrics, defaults: &defaults };
+            loader.all(&models)
+        });
+        match loading.await {
+            Ok(mut found) => problems.append(&mut found),
+            Err(error) => problems.push(ModelProblem::new("loading", error.to_string())),
+        }
+        if !problems.is_empty() {
+            return Err(problems);
+        }
+        if let Some(path) = &self.options.ready_file {
+            self.write_ready_file(path).map_err(|error| {
+                vec![ModelProblem::new("ready file", format!("{}: {error}", path.display()))]
+            })?;
+        }
+        tracing::info!(http = %self.http.address, admin = %self.admin.address, "ready");
+        Ok(())
+    }
+
+    fn write_ready_file(&self, path: &Path) -> std::io::Result<()> {
+        let addresses = serde_json::json!({
+            "http": self.http.address.to_string(),
+            "grpc": null,
+            "admin": self.admin.address.to_string(),
+        });
+        let mut beside = path.as_os_str().to_owned();
+        beside.push(format!(".{}.part", std::process::id()));
+        std::fs::write(&beside, addresses.to_string())?;
+        std::fs::rename(&beside, path)
+    }
+
+    /// Ends in order: not ready, keep serving for a while (unless `at_once`), stop accepting, finish
+    /// what is in flight, stop the workers, stop the probes' listener.
+    pub async fn drain(self, at_once: bool) -> Ended {
+        let begun = Instant::now();
+        self.shutdown.advance(Phase::Draining);
+        if let Some(path) = &self.options.ready_file
+            && let Err(error) = std::fs::remove_file(path)
+            && error.kind() != std::io::ErrorKind::NotFound
+        {
+            tracing::warn!(%error, "the ready file could not be removed");
+        }
+        if !at_once {
+            tracing::info!(delay_s = self.options.drain_delay.as_secs_f64(), "draining: still serving");
+            tokio::time::sleep(self.options.drain_delay).await;
+        }
+        self.shutdown.advance(Phase::Stopping);
+        let deadline = Instant::now() + self.options.drain_timeout;
+        let forced = finish(self.http.serving, &self.shutdown, deadline).await;
+        self.scheduler.close();
+        let scheduler = Arc::clone(&self.scheduler);
+        let grace = deadline.max(Instant::now() + WORKER_GRACE);
+        let joined = tokio::task::spawn_blocking(move || scheduler.join(grace)).await.unwrap_or(false);
+        self.service.clear();
+        self.metrics.shutdown_duration(begun.elapsed());
+        self.admin_shutdown.advance(Phase::Stopping);
+        finish(self.admin.serving, &self.admin_shutdown, Instant::now() + PROBE_GRACE).await;
+        if forced > 0 {
+            tracing::warn!(connections = forced, "cut what did not finish in time");
+        }
+        Ended { clean: forced == 0, workers_joined: joined }
+    }
+}
+
+/// How long workers may take to end a run whose caller was cut off.
+const WORKER_GRACE: Duration = Duration::from_millis(500);
+/// How long a probe or scrape in flight may take at the very end.
+const PROBE_GRACE: Duration = Duration::from_millis(200);
+
+/// Waits for a listener's connections, cuts them at `deadline`; how many were cut.
+async fn finish(mut serving: Serving, shutdown: &Shutdown, deadline: Instant) -> usize {
+    if let Ok(ended) = tokio::time::timeout_at(deadline.into(), &mut serving).await {
+        return forced(ended);
+    }
+    shutdown.advance(Phase::Cut);
+    forced(serving.await)
+}
+
+fn forced(ended: Result<std::io::Result<ServeReport>, tokio::task::JoinError>) -> usize {
+    match ended {
+        Ok(Ok(report)) => report.forced,
+        Ok(Err(error)) => {
+            tracing::error!(%error, "a listener failed");
+            0
+        }
+        Err(error) => {
+            tracing::error!(%error, "a listener's task failed");
+            0
+        }
+    }
+}
+
+/// Loads models side by side, as many at once as there are cores.
+struct Loader<'a> {
+    runtime: &'static Runtime,
+    service: &'a Service,
+    metrics: &'a Metrics,
+    defaults: &'a ManifestDefaults,
+}
+
+impl Loader<'_> {
+    fn all(&self, sources: &[ModelSource]) -> Vec<ModelProblem> {
+        let jobs: Vec<(&ModelSource, &VersionSource)> = sources
+            .iter()
+            .flat_map(|source| source.versions.iter().map(move |version| (source, version)))
+            .collect();
+        let next = std::sync::atomic::AtomicUsize::new(0);
+        let loaders = std::thread::available_parallelism().map_or(1, usize::from).min(jobs.len());
+        let mut problems: Vec<(usize, Vec<ModelProblem>)> = std::thread::scope(|scope| {
+            let work = || {
+                let mut found = Vec::new();
+                loop {
+                    let index = next.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+                    let Some((source, version)) = jobs.get(index) else { return found };
+                    found.push((index, self.one(source, version)));
+                }
+            };
+            let threads: Vec<_> = (0..loaders).map(|_| scope.spawn(work)).collect();
+            threads.into_iter().flat_map(|thread| thread.join().unwrap_or_else(|_| vec![panicked()])).collect()
+        });
+        problems.sort_by_key(|(index, _)| *index);
+        problems.into_iter().flat_map(|(_, problems)| problems).collect()
+    }
+
+    #[tracing::instrument(
+        target = "ml_inference_api::startup",
+        name = "load-model",
+        skip_all,
+        fields(model.name = %source.name, model.version = %version.version)
+    )]
+    fn one(&self, source: &ModelSource, version: &VersionSource) -> Vec<ModelProblem> {
+        match load_version(self.runtime, source, version, self.defaults) {
+            Ok(loaded) => {
+                let facts = &loaded.facts;
+                let [load_ms, verify_ms] = [facts.load_time, facts.warmup_time].map(|time| time.as_secs_f64() * 1e3);
+                tracing::info!(
+                    model = %source.name, version = %version.version, task = facts.task.name(),
+                    provider = facts.provider, batchable = facts.batchable, golden = facts.golden,
+                    load_ms, verify_ms, "model loaded"
+                );
+                for note in &facts.notes {
+                    tracing::info!(model = %source.name, note, "model note");
+                }
+                let served = self.service.serve(loaded);
+                let failed = |error: std::io::Error| vec![ModelProblem::new(source.name.as_str(), error.to_string())];
+                served.map_or_else(failed, |()| Vec::new())
+            }
+            Err(problems) => {
+                let text = problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+                self.service.failed(&source.name, version.version, text);
+                let version = version.version.to_string();
+                self.metrics.model(source.name.as_str(), &version, "none").load_result(LoadResult::Error);
+                problems
+            }
+        }
+    }
+}
+
+fn panicked() -> (usize, Vec<ModelProblem>) {
+    (usize::MAX, vec![ModelProblem::new("loading", "a loader panicked")])
+}
+
+/// Connection events as metrics.
+struct Observer(Arc<Metrics>);
+
+impl ConnectionObserver for Observer {
+    fn opened(&self) {
+        self.0.http().connection_opened();
+    }
+
+    fn closed(&self) {
+        self.0.http().connection_closed();
+    }
+
+    fn error(&self, kind: ConnectionErrorKind) {
+        let kind = match kind {
+            ConnectionErrorKind::HeaderTimeout => ConnectionError::HeaderTimeout,
+            ConnectionErrorKind::WriteTimeout => ConnectionError::WriteTimeout,
+            ConnectionErrorKind::Protocol => ConnectionError::Protocol,
+            ConnectionErrorKind::Limit => ConnectionError::Limit,
+            ConnectionErrorKind::Accept => ConnectionError::Accept,
+            ConnectionErrorKind::ResetFlood => ConnectionError::ResetFlood,
+        };
+        self.0.http().connection_error(kind);
+    }
+
+    fn forced(&self) {
+        self.0.shutdown_forced(1);
+    }
+}

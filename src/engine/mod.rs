@@ -1,1 +1,33 @@
-//! Placeholder while the room is being built.
+//! Loads ONNX graphs into sessions of ONNX Runtime, checks them, and runs them.
+//!
+//! `service/` loads through [`load`], `scheduler/` runs through [`Run`]. This is the only room that
+//! names the `ort` crate; it knows nothing of queues, requests or wire formats. Nothing that the
+//! runtime says goes to a client from here: [`RunError`]'s text is for logs.
+
+mod batch_check;
+mod external_data;
+mod graph_file;
+mod interrupt;
+mod library;
+mod load;
+mod made_inputs;
+mod message;
+mod outlets;
+mod plan;
+mod protobuf;
+mod providers;
+mod run;
+mod runtime;
+mod session;
+#[cfg(test)]
+mod tests;
+mod values;
+mod zip_map;
+
+pub use batch_check::{BatchCheck, rows_are_independent};
+pub use interrupt::Interrupt;
+pub use load::{GraphMetadata, LoadError, LoadedGraph, SessionOptions, load};
+pub use made_inputs::{different_rows, made_inputs};
+pub use run::{Run, RunError};
+pub use runtime::{Runtime, RuntimeError, RuntimeOptions};
+pub use session::Session;

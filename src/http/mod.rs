@@ -1,1 +1,73 @@
-//! Placeholder while the room is being built.
+//! HTTP: routes, bodies, answers. Decodes a request, calls `service`, encodes the answer; one layer
+//! (`observe.rs`) does what every request needs: its id, metrics, trace, problem body, log line.
+//!
+//! The only room that names axum, and the one that brings the JSON deserializer.
+
+mod answer;
+mod body;
+mod catch_panic;
+pub mod connection;
+mod context;
+mod decode;
+mod describe;
+mod health;
+mod inflight;
+mod media;
+mod observe;
+mod predict;
+mod problem;
+mod routes;
+mod target;
+mod timeout;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+pub use answer::encode_prediction;
+pub use decode::decode_prediction;
+pub use routes::{admin_router, public_router};
+
+use crate::service::Service;
+use crate::telemetry::{Metrics, Tracer};
+use inflight::InflightBytes;
+
+/// Which answers get a line in the log, beside every fault of ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AccessLog {
+    /// Answers with a status of 500 or more; refusals for lack of capacity only at debug level.
+    Errors,
+    /// Every answer.
+    All,
+    /// None.
+    Off,
+}
+
+/// What the HTTP layers are told by the configuration.
+#[derive(Clone, Copy, Debug)]
+pub struct HttpOptions {
+    /// Largest body.
+    pub max_body_bytes: u64,
+    /// Bytes of bodies that may be held at once, over all requests.
+    pub max_inflight_bytes: u64,
+    /// For a whole body.
+    pub body_timeout: Duration,
+    /// Which answers are logged.
+    pub access_log: AccessLog,
+}
+
+/// What every handler has at hand.
+pub struct Api {
+    service: Arc<Service>,
+    metrics: Arc<Metrics>,
+    tracer: Tracer,
+    options: HttpOptions,
+    inflight: InflightBytes,
+}
+
+impl Api {
+    /// The state of the routers.
+    pub fn new(service: Arc<Service>, metrics: Arc<Metrics>, tracer: Tracer, options: HttpOptions) -> Arc<Self> {
+        let inflight = InflightBytes::new(options.max_inflight_bytes);
+        Arc::new(Self { service, metrics, tracer, options, inflight })
+    }
+}

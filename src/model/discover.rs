@@ -52,12 +52,13 @@ impl FromStr for ModelPath {
 
     fn from_str(text: &str) -> Result<Self, ModelProblem> {
         let problem = |message: &str| ModelProblem::new(text, message);
+        // A `/` before the first `=` can only be part of a path.
         let (name, path) = match text.split_once('=') {
-            Some((name, path)) => {
+            Some((name, path)) if !name.contains('/') => {
                 let parsed = name.parse().map_err(|error| problem(&format!("name {name:?}: {error}")))?;
                 (Some(parsed), path)
             }
-            None => (None, text),
+            _ => (None, text),
         };
         if path.is_empty() {
             return Err(problem("expected [NAME=]PATH, got an empty path"));
@@ -69,11 +70,17 @@ impl FromStr for ModelPath {
     }
 }
 
-/// The models behind all of `paths`, with distinct names, sorted by name.
-///
-/// # Errors
-/// Every problem of every model, and paths that hold none.
-pub fn discover(paths: &[ModelPath]) -> Result<Vec<ModelSource>, Vec<ModelProblem>> {
+/// What was found behind all of the paths.
+#[derive(Clone, Debug, Default)]
+pub struct Discovered {
+    /// Models with distinct names, sorted by name.
+    pub models: Vec<ModelSource>,
+    /// Every problem of every other model, and paths that hold none.
+    pub problems: Vec<ModelProblem>,
+}
+
+/// Looks for the models behind all of `paths`.
+pub fn discover(paths: &[ModelPath]) -> Discovered {
     let mut problems = Vec::new();
     let mut found: BTreeMap<ModelName, ModelSource> = BTreeMap::new();
     for path in paths {
@@ -92,7 +99,7 @@ pub fn discover(paths: &[ModelPath]) -> Result<Vec<ModelSource>, Vec<ModelProble
             }
         }
     }
-    if problems.is_empty() { Ok(found.into_values().collect()) } else { Err(problems) }
+    Discovered { models: found.into_values().collect(), problems }
 }
 
 fn sources(given: &ModelPath) -> Vec<Result<ModelSource, ModelProblem>> {
@@ -320,7 +327,12 @@ mod tests {
     }
 
     fn found(path: &Path) -> Result<Vec<ModelSource>, Vec<ModelProblem>> {
-        discover(&[ModelPath { name: None, path: path.to_owned() }])
+        all(&[ModelPath { name: None, path: path.to_owned() }])
+    }
+
+    fn all(paths: &[ModelPath]) -> Result<Vec<ModelSource>, Vec<ModelProblem>> {
+        let Discovered { models, problems } = discover(paths);
+        if problems.is_empty() { Ok(models) } else { Err(problems) }
     }
 
     #[test]
@@ -350,7 +362,7 @@ mod tests {
         assert_eq!(found(&root.path().join("m/model.onnx")).unwrap()[0].name.as_str(), "model");
         assert_eq!(found(&root.path().join("v")).unwrap()[0].name.as_str(), "v");
         let path: ModelPath = format!("x={}", root.path().join("m").display()).parse().unwrap();
-        assert_eq!(discover(&[path]).unwrap()[0].name.as_str(), "x");
+        assert_eq!(all(&[path]).unwrap()[0].name.as_str(), "x");
     }
 
     #[test]

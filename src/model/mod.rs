@@ -13,7 +13,7 @@ mod signature;
 mod tolerance;
 
 pub use digest::{DigestError, sha256_file, verify_digests};
-pub use discover::{ModelPath, ModelSource, VersionSource, discover};
+pub use discover::{Discovered, ModelPath, ModelSource, VersionSource, discover};
 pub use execution::{
     Batching, Execution, GraphOptimization, ManifestDefaults, Precision, ProviderKind, Queue,
 };

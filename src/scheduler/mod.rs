@@ -18,11 +18,9 @@ mod worker;
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
-
-use std::sync::Mutex;
 
 use crate::engine::Run;
 use crate::telemetry::{Metrics, ModelMetrics, Tracer};
@@ -45,8 +43,8 @@ pub struct ModelOptions {
     pub model: String,
     /// Version in spans.
     pub version: String,
-    /// The device whose slots it uses; one of those given to [`Scheduler::start`].
-    pub device: String,
+    /// The device whose slots it uses.
+    pub device: DeviceOptions,
     /// Execution provider, for spans.
     pub provider: &'static str,
     /// Permits that one run takes.
@@ -63,51 +61,66 @@ pub struct ModelOptions {
 
 /// The queues and workers of all devices.
 pub struct Scheduler {
-    devices: Vec<(String, Arc<Shared>)>,
-    workers: Mutex<Vec<JoinHandle<()>>>,
+    metrics: Arc<Metrics>,
+    tracer: Tracer,
+    devices: Mutex<Devices>,
+}
+
+#[derive(Default)]
+struct Devices {
+    by_name: Vec<(String, Arc<Shared>)>,
+    workers: Vec<JoinHandle<()>>,
 }
 
 impl Scheduler {
-    /// Starts one worker thread per permit of every device.
+    /// A scheduler without devices: each is started by its first model.
+    pub fn new(metrics: Arc<Metrics>, tracer: Tracer) -> Self {
+        Self { metrics, tracer, devices: Mutex::default() }
+    }
+
+    fn devices(&self) -> MutexGuard<'_, Devices> {
+        self.devices.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn shares(&self) -> Vec<Arc<Shared>> {
+        self.devices().by_name.iter().map(|(_, shared)| Arc::clone(shared)).collect()
+    }
+
+    /// Gives a model its queue; its device's workers, one thread per permit, are started if they
+    /// are not there yet.
     ///
     /// # Errors
     /// When the system refuses a thread.
-    pub fn start(devices: &[DeviceOptions], metrics: &Arc<Metrics>, tracer: &Tracer) -> std::io::Result<Self> {
-        let mut started = Vec::new();
-        let mut workers = Vec::new();
-        for device in devices {
-            let shared = Arc::new(Shared::new(DeviceState::new(device.permits), device, metrics, tracer));
-            for index in 0..device.permits {
-                let shared = Arc::clone(&shared);
-                let name = format!("{}-worker-{index}", device.name);
-                workers.push(std::thread::Builder::new().name(name).spawn(move || worker::run(&shared, index))?);
-            }
-            started.push((device.name.clone(), shared));
-        }
-        Ok(Self { devices: started, workers: Mutex::new(workers) })
+    pub fn add_model(&self, options: ModelOptions) -> std::io::Result<ModelQueue> {
+        let shared = self.device(&options.device)?;
+        Ok(ModelQueue::new(&shared, options))
     }
 
-    /// Gives a model its queue.
-    ///
-    /// # Panics
-    /// If the device is not one of those the scheduler was started with: a wiring bug.
-    pub fn add_model(&self, options: ModelOptions) -> ModelQueue {
-        let (_, shared) = self
-            .devices
-            .iter()
-            .find(|(name, _)| *name == options.device)
-            .expect("a model is only given to a device that exists");
-        ModelQueue::new(shared, options)
+    fn device(&self, device: &DeviceOptions) -> std::io::Result<Arc<Shared>> {
+        let mut devices = self.devices();
+        if let Some((_, shared)) = devices.by_name.iter().find(|(name, _)| *name == device.name) {
+            return Ok(Arc::clone(shared));
+        }
+        let shared =
+            Arc::new(Shared::new(DeviceState::new(device.permits), device, &self.metrics, &self.tracer));
+        devices.by_name.push((device.name.clone(), Arc::clone(&shared)));
+        for index in 0..device.permits {
+            let shared = Arc::clone(&shared);
+            let name = format!("{}-worker-{index}", device.name);
+            let worker = std::thread::Builder::new().name(name).spawn(move || worker::run(&shared, index))?;
+            devices.workers.push(worker);
+        }
+        Ok(shared)
     }
 
     /// Workers whose run has taken longer than `limit`, over all devices; updates the gauges too.
     pub fn stuck_workers(&self, limit: Duration, now: Instant) -> usize {
-        self.devices.iter().map(|(_, shared)| shared.stuck(limit, now)).sum()
+        self.shares().iter().map(|shared| shared.stuck(limit, now)).sum()
     }
 
     /// Refuses new jobs from now on; what is queued is still run.
     pub fn close(&self) {
-        for (_, shared) in &self.devices {
+        for shared in self.shares() {
             shared.close();
         }
     }
@@ -116,13 +129,11 @@ impl Scheduler {
     /// False when one is stuck: then the runtime must not be torn down.
     pub fn join(&self, deadline: Instant) -> bool {
         self.close();
-        let mut workers = std::mem::take(&mut *self.workers.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
-        for (_, shared) in &self.devices {
-            if !shared.wait_until_idle(deadline) {
-                return false;
-            }
+        if !self.shares().iter().all(|shared| shared.wait_until_idle(deadline)) {
+            return false;
         }
-        workers.drain(..).all(|worker| worker.join().is_ok())
+        let workers = std::mem::take(&mut self.devices().workers);
+        workers.into_iter().all(|worker| worker.join().is_ok())
     }
 }
 
@@ -135,7 +146,7 @@ pub struct ModelQueue {
 
 impl ModelQueue {
     fn new(shared: &Arc<Shared>, options: ModelOptions) -> Self {
-        let device = options.device.clone();
+        let device = options.device.name.clone();
         options.metrics.queue_capacity(options.queue_capacity);
         let index = shared.add(options);
         Self { shared: Arc::clone(shared), index, device }

@@ -69,7 +69,7 @@ fn failure(error: RunError) -> FailureKind {
     match error {
         RunError::InvalidInput(text) => FailureKind::InvalidInput(text),
         RunError::Interrupted => FailureKind::Cancelled,
-        RunError::Device(text) => FailureKind::Device(text),
+        RunError::Device(text) | RunError::OutOfMemory(text) => FailureKind::Device(text),
         RunError::Failed(text) => FailureKind::Failed(text),
     }
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::*;
 use crate::engine::{Interrupt, RunError};
 use crate::scheduler::job::FailureKind;
-use crate::telemetry::Metrics;
+use crate::telemetry::{BuildInfo, Metrics};
 use crate::tensor::{Data, Tensor};
 
 /// Waits for a token before each run, then adds one to every number.
@@ -37,7 +37,7 @@ impl Run for Gated {
     }
 
     fn interrupt(&self) -> Interrupt {
-        Interrupt::default()
+        Interrupt::from_fn(|_raised| {})
     }
 }
 
@@ -49,15 +49,15 @@ struct Bench {
 }
 
 fn bench(queue_capacity: usize, max_batch_size: usize) -> Bench {
-    let metrics = Metrics::new(None);
+    let metrics = Arc::new(Metrics::new(None, &BuildInfo::default()));
     let device = DeviceOptions { name: "cpu".into(), permits: 1 };
-    let scheduler = Scheduler::start(&[device], &metrics, &Tracer::disabled()).unwrap();
+    let scheduler = Scheduler::new(Arc::clone(&metrics), Tracer::disabled());
     let (script, gate) = mpsc::channel();
     let (started_sender, started) = mpsc::channel();
     let queue = scheduler.add_model(ModelOptions {
         model: "m".into(),
         version: "1".into(),
-        device: "cpu".into(),
+        device,
         provider: "cpu",
         cost: 1,
         sessions: vec![Box::new(Gated { gate, started: started_sender })],
@@ -65,6 +65,7 @@ fn bench(queue_capacity: usize, max_batch_size: usize) -> Bench {
         queue_capacity,
         metrics: metrics.model("m", "1", "cpu"),
     });
+    let queue = queue.unwrap();
     Bench { scheduler, queue, script, started }
 }
 

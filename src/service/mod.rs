@@ -1,1 +1,226 @@
-//! Placeholder while the room is being built.
+//! The one door that every protocol calls: find a model, decode, queue, run, encode, account.
+//!
+//! Protocols bring closures that decode and encode their own format; everything between them, and
+//! every metric and span of an inference, is here. Knows no wire format.
+
+mod error;
+mod golden;
+mod health;
+mod load;
+mod model;
+mod predict;
+mod registry;
+mod timing;
+mod verify;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+pub use error::{ErrorCode, GrpcCode, ServiceError};
+pub use health::{Health, ModelHealth};
+pub use load::{LoadedModel, load_version};
+pub use model::{Model, ModelFacts};
+pub use predict::{Predicted, PredictRequest};
+pub use registry::{ModelState, Models, Registry};
+pub use timing::Timeline;
+
+use crate::engine::Run;
+use crate::model::{ModelName, Version};
+use crate::scheduler::{DeviceOptions, ModelOptions, Scheduler};
+use crate::shutdown::{Phase, ShutdownWatch};
+use crate::task::DecodeLimits;
+use crate::telemetry::{LoadResult, Metrics, Outcome};
+
+/// The device whose slots are cores.
+const CPU: &str = "cpu";
+/// Bodies beyond this are refused unread when the queue is full.
+const EARLY_REFUSAL_BYTES: u64 = 64 << 10;
+
+/// What the service is told by the configuration.
+#[derive(Clone, Debug)]
+pub struct ServiceOptions {
+    /// The model of requests that name none.
+    pub default_model: Option<String>,
+    /// No request may take longer.
+    pub request_timeout: Duration,
+    /// Bounds of decoding.
+    pub decode: DecodeLimits,
+    /// A run that takes longer than this is stuck.
+    pub stuck_after: Duration,
+    /// Cores that this process may use: execution slots of the CPU, and heavy encodings at once.
+    pub cores: usize,
+}
+
+/// Loaded models and the way to run them.
+pub struct Service {
+    registry: Registry,
+    scheduler: Arc<Scheduler>,
+    metrics: Arc<Metrics>,
+    options: ServiceOptions,
+    shutdown: ShutdownWatch,
+    encoders: tokio::sync::Semaphore,
+}
+
+impl Service {
+    /// A service without models.
+    pub fn new(
+        scheduler: Arc<Scheduler>,
+        metrics: Arc<Metrics>,
+        options: ServiceOptions,
+        shutdown: ShutdownWatch,
+    ) -> Self {
+        let encoders = tokio::sync::Semaphore::new(options.cores.max(1));
+        Self { registry: Registry::default(), scheduler, metrics, options, shutdown, encoders }
+    }
+
+    /// Announces a version that is about to be loaded.
+    pub fn announce(&self, name: &ModelName, version: Version) {
+        self.registry.set(name, version, &ModelState::Loading);
+    }
+
+    /// Notes that a version could not be loaded.
+    pub fn failed(&self, name: &ModelName, version: Version, reason: String) {
+        self.registry.set(name, version, &ModelState::Failed(reason));
+    }
+
+    /// Lets a loaded model serve.
+    ///
+    /// # Errors
+    /// When the system refuses a thread for its device.
+    pub fn serve(&self, loaded: LoadedModel) -> std::io::Result<()> {
+        let LoadedModel { facts, task, sessions, runtime_version } = loaded;
+        let version = facts.version.to_string();
+        let metrics = self.metrics.model(facts.name.as_str(), &version, &facts.device);
+        metrics.loaded(&facts.digest, &runtime_version, facts.provider, facts.load_time, facts.warmup_time);
+        metrics.load_result(LoadResult::Ok);
+        let is_cpu = facts.device == CPU;
+        let permits = if is_cpu { self.options.cores } else { sessions.len() };
+        let queue = self.scheduler.add_model(ModelOptions {
+            model: facts.name.to_string(),
+            version,
+            device: DeviceOptions { name: facts.device.clone(), permits },
+            provider: facts.provider,
+            cost: if is_cpu { facts.intra_threads } else { 1 },
+            sessions: sessions.into_iter().map(|session| Box::new(session) as Box<dyn Run>).collect(),
+            max_batch_size: facts.max_batch_size,
+            queue_capacity: facts.queue_capacity,
+            metrics: Arc::clone(&metrics),
+        })?;
+        let (name, version) = (facts.name.clone(), facts.version);
+        let model = Arc::new(Model { facts, task, queue, metrics });
+        self.registry.set(&name, version, &ModelState::Ready(model));
+        Ok(())
+    }
+
+    /// The models now.
+    pub fn models(&self) -> arc_swap::Guard<Arc<Models>> {
+        self.registry.models()
+    }
+
+    /// What decoding may take.
+    pub fn decode_limits(&self) -> &DecodeLimits {
+        &self.options.decode
+    }
+
+    /// The model that a request means.
+    ///
+    /// # Errors
+    /// `not_ready` before the first load has ended; then 404 for what there is not.
+    pub fn resolve(&self, name: Option<&str>, version: Option<&str>) -> Result<Arc<Model>, ServiceError> {
+        let found = self.find(name, version);
+        if found.as_ref().is_err_and(|error| error.code.http_status() == 404) {
+            self.metrics.unknown_model(Outcome::ClientError);
+        }
+        found
+    }
+
+    fn find(&self, name: Option<&str>, version: Option<&str>) -> Result<Arc<Model>, ServiceError> {
+        let models = self.registry.models();
+        if !models.started() {
+            return Err(ServiceError::new(ErrorCode::NotReady, "the models are still being loaded"));
+        }
+        let name = match name.or(self.options.default_model.as_deref()) {
+            Some(name) => name,
+            None => only_name(&models)?,
+        };
+        let not_found = || ServiceError::new(ErrorCode::ModelNotFound, unknown_model(&models));
+        let versions = models.versions(name).ok_or_else(not_found)?;
+        let Some(version) = version else {
+            return Models::default_version(versions).cloned().ok_or_else(|| {
+                ServiceError::new(ErrorCode::NotReady, "no version of this model is ready")
+            });
+        };
+        match Version::parse(version).and_then(|version| versions.get(&version)) {
+            Some(ModelState::Ready(model)) => Ok(Arc::clone(model)),
+            Some(ModelState::Loading | ModelState::Failed(_)) => {
+                Err(ServiceError::new(ErrorCode::NotReady, "this version is not ready"))
+            }
+            None => {
+                let known: Vec<String> = versions.keys().map(Version::to_string).collect();
+                let detail = format!("the model has no such version; it has {}", known.join(", "));
+                Err(ServiceError::new(ErrorCode::VersionNotFound, detail))
+            }
+        }
+    }
+
+    /// Refuses when nothing new may start.
+    ///
+    /// # Errors
+    /// `draining` once the process has stopped accepting.
+    pub fn accepting(&self) -> Result<(), ServiceError> {
+        if self.shutdown.phase() >= Phase::Stopping {
+            return Err(ServiceError::new(ErrorCode::Draining, "the service is shutting down"));
+        }
+        Ok(())
+    }
+
+    /// Refuses a large body unread when its model's queue is full.
+    ///
+    /// # Errors
+    /// `overloaded`.
+    pub fn early_refusal(&self, model: &Model, body_bytes: Option<u64>) -> Result<(), ServiceError> {
+        if body_bytes.is_none_or(|bytes| bytes <= EARLY_REFUSAL_BYTES) || !model.queue.is_full(1) {
+            return Ok(());
+        }
+        model.metrics.rejected(ErrorCode::Overloaded.text());
+        model.metrics.outcome(Outcome::Rejected);
+        let error = ServiceError::new(ErrorCode::Overloaded, "the model's queue is full");
+        Err(error.retry_after(model.queue.retry_after()))
+    }
+
+    /// Workers that have not returned from a run for too long; updates their gauge.
+    pub fn stuck_workers(&self) -> usize {
+        self.scheduler.stuck_workers(self.options.stuck_after, Instant::now())
+    }
+
+    /// True while the process is on its way out: answers ask connections to close.
+    pub fn is_draining(&self) -> bool {
+        self.shutdown.phase() > Phase::Serving
+    }
+
+    /// Lets go of every model, so that sessions end before the runtime does.
+    pub fn clear(&self) {
+        self.registry.clear();
+    }
+}
+
+fn only_name(models: &Models) -> Result<&str, ServiceError> {
+    let mut names = models.names();
+    match (names.next(), names.next()) {
+        (Some(only), None) => Ok(only.as_str()),
+        _ => Err(ServiceError::new(
+            ErrorCode::ModelNotFound,
+            format!("several models are served: name one, as in /predict/{{model}}; {}", known(models)),
+        )),
+    }
+}
+
+fn known(models: &Models) -> String {
+    let names: Vec<&str> = models.names().map(ModelName::as_str).take(8).collect();
+    let more = if models.names().count() > names.len() { ", ..." } else { "" };
+    format!("there are {}{more}", names.join(", "))
+}
+
+fn unknown_model(models: &Models) -> String {
+    format!("no model has this name; {}", known(models))
+}

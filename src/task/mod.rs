@@ -1,1 +1,274 @@
-//! Placeholder while the room is being built.
+//! Instances become rows, and rows become predictions.
+//!
+//! `http/` and the golden checks bring a deserializer, a body streams straight into typed buffers;
+//! `service/` runs the rows and hands the outputs back. This room knows no wire format, no queue
+//! and no session. Numbers are exact or refused, and every refusal says where.
+
+mod answer;
+mod body;
+mod describe;
+mod element;
+mod embedding;
+mod names;
+mod nested;
+mod outcome;
+mod parameters;
+mod problem;
+mod report;
+mod request;
+mod tabular;
+mod tensors;
+#[cfg(test)]
+mod tests;
+
+use std::path::Path;
+
+use serde::Deserializer;
+
+use crate::model::{Manifest, Signature, TaskKind};
+use crate::tensor::Tensor;
+use answer::Content;
+use body::{Layout, decode_body, decode_one};
+
+pub use answer::Predictions;
+pub use describe::{Example, TaskDescription};
+pub use embedding::Embedding;
+pub use problem::{InputError, InputErrorCode, OutputError, TaskError};
+pub use report::DecodeReport;
+use request::Payload;
+pub use request::{DecodeLimits, Decoded, Reply, Rows};
+pub use tabular::Tabular;
+pub use tensors::Tensors;
+
+/// What a task is built from.
+#[derive(Clone, Copy, Debug)]
+pub struct TaskSpec<'a> {
+    /// What the model's owner says of it.
+    pub manifest: &'a Manifest,
+    /// Inputs and outputs of the graph.
+    pub signature: &'a Signature,
+    /// Rows may be run together.
+    pub batchable: bool,
+    /// Where the manifest's relative paths start.
+    pub folder: &'a Path,
+    /// Class labels that stand in the graph; may be empty.
+    pub class_labels: &'a [String],
+}
+
+/// What one model does with an instance.
+#[derive(Debug)]
+pub enum Task {
+    /// Named tensors in, named tensors out.
+    Tensors(Tensors),
+    /// Features in, label and scores or one number out.
+    Tabular(Tabular),
+    /// Text in, one vector out.
+    Embedding(Embedding),
+}
+
+impl Task {
+    /// The task that manifest and signature describe.
+    ///
+    /// # Errors
+    /// Every mistake found, not only the first.
+    pub fn build(spec: &TaskSpec<'_>) -> Result<Self, TaskError> {
+        match spec.manifest.task.unwrap_or_else(|| recognised(spec)) {
+            TaskKind::Tensors => Tensors::build(spec).map(Self::Tensors),
+            kind @ (TaskKind::TabularClassification | TaskKind::TabularRegression) => {
+                Tabular::build(spec, kind).map(Self::Tabular)
+            }
+            TaskKind::TextEmbedding => Embedding::build(spec).map(Self::Embedding),
+            kind @ (TaskKind::TextClassification | TaskKind::ImageClassification) => {
+                Err(TaskError::one(format!("task: {} is not served yet; it comes later", kind.name())))
+            }
+        }
+    }
+
+    /// What kind of task it is.
+    pub fn kind(&self) -> TaskKind {
+        match self {
+            Self::Tensors(_) => TaskKind::Tensors,
+            Self::Tabular(tabular) if tabular.outcome().is_classification() => TaskKind::TabularClassification,
+            Self::Tabular(_) => TaskKind::TabularRegression,
+            Self::Embedding(_) => TaskKind::TextEmbedding,
+        }
+    }
+
+    /// The names of the classes, in the order of the scores, where they are known.
+    pub fn labels(&self) -> Option<&[String]> {
+        match self {
+            Self::Tabular(tabular) => tabular.outcome().labels(),
+            Self::Tensors(_) | Self::Embedding(_) => None,
+        }
+    }
+
+    /// Decodes a `/predict` body in any form of the contract.
+    ///
+    /// # Errors
+    /// The deserializer's. When `report` has a failure, that one counts and the error is empty;
+    /// else the deserializer itself refused, at the report's pointer.
+    pub fn decode<'de, D: Deserializer<'de>>(
+        &self,
+        body: D,
+        limits: &DecodeLimits,
+        report: &mut DecodeReport,
+    ) -> Result<Decoded, D::Error> {
+        self.decode_by(Form::Body, body, limits, report)
+    }
+
+    /// Decodes exactly one instance, as it would stand in `instances`.
+    ///
+    /// # Errors
+    /// As [`Self::decode`].
+    pub fn decode_instance<'de, D: Deserializer<'de>>(
+        &self,
+        instance: D,
+        limits: &DecodeLimits,
+        report: &mut DecodeReport,
+    ) -> Result<Decoded, D::Error> {
+        self.decode_by(Form::Instance, instance, limits, report)
+    }
+
+    /// Decodes a table with a header row; only tabular tasks take one.
+    ///
+    /// # Errors
+    /// What is wrong with the table, and where.
+    pub fn decode_csv(&self, body: &[u8], limits: &DecodeLimits) -> Result<Decoded, InputError> {
+        match self {
+            Self::Tabular(tabular) => {
+                let (builder, rows) = tabular.decode_csv(body, limits)?;
+                Ok(Decoded::list(Payload::Tensors(builder.into_tensors()), rows))
+            }
+            Self::Tensors(_) | Self::Embedding(_) => {
+                let detail = "this model takes no tables; send JSON";
+                Err(InputError::new(InputErrorCode::InvalidInput, String::new(), detail))
+            }
+        }
+    }
+
+    /// Makes rows that are ready to run. Cheap for numbers; texts are tokenised here
+    /// ([`Decoded::is_heavy`]).
+    ///
+    /// # Errors
+    /// Texts that are too long, tensors whose dimensions disagree with each other.
+    pub fn encode(&self, decoded: Decoded) -> Result<Rows, InputError> {
+        let Decoded { payload, reply, input_length } = decoded;
+        let inputs = match (self, payload) {
+            (Self::Embedding(embedding), Payload::Texts(texts)) => {
+                return embedding.encode(&texts, reply, input_length);
+            }
+            (Self::Tensors(tensors), Payload::Tensors(inputs)) => {
+                tensors.check(&inputs, reply.is_list())?;
+                inputs
+            }
+            (_, Payload::Tensors(inputs)) => inputs,
+            (_, Payload::Texts(_)) => {
+                let detail = "expected an instance of this model, got one of another";
+                return Err(InputError::new(InputErrorCode::InvalidInput, String::new(), detail));
+            }
+        };
+        let rows = reply.count;
+        Ok(Rows { inputs, rows, reply, input_length, tokens: None, row_tokens: None, truncated: false })
+    }
+
+    /// Reads predictions out of `outputs`, which stand in the signature's order.
+    ///
+    /// # Errors
+    /// An output that is not finite, or of another shape than promised.
+    pub fn predictions<'a>(&'a self, outputs: &'a [Tensor], reply: &Reply) -> Result<Predictions<'a>, OutputError> {
+        let content = match self {
+            Self::Tensors(tensors) => {
+                tensors.check_outputs(outputs, reply.count)?;
+                let batchable = tensors.is_batchable();
+                Content::Tensors { specs: tensors.outputs(), outputs, batchable }
+            }
+            Self::Tabular(tabular) => Content::Answers(tabular.outcome().answers(outputs, reply.count)?),
+            Self::Embedding(embedding) => embedding.content(outputs, reply)?,
+        };
+        Ok(Predictions { list: reply.is_list(), count: reply.count, top_k: reply.top_k, content })
+    }
+
+    /// A bare instance that works when it is posted.
+    pub fn example(&self) -> Example<'_> {
+        Example(self)
+    }
+
+    /// What the task takes and gives.
+    pub fn describe(&self) -> TaskDescription<'_> {
+        describe::describe(self)
+    }
+
+    /// Short real examples for the warm-up, where they can't be made from the signature: one row,
+    /// and two different ones.
+    pub fn example_rows(&self) -> Option<Vec<Rows>> {
+        match self {
+            Self::Embedding(embedding) => Some(embedding.example_rows()),
+            Self::Tensors(_) | Self::Tabular(_) => None,
+        }
+    }
+
+    fn decode_by<'de, D: Deserializer<'de>>(
+        &self,
+        form: Form,
+        source: D,
+        limits: &DecodeLimits,
+        report: &mut DecodeReport,
+    ) -> Result<Decoded, D::Error> {
+        report.limits = *limits;
+        match self {
+            Self::Tensors(tensors) => {
+                report.arrays_are_shapes = true;
+                let mut builder = tensors.builder();
+                let layout = walk(form, source, &mut builder, report)?;
+                Ok(Decoded::new(Payload::Tensors(builder.into_tensors(layout.count)), &layout))
+            }
+            Self::Tabular(tabular) => {
+                let mut builder = tabular.builder();
+                let layout = walk(form, source, &mut builder, report)?;
+                Ok(Decoded::new(Payload::Tensors(builder.into_tensors()), &layout))
+            }
+            Self::Embedding(embedding) => {
+                let mut builder = embedding.builder();
+                let layout = walk(form, source, &mut builder, report)?;
+                Ok(Decoded::new(Payload::Texts(builder.into_texts()), &layout))
+            }
+        }
+    }
+}
+
+/// Which of the two things a deserializer holds.
+#[derive(Clone, Copy)]
+enum Form {
+    Body,
+    Instance,
+}
+
+fn walk<'de, B: body::Builder, D: Deserializer<'de>>(
+    form: Form,
+    source: D,
+    builder: &mut B,
+    report: &mut DecodeReport,
+) -> Result<Layout, D::Error> {
+    let result = match form {
+        Form::Body => decode_body(source, builder, report),
+        Form::Instance => decode_one(source, builder, report),
+    };
+    if result.is_err() {
+        report.close(builder.names());
+    }
+    result
+}
+
+/// The task of a model whose manifest names none: tabular where numeric features meet a label and
+/// a score output, else tensors.
+fn recognised(spec: &TaskSpec<'_>) -> TaskKind {
+    use crate::model::Dim;
+    let inputs = &spec.signature.inputs;
+    let one_table = matches!(inputs.as_slice(), [input]
+        if input.data_type.is_float() | input.data_type.is_integer()
+            && matches!(input.dims.as_slice(), [_, Dim::Fixed(1..)]));
+    let columns = !inputs.is_empty()
+        && inputs.iter().all(|input| matches!(input.dims.as_slice(), [_, Dim::Fixed(1)]));
+    let answers = outcome::find_scores(spec.signature).is_some() && outcome::find_label(spec).is_some();
+    if (one_table || columns) && answers { TaskKind::TabularClassification } else { TaskKind::Tensors }
+}

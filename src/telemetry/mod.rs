@@ -1,1 +1,94 @@
-//! Placeholder while the room is being built.
+//! Telemetry: metrics, traces, logs; three outputs, one start and one flush.
+//!
+//! `app` calls [`start`] first of all and [`Telemetry::flush`] last; every other room is handed the
+//! typed handles. Invariant: nothing here delays or fails a request, the start or (beyond its limit)
+//! the exit; no client's text becomes a label; this room knows none of the others.
+
+mod labels;
+mod logs;
+mod metrics;
+mod options;
+mod otel;
+mod trace;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+pub use labels::{ConnectionError, LoadResult, Outcome, Stage, known_method};
+pub use logs::LIFECYCLE;
+pub use metrics::{HttpMetrics, HttpObservation, Metrics, ModelMetrics, WorkerMetrics};
+pub use opentelemetry::trace::{SpanContext, SpanId, TraceId};
+pub use options::{LogFormat, LogOptions, Options};
+pub use otel::{
+    LimitOptions, OtelOptions, OtlpOptions, OtlpProtocol, QueueOptions, RootSampler, SamplerKind, TraceExporter,
+};
+pub use trace::{
+    BatchMember, BatchRecord, HttpSpanEnd, InferenceRecord, InferenceTrace, RequestTrace, Tracer,
+};
+
+/// What is running.
+#[derive(Clone, Debug, Default)]
+pub struct BuildInfo {
+    /// The service's version.
+    pub version: &'static str,
+    /// The source's revision.
+    pub revision: String,
+    /// The compiler.
+    pub rustc: String,
+    /// ONNX Runtime's version.
+    pub runtime_version: String,
+}
+
+/// The started telemetry.
+#[derive(Clone, Debug)]
+pub struct Telemetry {
+    /// Metrics, for everyone who counts.
+    pub metrics: Arc<Metrics>,
+    /// Traces, for the request's way.
+    pub tracer: Tracer,
+}
+
+/// Starts metrics, traces and logs. Never fails: what cannot be had is off, and a log line says so.
+pub fn start(options: &Options, version: &BuildInfo) -> Telemetry {
+    let service = options.service_label.then_some(options.service_name.as_str());
+    let metrics = Arc::new(Metrics::new(service, version));
+    let tracer = Tracer::new(options, version.version, &metrics);
+    logs::install(&options.log, tracer.sdk());
+    // The exporter starts last: only now is there a log to tell its state in.
+    tracer.start_export(options, version.version);
+    Telemetry { metrics, tracer }
+}
+
+impl Telemetry {
+    /// Waits for the spans ended so far, at most `timeout`; true when all were exported.
+    ///
+    /// Blocks: call it off the async workers.
+    pub fn flush(&self, timeout: Duration) -> bool {
+        let flushed = self.tracer.flush(timeout);
+        if !flushed {
+            tracing::warn!(timeout_ms = timeout.as_millis(), "the last spans could not be exported");
+        }
+        flushed
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    #[test]
+    fn starting_twice_is_harmless() {
+        let (options, _) = Options::from_environment(&BTreeMap::from([("RUST_LOG".to_owned(), "=bad=".to_owned())]));
+        let version = BuildInfo {
+            version: "1",
+            revision: String::new(),
+            rustc: String::new(),
+            runtime_version: String::new(),
+        };
+        for _ in 0..2 {
+            assert!(start(&options, &version).flush(Duration::ZERO));
+        }
+    }
+}

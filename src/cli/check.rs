@@ -1,0 +1,108 @@
+//! `check`: load, warm up and verify without serving; tell everything, good and bad.
+
+use std::fmt::Write as _;
+use std::process::ExitCode;
+
+use serde_json::{Value, json};
+
+use super::args::{CheckArguments, Format};
+use super::{FAILED, Failure, models, print};
+use crate::model::{Discovered, ManifestDefaults, ModelProblem, TensorSpec};
+use crate::service::{ModelFacts, load_version};
+
+/// Checks every version of every model behind the paths.
+pub(super) fn run(arguments: &CheckArguments) -> Result<ExitCode, Failure> {
+    let Discovered { models: sources, mut problems } = models::find(&arguments.paths);
+    let mut good = Vec::new();
+    if !sources.is_empty() {
+        let runtime = models::runtime()?;
+        for source in &sources {
+            for version in &source.versions {
+                match load_version(runtime, source, version, &ManifestDefaults::default()) {
+                    Ok(loaded) => good.push(loaded.facts),
+                    Err(mut found) => problems.append(&mut found),
+                }
+            }
+        }
+    }
+    let text = match arguments.format {
+        Format::Text => as_text(&good, &problems),
+        Format::Json => as_json(&good, &problems),
+    };
+    print(text.trim_end())?;
+    Ok(if problems.is_empty() { ExitCode::SUCCESS } else { FAILED.into() })
+}
+
+fn as_text(good: &[ModelFacts], problems: &[ModelProblem]) -> String {
+    let mut text = String::new();
+    for facts in good {
+        // Writing to a string can't fail.
+        let _infallible = describe(&mut text, facts);
+    }
+    for problem in problems {
+        let _infallible = writeln!(text, "BAD   {problem}");
+    }
+    let _infallible = writeln!(text, "{} good, {} problems", good.len(), problems.len());
+    text
+}
+
+fn describe(text: &mut String, facts: &ModelFacts) -> std::fmt::Result {
+    writeln!(text, "good  {} version {}: {}", facts.name, facts.version, facts.task.name())?;
+    for (kind, specs) in [("input", &facts.signature.inputs), ("output", &facts.signature.outputs)] {
+        for spec in specs {
+            writeln!(text, "      {kind:<9} {} {} {}", spec.name, spec.data_type, spec.shape_text())?;
+        }
+    }
+    let batchable = if facts.batchable { "yes" } else { "no" };
+    writeln!(text, "      provider  {} on {}", facts.provider, facts.device)?;
+    writeln!(text, "      sessions  {} with {} threads each", facts.instances, facts.intra_threads)?;
+    writeln!(text, "      batchable {batchable}: {}", facts.batchable_reason)?;
+    writeln!(text, "      golden    {} right", facts.golden)?;
+    writeln!(text, "      sha256    {}", facts.digest)?;
+    let (load, warm) = (facts.load_time.as_secs_f64() * 1e3, facts.warmup_time.as_secs_f64() * 1e3);
+    let memory = facts.memory_bytes.map_or_else(|| "unknown".to_owned(), |bytes| format!("{} kB", bytes / 1000));
+    writeln!(text, "      load      {load:.0} ms, verified in {warm:.0} ms, memory {memory}")?;
+    for note in &facts.notes {
+        writeln!(text, "      note      {note}")?;
+    }
+    Ok(())
+}
+
+fn as_json(good: &[ModelFacts], problems: &[ModelProblem]) -> String {
+    let problems: Vec<Value> = problems
+        .iter()
+        .map(|problem| json!({ "model": problem.model, "message": problem.message }))
+        .collect();
+    let models: Vec<Value> = good.iter().map(facts_json).collect();
+    let report = json!({ "ok": problems.is_empty(), "models": models, "problems": problems });
+    format!("{report:#}")
+}
+
+fn facts_json(facts: &ModelFacts) -> Value {
+    let specs = |specs: &[TensorSpec]| -> Vec<Value> {
+        let one = |spec: &TensorSpec| {
+            json!({ "name": *spec.name, "datatype": spec.data_type.name(), "shape": spec.shape_text() })
+        };
+        specs.iter().map(one).collect()
+    };
+    json!({
+        "name": facts.name.as_str(),
+        "version": facts.version.to_string(),
+        "task": facts.task.name(),
+        "inputs": specs(&facts.signature.inputs),
+        "outputs": specs(&facts.signature.outputs),
+        "provider": facts.provider,
+        "device": facts.device,
+        "instances": facts.instances,
+        "intra_threads": facts.intra_threads,
+        "batchable": facts.batchable,
+        "batchable_reason": facts.batchable_reason,
+        "max_batch_size": facts.max_batch_size,
+        "golden": facts.golden,
+        "sha256": facts.digest,
+        "load_seconds": facts.load_time.as_secs_f64(),
+        "warmup_seconds": facts.warmup_time.as_secs_f64(),
+        "memory_bytes": facts.memory_bytes,
+        "notes": facts.notes,
+    })
+}

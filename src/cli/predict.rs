@@ -1,0 +1,76 @@
+//! `predict`: one prediction in this process, with the server's own decoding and encoding.
+
+use std::io::Read;
+use std::path::Path;
+use std::process::ExitCode;
+
+use super::args::PredictArguments;
+use super::{Failure, models, print};
+use crate::engine::Run;
+use crate::http::{decode_prediction, encode_prediction};
+use crate::model::{Discovered, ManifestDefaults};
+use crate::service::{LoadedModel, ServiceError, load_version};
+use crate::task::DecodeLimits;
+
+const LIMITS: DecodeLimits = DecodeLimits { max_instances: 1024, max_depth: 64 };
+
+/// Loads the model, reads the input, prints the prediction.
+pub(super) fn run(arguments: &PredictArguments) -> Result<ExitCode, Failure> {
+    let input = read(&arguments.input)?;
+    let mut loaded = load_one(&arguments.model)?;
+    let answer = predict(&mut loaded, &input).map_err(|error| {
+        let place = error.pointer.map(|pointer| format!(" at {pointer}")).unwrap_or_default();
+        let cause = error.cause.map(|cause| format!(" ({cause})")).unwrap_or_default();
+        Failure::failed(format!("{}{place}: {}{cause}", error.code, error.detail))
+    })?;
+    print(&answer)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, Failure> {
+    let mut bytes = Vec::new();
+    let result = if path == Path::new("-") {
+        std::io::stdin().lock().read_to_end(&mut bytes).map(drop)
+    } else {
+        std::fs::read(path).map(|read| bytes = read)
+    };
+    result.map_err(|error| Failure::failed(format!("--input {}: {error}", path.display())))?;
+    Ok(bytes)
+}
+
+/// Loads the one model behind a path, its highest version.
+pub(super) fn load_one(path: &str) -> Result<LoadedModel, Failure> {
+    let Discovered { models: sources, problems } = models::find(&[path.to_owned()]);
+    let listed = |problems: &[crate::model::ModelProblem]| {
+        let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        Failure::failed(lines.join("\n"))
+    };
+    if !problems.is_empty() {
+        return Err(listed(&problems));
+    }
+    let [source] = sources.as_slice() else {
+        let names: Vec<&str> = sources.iter().map(|source| source.name.as_str()).collect();
+        return Err(Failure::usage(format!("{path} holds several models: give one of {}", names.join(", "))));
+    };
+    let Some(version) = source.versions.last() else {
+        return Err(Failure::failed(format!("{path} holds no version")));
+    };
+    load_version(models::runtime()?, source, version, &ManifestDefaults::default())
+        .map_err(|problems| listed(&problems))
+}
+
+fn predict(loaded: &mut LoadedModel, input: &[u8]) -> Result<String, ServiceError> {
+    let decoded = decode_prediction(input, &loaded.task, &LIMITS)?;
+    let rows = loaded.task.encode(decoded)?;
+    let session = loaded.sessions.first_mut().ok_or_else(|| internal("no session"))?;
+    let outputs = session.run(&rows.inputs).map_err(|error| internal(&error.to_string()))?;
+    let predictions =
+        loaded.task.predictions(&outputs, &rows.reply).map_err(|error| internal(&error.to_string()))?;
+    let answer = encode_prediction(&loaded.facts, &predictions)?;
+    Ok(String::from_utf8_lossy(&answer).into_owned())
+}
+
+fn internal(cause: &str) -> ServiceError {
+    let code = crate::service::ErrorCode::InferenceFailed;
+    ServiceError::new(code, "the model could not be run").because(cause)
+}

@@ -1,0 +1,227 @@
+//! `serve`: configuration, sockets, runtime, models, then serving until a signal.
+
+use std::io::Write as _;
+use std::net::SocketAddr;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::args::ServeArguments;
+use super::signals::{Ending, Signals};
+use super::{FAILED, Failure, complain, config, models};
+use crate::app::{App, AppOptions, Ended, Listeners};
+use crate::config::{AccessLog, Config, Loaded, LogFormat};
+use crate::engine::Runtime;
+use crate::http::connection::{ConnectionOptions, bind, raise_descriptor_limit};
+use crate::http::{self, HttpOptions};
+use crate::model::{Discovered, ModelPath, ModelProblem, discover};
+use crate::service::ServiceOptions;
+use crate::shutdown::Shutdown;
+use crate::task::DecodeLimits;
+use crate::telemetry::{self, BuildInfo, LogOptions, OtelOptions, Telemetry};
+
+/// A run that takes longer than the longest request, and this, is stuck.
+const STUCK_MARGIN: Duration = Duration::from_secs(30);
+
+/// Serves until a signal.
+pub(super) fn run(arguments: &ServeArguments) -> Result<ExitCode, Failure> {
+    let loaded = config::load(&arguments.source)?;
+    refuse_unsupported(&loaded.config)?;
+    let found = find(&loaded.config)?;
+    let (_, descriptors) = raise_descriptor_limit();
+    let listeners = Listeners {
+        http: listen("http.addr", loaded.config.http.addr)?,
+        admin: listen("admin.addr", loaded.config.admin.addr)?,
+    };
+    let runtime = Runtime::load(&models::runtime_options(loaded.ort_dylib_path.clone()))
+        .map_err(|error| Failure::failed(error.to_string()))?;
+    let executor = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::failed(format!("no threads: {error}")))?;
+    let (telemetry, warnings) = start_telemetry(&loaded, runtime);
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), runtime = runtime.version(), descriptors, "starting");
+    for warning in loaded.warnings.iter().chain(&warnings) {
+        tracing::warn!(warning, "configuration");
+    }
+    let options = app_options(arguments, &loaded.config);
+    let ended = executor.block_on(serve(options, listeners, &telemetry, (runtime, found)));
+    let flush_timeout = loaded.config.telemetry.flush_timeout.0;
+    if !telemetry.flush(flush_timeout) {
+        tracing::warn!("not every span could be exported in time");
+    }
+    let code = match ended {
+        Ok(Ended { clean: true, workers_joined: true }) => 0,
+        Ok(ended) => {
+            if !ended.workers_joined {
+                // A worker is still inside the runtime, whose statics must not be torn down.
+                leave(FAILED);
+            }
+            FAILED
+        }
+        Err(Stopped::Bad(problems)) => {
+            report(&problems);
+            FAILED
+        }
+        Err(Stopped::Again) => leave(FAILED),
+        Err(Stopped::Failed(message)) => return Err(Failure::failed(message)),
+    };
+    executor.shutdown_timeout(Duration::from_millis(100));
+    Ok(code.into())
+}
+
+/// Why serving ended without a drain.
+enum Stopped {
+    /// Models are wrong.
+    Bad(Vec<ModelProblem>),
+    /// A second signal came.
+    Again,
+    /// The system refused something.
+    Failed(String),
+}
+
+async fn serve(
+    options: AppOptions,
+    listeners: Listeners,
+    telemetry: &Telemetry,
+    (runtime, found): (&'static Runtime, Discovered),
+) -> Result<Ended, Stopped> {
+    let failed = |error: std::io::Error| Stopped::Failed(error.to_string());
+    let mut signals = Signals::new().map_err(failed)?;
+    let shutdown = Arc::new(Shutdown::new());
+    let app = App::start(options, listeners, telemetry, shutdown).map_err(failed)?;
+    let ending = tokio::select! {
+        loaded = app.load(runtime, found) => {
+            loaded.map_err(Stopped::Bad)?;
+            signals.next().await
+        }
+        ending = signals.next() => ending,
+    };
+    tracing::info!(signal = ?ending, "shutting down");
+    tokio::select! {
+        ended = app.drain(ending == Ending::Interrupt) => Ok(ended),
+        _ = signals.next() => Err(Stopped::Again),
+    }
+}
+
+/// Keys that are understood and that this release does not honour: better no start than the belief
+/// in a lock that is not there.
+fn refuse_unsupported(config: &Config) -> Result<(), Failure> {
+    let set = [
+        ("tls.cert_file", config.tls.cert_file.is_some()),
+        ("tls.client_ca_file", config.tls.client_ca_file.is_some()),
+        ("auth.keys_file", config.auth.keys_file.is_some()),
+        ("admin.token_file", config.admin.token_file.is_some()),
+    ];
+    let keys: Vec<&str> = set.into_iter().filter(|(_, is_set)| *is_set).map(|(key, _)| key).collect();
+    if keys.is_empty() {
+        return Ok(());
+    }
+    Err(Failure::usage(format!("{}: not supported by this release; unset it to start", keys.join(", "))))
+}
+
+/// Finds the models, and that the default one is among them.
+fn find(config: &Config) -> Result<Discovered, Failure> {
+    let mut problems = Vec::new();
+    let mut paths: Vec<ModelPath> = Vec::new();
+    for location in &config.models.paths {
+        match String::from(location.clone()).parse() {
+            Ok(path) => paths.push(path),
+            Err(problem) => problems.push(problem),
+        }
+    }
+    let mut found = discover(&paths);
+    found.problems.append(&mut problems);
+    let names: Vec<&str> = found.models.iter().map(|model| model.name.as_str()).collect();
+    if let Some(default) = &config.models.default
+        && found.problems.is_empty()
+        && !names.contains(&default.as_str())
+    {
+        let there = names.join(", ");
+        return Err(Failure::usage(format!(
+            "models.default (MODEL_NAME) = {default}: expected the name of a model that is served, one of {there}"
+        )));
+    }
+    Ok(found)
+}
+
+fn listen(key: &str, address: SocketAddr) -> Result<std::net::TcpListener, Failure> {
+    bind(address).map_err(|error| Failure::failed(format!("{key} = {address}: cannot be bound: {error}")))
+}
+
+fn start_telemetry(loaded: &Loaded, runtime: &Runtime) -> (Telemetry, Vec<String>) {
+    let config = &loaded.config;
+    let (otel, warnings) = OtelOptions::from_variables(&loaded.otel);
+    let service_name = otel.service_name.clone().unwrap_or_else(|| env!("CARGO_PKG_NAME").to_owned());
+    let format = match config.log.format {
+        LogFormat::Json => telemetry::LogFormat::Json,
+        LogFormat::Text => telemetry::LogFormat::Text,
+    };
+    let options = telemetry::Options {
+        service_name,
+        service_label: config.telemetry.service_label,
+        trust_parent: config.telemetry.trust_parent,
+        flush_timeout: config.telemetry.flush_timeout.0,
+        log: LogOptions { filter: config.log.level.as_str().to_owned(), format },
+        otel,
+    };
+    let build = BuildInfo {
+        version: env!("CARGO_PKG_VERSION"),
+        revision: option_env!("ML_INFERENCE_REVISION").unwrap_or("unknown").to_owned(),
+        rustc: env!("CARGO_PKG_RUST_VERSION").to_owned(),
+        runtime_version: runtime.version().to_owned(),
+    };
+    (telemetry::start(&options, &build), warnings)
+}
+
+fn app_options(arguments: &ServeArguments, config: &Config) -> AppOptions {
+    let bytes = |size: u64| usize::try_from(size).unwrap_or(usize::MAX);
+    let access_log = match config.log.access {
+        AccessLog::Errors => http::AccessLog::Errors,
+        AccessLog::All => http::AccessLog::All,
+        AccessLog::Off => http::AccessLog::Off,
+    };
+    let request_timeout = config.limits.request_timeout.0;
+    AppOptions {
+        connections: ConnectionOptions {
+            max_connections: config.http.max_connections.get(),
+            header_timeout: config.http.header_timeout.0,
+            idle_timeout: config.http.idle_timeout.0,
+            write_timeout: config.http.write_timeout.0,
+            max_header_bytes: bytes(config.http.max_header_bytes.0),
+        },
+        http: HttpOptions {
+            max_body_bytes: config.limits.max_body_bytes.0,
+            max_inflight_bytes: config.limits.max_inflight_bytes.0,
+            body_timeout: config.http.body_timeout.0,
+            access_log,
+        },
+        service: ServiceOptions {
+            default_model: config.models.default.as_ref().map(ToString::to_string),
+            request_timeout,
+            decode: DecodeLimits {
+                max_instances: config.limits.max_instances.get(),
+                max_depth: config.limits.max_json_depth.get(),
+            },
+            stuck_after: request_timeout + STUCK_MARGIN,
+            cores: std::thread::available_parallelism().map_or(1, usize::from),
+        },
+        defaults: config.defaults.clone(),
+        drain_delay: config.drain.delay.0,
+        drain_timeout: config.drain.timeout.0,
+        ready_file: arguments.ready_file.clone(),
+    }
+}
+
+fn report(problems: &[ModelProblem]) {
+    let lines: Vec<String> = problems.iter().map(|problem| format!("  {problem}")).collect();
+    complain(&format!("the models are wrong:\n{}", lines.join("\n")));
+}
+
+/// Ends the process without running destructors.
+#[expect(clippy::exit, reason = "a thread inside the runtime would crash in its destructors")]
+fn leave(code: u8) -> ! {
+    // Whatever can't be flushed now is lost either way.
+    drop(std::io::stdout().flush());
+    std::process::exit(code.into())
+}

@@ -1,0 +1,40 @@
+//! What a scheduler needs of a session: run it, and interrupt a run from another thread.
+//!
+//! A trait, so that the scheduler's tests can script slow, failing and hanging sessions.
+
+use super::Interrupt;
+use crate::tensor::Tensor;
+
+/// Something that turns input tensors into output tensors, one call at a time.
+pub trait Run: Send {
+    /// Runs `inputs`, which stand in the order of the signature's inputs, and gives the outputs in
+    /// the order of its outputs.
+    ///
+    /// # Errors
+    /// When the runtime refuses the inputs, fails, or was interrupted.
+    fn run(&mut self, inputs: &[Tensor]) -> Result<Vec<Tensor>, RunError>;
+
+    /// A handle that stops a run in progress. Every call gives a handle on the same switch.
+    fn interrupt(&self) -> Interrupt;
+}
+
+/// Why a run gave no outputs. The texts are the runtime's own, with file names and sizes in them:
+/// for logs, never for clients.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RunError {
+    /// The runtime says that the inputs are at fault.
+    #[error("the inputs were refused: {0}")]
+    InvalidInput(String),
+    /// [`Interrupt::raise`] ended the run.
+    #[error("the run was interrupted")]
+    Interrupted,
+    /// There was no memory for the run, on the host or on a device.
+    #[error("out of memory: {0}")]
+    OutOfMemory(String),
+    /// The device or its driver failed; the session may be of no more use.
+    #[error("the device failed: {0}")]
+    Device(String),
+    /// Anything else.
+    #[error("the run failed: {0}")]
+    Failed(String),
+}

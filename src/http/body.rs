@@ -1,0 +1,110 @@
+//! Reads a request's body once, whole, within every bound: size, time, bytes over all requests.
+
+use std::time::Duration;
+
+use axum::body::Body;
+use bytes::{Bytes, BytesMut};
+use http::HeaderMap;
+use http::header::{CONTENT_LENGTH, EXPECT};
+use http_body_util::BodyExt;
+
+use super::context::RequestContext;
+use super::inflight::HeldBytes;
+use super::{Api, HttpOptions};
+use crate::service::{ErrorCode, ServiceError};
+
+/// A body in memory; what it holds is given back when this is dropped.
+pub(super) struct HeldBody {
+    pub(super) bytes: Bytes,
+    _held: HeldBytes,
+}
+
+/// How long a body that nobody wants is read after an early answer.
+const LINGER: Duration = Duration::from_secs(2);
+/// No more is allocated ahead of what has come.
+const FIRST_ALLOCATION: usize = 64 << 10;
+
+/// The length that the headers claim.
+pub(super) fn claimed_length(headers: &HeaderMap) -> Option<u64> {
+    headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+/// Refuses a body whose claimed length is over the limit.
+///
+/// # Errors
+/// `payload_too_large`.
+pub(super) fn check_claimed_length(headers: &HeaderMap, options: &HttpOptions) -> Result<(), ServiceError> {
+    match claimed_length(headers) {
+        Some(length) if length > options.max_body_bytes => Err(too_large(options)),
+        _ => Ok(()),
+    }
+}
+
+fn too_large(options: &HttpOptions) -> ServiceError {
+    let detail = format!("a body holds at most {} bytes", options.max_body_bytes);
+    ServiceError::new(ErrorCode::PayloadTooLarge, detail)
+}
+
+/// Reads the whole body.
+///
+/// # Errors
+/// `client_too_slow`, `payload_too_large`, `overloaded` when too much is held at once, and
+/// `invalid_json` when the body breaks off.
+pub(super) async fn read(api: &Api, context: &RequestContext, body: &mut Body) -> Result<HeldBody, ServiceError> {
+    let reading = read_unbounded(api, context, body);
+    match tokio::time::timeout(api.options.body_timeout, reading).await {
+        Ok(result) => result,
+        Err(_elapsed) => {
+            let seconds = api.options.body_timeout.as_secs_f64();
+            let detail = format!("the whole body must arrive within {seconds} s");
+            Err(ServiceError::new(ErrorCode::ClientTooSlow, detail))
+        }
+    }
+}
+
+async fn read_unbounded(
+    api: &Api,
+    context: &RequestContext,
+    body: &mut Body,
+) -> Result<HeldBody, ServiceError> {
+    let mut held = api.inflight.hold();
+    let mut first: Option<Bytes> = None;
+    let mut rest = BytesMut::new();
+    let mut length = 0;
+    while let Some(frame) = body.frame().await {
+        let broken = |_| ServiceError::new(ErrorCode::InvalidJson, "the body broke off");
+        let Ok(data) = frame.map_err(broken)?.into_data() else { continue };
+        length += data.len() as u64;
+        context.body_came(length);
+        if length > api.options.max_body_bytes {
+            return Err(too_large(&api.options));
+        }
+        if !held.try_add(data.len() as u64) {
+            return Err(ServiceError::new(ErrorCode::Overloaded, "too many bytes of bodies are held"));
+        }
+        match first.take() {
+            None if rest.is_empty() => first = Some(data),
+            None => rest.extend_from_slice(&data),
+            Some(start) => {
+                rest.reserve((start.len() + data.len()).max(FIRST_ALLOCATION));
+                rest.extend_from_slice(&start);
+                rest.extend_from_slice(&data);
+            }
+        }
+    }
+    // A body in one piece, the usual case, is used where it lies.
+    Ok(HeldBody { bytes: first.unwrap_or_else(|| rest.freeze()), _held: held })
+}
+
+/// Reads and drops what is left of a body after an early answer, for a short while: closing with
+/// unread bytes would reset the connection and might lose the answer.
+pub(super) fn linger(headers: &HeaderMap, mut body: Body) {
+    if headers.contains_key(EXPECT) || http_body::Body::is_end_stream(&body) {
+        return;
+    }
+    tokio::spawn(async move {
+        let dropping = async { while let Some(Ok(_frame)) = body.frame().await {} };
+        // Over time is as good as done: the connection closes either way.
+        let _elapsed = tokio::time::timeout(LINGER, dropping).await;
+    });
+}

@@ -1,0 +1,42 @@
+//! Catches a panic inside a future, so that it becomes an answer instead of a dropped connection.
+
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+/// A future that resolves to `Err(Panicked)` where its inner one panics.
+pub(super) struct CatchPanic<F>(Pin<Box<F>>);
+
+/// The inner future panicked.
+pub(super) struct Panicked;
+
+impl<F: Future> CatchPanic<F> {
+    pub(super) fn new(future: F) -> Self {
+        Self(Box::pin(future))
+    }
+}
+
+impl<F: Future> Future for CatchPanic<F> {
+    type Output = Result<F::Output, Panicked>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let inner = self.0.as_mut();
+        // Nothing of the future is used after a panic.
+        match catch_unwind(AssertUnwindSafe(|| inner.poll(context))) {
+            Ok(poll) => poll.map(Ok),
+            Err(_) => Poll::Ready(Err(Panicked)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_becomes_an_error_and_a_value_stays() {
+        assert!(matches!(CatchPanic::new(async { 1 }).await, Ok(1)));
+        assert!(CatchPanic::new(async { panic!("scripted") }).await.is_err());
+    }
+}

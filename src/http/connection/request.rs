@@ -1,0 +1,92 @@
+//! A request on a connection: its guard, and the response body that carries the guard to its end.
+
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use axum::body::Body;
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::{Frame, SizeHint};
+use hyper::body::Incoming;
+use tower::{Service, ServiceExt};
+
+use super::activity::{Activity, Stage};
+use super::options::{ConnectionInfo, RequestStart};
+
+/// Hands one request to the service, marked with its connection and its start.
+pub(super) fn answer<S>(
+    service: &S,
+    mut request: Request<Incoming>,
+    activity: &Arc<Activity>,
+    info: ConnectionInfo,
+) -> impl Future<Output = Result<Response<GuardedBody>, Infallible>> + use<S>
+where
+    S: Service<Request<Incoming>, Response = Response<Body>, Error = Infallible> + Clone,
+{
+    request.extensions_mut().insert(info);
+    request.extensions_mut().insert(RequestStart(activity.begin()));
+    let guard = RequestGuard { activity: Arc::clone(activity), stage: Stage::Handling };
+    let inner = service.clone();
+    async move {
+        let mut guard = guard;
+        let response = inner.oneshot(request).await?;
+        guard.shift(Stage::Sending);
+        Ok(response.map(|body| GuardedBody { body, guard }))
+    }
+}
+
+/// Counts a request as long as it lives, wherever it is dropped.
+#[derive(Debug)]
+struct RequestGuard {
+    activity: Arc<Activity>,
+    stage: Stage,
+}
+
+impl RequestGuard {
+    fn shift(&mut self, to: Stage) {
+        if self.stage != to {
+            self.activity.shift(self.stage, to);
+            self.stage = to;
+        }
+    }
+}
+
+impl Drop for RequestGuard {
+    fn drop(&mut self) {
+        self.activity.end(self.stage);
+    }
+}
+
+/// A response's body; its request is in flight until the transport has taken all of it.
+#[derive(Debug)]
+pub(super) struct GuardedBody {
+    body: Body,
+    guard: RequestGuard,
+}
+
+impl http_body::Body for GuardedBody {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        let frame = Pin::new(&mut self.body).poll_frame(cx);
+        match &frame {
+            Poll::Pending => self.guard.shift(Stage::Producing),
+            Poll::Ready(_) => self.guard.shift(Stage::Sending),
+        }
+        frame
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}

@@ -1,0 +1,84 @@
+//! What is known of a request beside its body, from its first byte to its last log line.
+
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Instant, SystemTime};
+
+use http::HeaderMap;
+
+use crate::telemetry::{InferenceTrace, RequestTrace};
+
+/// Made by the observing layer, carried in the request's extensions.
+pub(super) struct RequestContext {
+    /// The caller's `x-request-id` where it is acceptable, else a new one.
+    pub(super) id: Arc<str>,
+    /// When the first header byte came.
+    pub(super) started: Instant,
+    /// Who calls.
+    pub(super) peer: Option<SocketAddr>,
+    /// Ids and, when it is sampled, the server span; none on routes that are not traced.
+    pub(super) trace: Mutex<Option<RequestTrace>>,
+    body_bytes: AtomicU64,
+}
+
+impl RequestContext {
+    pub(super) fn new(
+        headers: &HeaderMap,
+        started: Instant,
+        peer: Option<SocketAddr>,
+        trace: Option<RequestTrace>,
+    ) -> Self {
+        let id = request_id(headers);
+        Self { id, started, peer, trace: Mutex::new(trace), body_bytes: AtomicU64::new(0) }
+    }
+
+    /// The span of an inference under this request's.
+    pub(super) fn begin_inference(&self) -> Option<InferenceTrace> {
+        let mut trace = self.trace.lock().unwrap_or_else(PoisonError::into_inner);
+        trace.as_mut().map(|trace| trace.begin_inference(SystemTime::now()))
+    }
+
+    /// Notes how many bytes of the body have come.
+    pub(super) fn body_came(&self, bytes: u64) {
+        self.body_bytes.store(bytes, Ordering::Relaxed);
+    }
+
+    /// Bytes of the body that have come.
+    pub(super) fn body_bytes(&self) -> u64 {
+        self.body_bytes.load(Ordering::Relaxed)
+    }
+}
+
+const MAX_ID: usize = 64;
+
+fn request_id(headers: &HeaderMap) -> Arc<str> {
+    let is_fine = |id: &&str| {
+        (1..=MAX_ID).contains(&id.len())
+            && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
+    };
+    let given = headers.get("x-request-id").and_then(|value| value.to_str().ok()).filter(is_fine);
+    given.map_or_else(|| format!("{:032x}", fastrand::u128(..)).into(), Into::into)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn odd_request_ids_are_replaced() {
+        let id = |value: &'static str| {
+            let mut headers = HeaderMap::new();
+            headers.insert("x-request-id", http::HeaderValue::from_static(value));
+            request_id(&headers)
+        };
+        assert_eq!(&*id("a.B_9-z"), "a.B_9-z");
+        for odd in ["", "a b", "a/b", "x;y"] {
+            assert_eq!(id(odd).len(), 32, "{odd}");
+        }
+        let long = "x".repeat(65);
+        let mut headers = HeaderMap::new();
+        headers.insert("x-request-id", long.parse().unwrap());
+        assert_eq!(request_id(&headers).len(), 32);
+    }
+}

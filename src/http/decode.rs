@@ -1,0 +1,70 @@
+//! JSON and CSV bytes to a task's instances: the deserializer is ours, what it feeds is the task's.
+
+use serde_json::error::Category;
+
+use super::media::{self, BodyFormat};
+use crate::service::{ErrorCode, ServiceError};
+use crate::task::{DecodeLimits, DecodeReport, Decoded, Task};
+
+/// Reads a prediction's body.
+///
+/// # Errors
+/// What is wrong with it, and where.
+pub(super) fn prediction(
+    bytes: &[u8],
+    format: BodyFormat,
+    task: &Task,
+    limits: &DecodeLimits,
+) -> Result<Decoded, ServiceError> {
+    match format {
+        BodyFormat::Json => decode_prediction(bytes, task, limits),
+        BodyFormat::Csv => Ok(task.decode_csv(bytes, limits)?),
+        BodyFormat::DeclaredForm => {
+            let first = bytes.iter().find(|byte| !byte.is_ascii_whitespace());
+            if matches!(first, Some(b'{' | b'[')) { decode_prediction(bytes, task, limits) } else { Err(media::unsupported(false)) }
+        }
+    }
+}
+
+/// Reads a prediction's body from JSON.
+///
+/// # Errors
+/// What is wrong with it, and where.
+pub fn decode_prediction(bytes: &[u8], task: &Task, limits: &DecodeLimits) -> Result<Decoded, ServiceError> {
+    if bytes.iter().all(u8::is_ascii_whitespace) {
+        return Err(ServiceError::new(ErrorCode::InvalidJson, "expected a JSON object or array, got an empty body"));
+    }
+    let mut deserializer = serde_json::Deserializer::from_slice(bytes);
+    let mut report = DecodeReport::new();
+    let decoded = match task.decode(&mut deserializer, limits, &mut report) {
+        Ok(decoded) => decoded,
+        Err(error) => return Err(refusal(&error, report)),
+    };
+    deserializer.end().map_err(|error| not_json(&error))?;
+    Ok(decoded)
+}
+
+/// The task's own words where it refused; else what the deserializer stumbled over.
+fn refusal(error: &serde_json::Error, report: DecodeReport) -> ServiceError {
+    let pointer = report.pointer().to_owned();
+    if let Some(failure) = report.failure() {
+        return failure.into();
+    }
+    // The deserializer has no code for it: a number that overflows the type asked for.
+    if error.to_string().starts_with("number out of range") {
+        let detail = "expected a number that fits the input's type, got one that rounds to infinity";
+        return ServiceError::new(ErrorCode::NumberOutOfRange, detail).at(pointer);
+    }
+    not_json(error)
+}
+
+fn not_json(error: &serde_json::Error) -> ServiceError {
+    let (line, column) = (error.line(), error.column());
+    let detail = match error.classify() {
+        Category::Eof => format!("the body ends inside a JSON value, at line {line} column {column}"),
+        Category::Io | Category::Syntax | Category::Data => {
+            format!("the body is not valid JSON at line {line} column {column}")
+        }
+    };
+    ServiceError::new(ErrorCode::InvalidJson, detail)
+}

@@ -1,0 +1,53 @@
+//! Health and metrics: on the public port and on the admin listener alike.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use http::HeaderValue;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use serde::Serialize;
+
+use super::problem::Failure;
+use super::{Api, answer};
+use crate::service::{Health, ModelHealth};
+
+#[derive(Serialize)]
+struct Status<'a> {
+    status: &'a str,
+    models: &'a [ModelHealth],
+}
+
+fn respond(health: Health, good: &str) -> Response {
+    let mut response = match health.problem {
+        None => answer::json_of(&Status { status: good, models: &health.models })
+            .unwrap_or_else(|error| Failure::from(error).into_response()),
+        Some(error) => Failure { error, models: Some(health.models) }.into_response(),
+    };
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+/// `GET /health` and `/health/ready`.
+pub(super) async fn ready(State(api): State<Arc<Api>>) -> Response {
+    respond(api.service.readiness(), "ready")
+}
+
+/// `GET /health/live`.
+pub(super) async fn live(State(api): State<Arc<Api>>) -> Response {
+    respond(api.service.liveness(), "live")
+}
+
+/// `GET /health/startup`.
+pub(super) async fn startup(State(api): State<Arc<Api>>) -> Response {
+    respond(api.service.startup(), "started")
+}
+
+/// `GET /metrics`.
+pub(super) async fn metrics(State(api): State<Arc<Api>>) -> Response {
+    api.service.stuck_workers();
+    let mut response = Response::new(api.metrics.render().into());
+    let text = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
+    response.headers_mut().insert(CONTENT_TYPE, text);
+    response
+}

@@ -1,0 +1,87 @@
+//! From a model on disk to one that may serve: digest, sessions, task, batch check, warm-up, golden
+//! samples. Blocking; called by `app` on a thread of its own and by `check`, `predict`, `bench`.
+
+use std::time::Instant;
+
+use super::ModelFacts;
+use super::verify::{self, Verified};
+use crate::engine::{self, Runtime, SessionOptions};
+use crate::model::{
+    ManifestDefaults, ModelProblem, ModelSource, VersionSource, sha256_file, task_kind, verify_digests,
+};
+use crate::task::Task;
+
+/// Default for `batching.max_batch_size`, rows.
+const MAX_BATCH_SIZE: usize = 32;
+/// Default for `queue.max_size`, rows.
+const QUEUE_SIZE: usize = 2048;
+
+/// A model that is loaded and verified and has no queue yet.
+pub struct LoadedModel {
+    /// What it is.
+    pub facts: ModelFacts,
+    /// Instance to rows, rows to prediction.
+    pub task: Task,
+    /// Warm sessions.
+    pub sessions: Vec<engine::Session>,
+    /// Version of the runtime that runs it.
+    pub runtime_version: String,
+}
+
+/// Loads and verifies one version of a model.
+///
+/// # Errors
+/// Everything that is wrong with it, as far as it could be looked at.
+pub fn load_version(
+    runtime: &'static Runtime,
+    source: &ModelSource,
+    version: &VersionSource,
+    defaults: &ManifestDefaults,
+) -> Result<LoadedModel, Vec<ModelProblem>> {
+    let label = format!("{} version {}", source.name, version.version);
+    let fail = |message: String| vec![ModelProblem::new(label.clone(), message)];
+    let mut manifest = source.manifest.clone();
+    manifest.apply_defaults(defaults);
+    let digest = sha256_file(&version.graph).map_err(|error| fail(format!("cannot be read: {error}")))?;
+    verify_digests(manifest.sha256.as_ref(), &source.folder, &version.graph, &digest).map_err(|errors| {
+        errors.iter().map(|error| ModelProblem::new(label.clone(), error.to_string())).collect::<Vec<_>>()
+    })?;
+    let options = SessionOptions {
+        graph: &version.graph,
+        folder: &source.root,
+        execution: &manifest.execution,
+        name: source.name.as_str(),
+    };
+    let mut graph = engine::load(runtime, &options).map_err(|error| fail(error.to_string()))?;
+    manifest.task = Some(task_kind(&manifest, &graph.signature));
+    let warm = Instant::now();
+    let Verified { task, batchable, batchable_reason, golden, notes } =
+        verify::verify(&manifest, &source.folder, &mut graph).map_err(|messages| {
+            messages.into_iter().map(|message| ModelProblem::new(label.clone(), message)).collect::<Vec<_>>()
+        })?;
+    let max_batch_size = manifest.batching.max_batch_size.map_or(MAX_BATCH_SIZE, std::num::NonZero::get);
+    let facts = ModelFacts {
+        name: source.name.clone(),
+        version: version.version,
+        description: manifest.description.clone(),
+        task: task.kind(),
+        signature: graph.signature.clone(),
+        batchable,
+        batchable_reason,
+        provider: graph.provider.name(),
+        device: graph.device.clone(),
+        instances: graph.sessions.len(),
+        intra_threads: graph.intra_threads,
+        max_batch_size: if batchable { max_batch_size } else { 1 },
+        queue_capacity: manifest.queue.max_size.map_or(QUEUE_SIZE, std::num::NonZero::get),
+        timeout: manifest.queue.timeout.map(|timeout| timeout.0),
+        digest,
+        golden,
+        notes: source.notes.iter().cloned().chain(graph.providers_note).chain(notes).collect(),
+        load_time: graph.load_time,
+        warmup_time: warm.elapsed(),
+        memory_bytes: graph.memory_bytes,
+    };
+    let runtime_version = runtime.version().to_owned();
+    Ok(LoadedModel { facts, task, sessions: graph.sessions, runtime_version })
+}

@@ -1,0 +1,348 @@
+//! One prediction, from decoded body to outputs: preprocess, queue, run, postprocess, account.
+//!
+//! However it ends (answer, error, caller gone) it is accounted exactly once: by
+//! [`Accounting::finish`], or by its drop.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use super::{ErrorCode, Model, Service, ServiceError, Timeline};
+use crate::scheduler::{BatchSummary, FailureKind, Finished, JobFailure, JobRequest, SubmitError, Ticket};
+use crate::task::{DecodeLimits, Decoded, InputError, InputErrorCode, OutputError, Predictions, Rows, Task};
+use crate::telemetry::{InferenceRecord, InferenceTrace, Outcome, Stage};
+use crate::tensor::Tensor;
+
+/// What a protocol hands over for a prediction.
+pub struct PredictRequest {
+    /// The model, as [`Service::resolve`] gave it.
+    pub model: Arc<Model>,
+    /// When the first header byte came.
+    pub started: Instant,
+    /// The caller's own limit, counted from `started`.
+    pub timeout: Option<Duration>,
+    /// The `model-inference` span, on protocols that are traced.
+    pub trace: Option<InferenceTrace>,
+    /// For spans and logs.
+    pub request_id: Arc<str>,
+}
+
+/// The end of a prediction and its times, which also an error has.
+pub struct Predicted<T> {
+    /// The encoded answer, or what went wrong.
+    pub result: Result<T, ServiceError>,
+    /// For `server-timing`.
+    pub timeline: Timeline,
+}
+
+impl From<InputError> for ServiceError {
+    fn from(error: InputError) -> Self {
+        let code = match error.code {
+            InputErrorCode::InvalidInput => ErrorCode::InvalidInput,
+            InputErrorCode::NumberOutOfRange => ErrorCode::NumberOutOfRange,
+            InputErrorCode::InputTooLong => ErrorCode::InputTooLong,
+            InputErrorCode::ShapeMismatch => ErrorCode::ShapeMismatch,
+            InputErrorCode::UnknownInput => ErrorCode::UnknownInput,
+            InputErrorCode::MissingInput => ErrorCode::MissingInput,
+            InputErrorCode::BatchTooLarge => ErrorCode::BatchTooLarge,
+        };
+        let pointer = error.pointer;
+        Self { pointer, ..Self::new(code, error.detail) }
+    }
+}
+
+impl Service {
+    /// Runs one prediction: `decode` reads the body, `encode` writes the answer.
+    pub async fn predict<T>(
+        &self,
+        request: PredictRequest,
+        decode: impl FnOnce(&Task, &DecodeLimits) -> Result<Decoded, ServiceError>,
+        encode: impl FnOnce(&Model, &Predictions<'_>) -> Result<T, ServiceError>,
+    ) -> Predicted<T> {
+        let mut accounting = Accounting::new(request);
+        let result = self.stages(&mut accounting, decode, encode).await;
+        let timeline = accounting.finish(result.as_ref().err());
+        Predicted { result, timeline }
+    }
+
+    async fn stages<T>(
+        &self,
+        accounting: &mut Accounting,
+        decode: impl FnOnce(&Task, &DecodeLimits) -> Result<Decoded, ServiceError>,
+        encode: impl FnOnce(&Model, &Predictions<'_>) -> Result<T, ServiceError>,
+    ) -> Result<T, ServiceError> {
+        let model = Arc::clone(&accounting.model);
+        let begun = Instant::now();
+        let decoded = decode(&model.task, &self.options.decode);
+        let rows = match decoded {
+            Ok(decoded) => self.encode_rows(&model, decoded).await,
+            Err(error) => Err(error),
+        };
+        accounting.timeline.record(Stage::Preprocess, begun, Instant::now());
+        let mut rows = rows?;
+        accounting.describe(&rows);
+        let inputs = std::mem::take(&mut rows.inputs);
+        let outputs = self.run(accounting, inputs, &rows).await?;
+        let begun = Instant::now();
+        let answer = answer(accounting, &outputs, &rows, encode);
+        accounting.timeline.record(Stage::Postprocess, begun, Instant::now());
+        answer
+    }
+
+    /// Tokenising and the like: small work here, heavy work on the blocking pool, bounded.
+    async fn encode_rows(&self, model: &Arc<Model>, decoded: Decoded) -> Result<Rows, ServiceError> {
+        let rows = if decoded.is_heavy() {
+            let closed = |_| ServiceError::new(ErrorCode::Internal, "the encoders are gone");
+            let _permit = self.encoders.acquire().await.map_err(closed)?;
+            let model = Arc::clone(model);
+            let work = tokio::task::spawn_blocking(move || model.task.encode(decoded));
+            work.await.map_err(|error| {
+                self.metrics.panicked("encode");
+                ServiceError::new(ErrorCode::Internal, "an internal error").because(error.to_string())
+            })?
+        } else {
+            model.task.encode(decoded)
+        }?;
+        model.facts.signature.check(&rows.inputs).map_err(|error| {
+            ServiceError::new(ErrorCode::ShapeMismatch, error.detail).at(format!("/{}", error.input))
+        })?;
+        Ok(rows)
+    }
+
+    async fn run(
+        &self,
+        accounting: &mut Accounting,
+        inputs: Vec<Tensor>,
+        rows: &Rows,
+    ) -> Result<Vec<Tensor>, ServiceError> {
+        let deadline = self.deadline(accounting);
+        let queue = &accounting.model.queue;
+        let full = |seconds| ServiceError::new(ErrorCode::Overloaded, "the model's queue is full").retry_after(seconds);
+        if deadline <= Instant::now() {
+            return Err(if queue.is_full(rows.rows) { full(queue.retry_after()) } else { late() });
+        }
+        let job = JobRequest {
+            inputs,
+            rows: rows.rows,
+            deadline,
+            trace: accounting.trace.as_ref().and_then(InferenceTrace::context),
+            input_length: rows.input_length,
+        };
+        let ticket = queue.try_submit(job).map_err(|error| match error {
+            SubmitError::Full { retry_after_s } => full(retry_after_s),
+            SubmitError::Closed => ServiceError::new(ErrorCode::Draining, "the service is shutting down"),
+        })?;
+        accounting.waiting = Some(ticket);
+        let Some(ticket) = accounting.waiting.as_mut() else { return Err(internal("lost ticket")) };
+        let answer = tokio::time::timeout_at(deadline.into(), ticket).await;
+        accounting.settle(answer)
+    }
+
+    fn deadline(&self, accounting: &Accounting) -> Instant {
+        let own = accounting.timeout.unwrap_or(self.options.request_timeout);
+        let of_model = accounting.model.facts.timeout.unwrap_or(self.options.request_timeout);
+        accounting.timeline.started() + own.min(of_model).min(self.options.request_timeout)
+    }
+}
+
+fn late() -> ServiceError {
+    ServiceError::new(ErrorCode::DeadlineExceeded, "the deadline passed before there was an answer")
+}
+
+fn internal(cause: &str) -> ServiceError {
+    ServiceError::new(ErrorCode::Internal, "an internal error").because(cause)
+}
+
+fn answer<T>(
+    accounting: &mut Accounting,
+    outputs: &[Tensor],
+    rows: &Rows,
+    encode: impl FnOnce(&Model, &Predictions<'_>) -> Result<T, ServiceError>,
+) -> Result<T, ServiceError> {
+    let model = Arc::clone(&accounting.model);
+    let predictions = model.task.predictions(outputs, &rows.reply).map_err(|error| match error {
+        OutputError::NonFinite { .. } => {
+            model.metrics.error("non_finite");
+            let detail = "the model gave NaN or infinity, which JSON cannot carry";
+            ServiceError::new(ErrorCode::NonFiniteOutput, detail).because(error.to_string())
+        }
+        OutputError::Shape(cause) => {
+            model.metrics.error("shape");
+            let detail = "the model gave outputs of another shape than its signature says";
+            ServiceError::new(ErrorCode::InferenceFailed, detail).because(cause)
+        }
+    })?;
+    let encoded = encode(&model, &predictions)?;
+    accounting.confidence = predictions.lowest_confidence();
+    for (label, confidence) in predictions.labels() {
+        model.metrics.prediction(label, confidence);
+    }
+    Ok(encoded)
+}
+
+/// What is known of a prediction while it goes on, and its account at the end.
+struct Accounting {
+    model: Arc<Model>,
+    timeline: Timeline,
+    timeout: Option<Duration>,
+    trace: Option<InferenceTrace>,
+    request_id: Arc<str>,
+    waiting: Option<Ticket>,
+    batch: Option<BatchSummary>,
+    input_length: u64,
+    input_tokens: Option<u64>,
+    input_truncated: bool,
+    confidence: Option<f64>,
+    finished: bool,
+}
+
+impl Accounting {
+    fn new(request: PredictRequest) -> Self {
+        request.model.metrics.in_flight_add(1);
+        Self {
+            timeline: Timeline::new(request.started),
+            model: request.model,
+            timeout: request.timeout,
+            trace: request.trace,
+            request_id: request.request_id,
+            waiting: None,
+            batch: None,
+            input_length: 0,
+            input_tokens: None,
+            input_truncated: false,
+            confidence: None,
+            finished: false,
+        }
+    }
+
+    fn describe(&mut self, rows: &Rows) {
+        self.input_length = rows.input_length;
+        self.input_tokens = rows.tokens;
+        self.input_truncated = rows.truncated;
+        self.model.metrics.input_length(rows.tokens.unwrap_or(rows.input_length));
+    }
+
+    /// Takes the scheduler's answer, or its absence by the deadline, into the record.
+    fn settle(
+        &mut self,
+        answer: Result<Result<Finished, JobFailure>, tokio::time::error::Elapsed>,
+    ) -> Result<Vec<Tensor>, ServiceError> {
+        match answer {
+            Ok(Ok(finished)) => {
+                self.waiting = None;
+                self.timeline.record_job(&finished.times, finished.batch.size);
+                self.batch = Some(finished.batch);
+                Ok(finished.outputs)
+            }
+            Ok(Err(failure)) => {
+                let waited = self.waiting.take();
+                match (failure.times, waited) {
+                    (Some(times), _) => self.timeline.record_job(&times, 1),
+                    (None, Some(ticket)) => {
+                        self.timeline.record(Stage::Queue, ticket.enqueued(), Instant::now());
+                    }
+                    (None, None) => {}
+                }
+                Err(self.failed(failure.kind))
+            }
+            Err(_elapsed) => {
+                if self.note_where_it_stands() == Stage::Queue {
+                    self.model.metrics.queue_expired();
+                }
+                Err(late())
+            }
+        }
+    }
+
+    /// Records the stages of a job that is given up, and gives it up.
+    fn note_where_it_stands(&mut self) -> Stage {
+        let Some(ticket) = self.waiting.take() else { return Stage::Preprocess };
+        let now = Instant::now();
+        if let Some(since) = ticket.running_since() {
+            self.timeline.record(Stage::Queue, ticket.enqueued(), since);
+            self.timeline.record(Stage::Execute, since, now);
+            Stage::Execute
+        } else {
+            self.timeline.record(Stage::Queue, ticket.enqueued(), now);
+            Stage::Queue
+        }
+    }
+
+    fn failed(&self, kind: FailureKind) -> ServiceError {
+        let metrics = &self.model.metrics;
+        let failed = "the model could not be run";
+        match kind {
+            FailureKind::Expired => {
+                metrics.queue_expired();
+                late()
+            }
+            FailureKind::InvalidInput(cause) => {
+                ServiceError::new(ErrorCode::InvalidInput, "the model rejected these values").because(cause)
+            }
+            FailureKind::Device(cause) => {
+                metrics.error("device");
+                ServiceError::new(ErrorCode::InferenceFailed, failed).because(cause)
+            }
+            FailureKind::Failed(cause) => {
+                metrics.error("runtime");
+                ServiceError::new(ErrorCode::InferenceFailed, failed).because(cause)
+            }
+            FailureKind::Panicked => internal("a worker panicked"),
+            FailureKind::Cancelled => internal("the run was interrupted"),
+        }
+    }
+
+    fn finish(mut self, error: Option<&ServiceError>) -> Timeline {
+        self.finished = true;
+        let outcome = error.map_or(Outcome::Ok, |error| error.code.outcome());
+        if let Some(error) = error
+            && outcome == Outcome::Rejected
+        {
+            self.model.metrics.rejected(error.code.text());
+        }
+        self.account(outcome, error.map(|error| error.code.text()));
+        self.timeline.clone()
+    }
+
+    fn account(&mut self, outcome: Outcome, error_type: Option<&'static str>) {
+        let metrics = &self.model.metrics;
+        metrics.in_flight_add(-1);
+        metrics.outcome(outcome);
+        for (stage, begun, ended) in self.timeline.stages() {
+            metrics.stage(stage, ended.saturating_duration_since(begun));
+        }
+        let Some(trace) = self.trace.take() else { return };
+        if trace.context().is_none() {
+            return;
+        }
+        let facts = &self.model.facts;
+        trace.finish(&InferenceRecord {
+            model: facts.name.as_str(),
+            version: &facts.version.to_string(),
+            digest: &facts.digest,
+            device: &facts.device,
+            request_id: &self.request_id,
+            input_length: self.input_length,
+            input_tokens: self.input_tokens,
+            input_truncated: self.input_truncated,
+            confidence: self.confidence,
+            batch_size: self.batch.as_ref().map_or(0, |batch| batch.size),
+            batch_index: self.batch.as_ref().map_or(0, |batch| batch.index),
+            queue_depth_at_enqueue: self.batch.as_ref().map_or(0, |batch| batch.depth_at_enqueue),
+            stages: &self.timeline.wall_stages(),
+            batch: self.batch.as_ref().and_then(|batch| batch.context.clone()),
+            error_type,
+            ended: SystemTime::now(),
+            outcome,
+        });
+    }
+}
+
+impl Drop for Accounting {
+    fn drop(&mut self) {
+        if !self.finished {
+            let stage = self.note_where_it_stands();
+            self.model.metrics.cancelled(stage);
+            self.account(Outcome::Cancelled, Some("client_disconnected"));
+        }
+    }
+}

@@ -1,0 +1,174 @@
+//! What a freshly loaded model must show before it serves: rows that don't depend on each other,
+//! runs that succeed, golden samples that come out right.
+
+use std::path::Path;
+
+use super::golden;
+use crate::engine::{self, BatchCheck, LoadedGraph, Run};
+use crate::model::{Manifest, Tolerance};
+use crate::task::{DecodeLimits, DecodeReport, Rows, Task, TaskSpec};
+use crate::tensor::{Tensor, concatenate, split};
+
+/// What verification found.
+pub(super) struct Verified {
+    pub(super) task: Task,
+    pub(super) batchable: bool,
+    pub(super) batchable_reason: String,
+    pub(super) golden: usize,
+    pub(super) notes: Vec<String>,
+}
+
+/// One instance is decoded at a time here, and manifests are ours: generous limits.
+pub(super) const LIMITS: DecodeLimits = DecodeLimits { max_instances: 1, max_depth: 64 };
+
+/// Builds the task, decides whether rows may share a batch, warms every session up and checks the
+/// golden samples.
+pub(super) fn verify(
+    manifest: &Manifest,
+    folder: &Path,
+    graph: &mut LoadedGraph,
+) -> Result<Verified, Vec<String>> {
+    let by_shape = manifest.batching.enabled.unwrap_or_else(|| graph.signature.batchable_by_shape());
+    let build = |graph: &LoadedGraph, batchable: bool| {
+        let spec = TaskSpec {
+            manifest,
+            signature: &graph.signature,
+            batchable,
+            folder,
+            class_labels: &graph.class_labels,
+        };
+        Task::build(&spec).map_err(|error| vec![error.to_string()])
+    };
+    let mut task = build(graph, by_shape)?;
+    let (mut warm_rows, mut problems) = warmup_rows(&task, manifest);
+    let (batchable, batchable_reason) = if by_shape {
+        check_rows(&task, graph, &warm_rows)
+    } else if manifest.batching.enabled == Some(false) {
+        (false, "switched off by batching.enabled".to_owned())
+    } else {
+        (false, "an input or output has no free first dimension of one common name".to_owned())
+    };
+    if batchable != by_shape {
+        task = build(graph, batchable)?;
+        (warm_rows, problems) = warmup_rows(&task, manifest);
+    }
+    let mut notes = Vec::new();
+    warm_up_made(&task, graph, batchable.then(|| largest_batch(manifest)), &mut notes);
+    problems.extend(warm_up_given(graph, &warm_rows));
+    problems.extend(golden::check(&task, manifest, graph));
+    if problems.is_empty() {
+        Ok(Verified { task, batchable, batchable_reason, golden: manifest.golden.len(), notes })
+    } else {
+        Err(problems)
+    }
+}
+
+fn largest_batch(manifest: &Manifest) -> usize {
+    manifest.batching.max_batch_size.map_or(32, std::num::NonZero::get)
+}
+
+/// The rows of the `[warmup]` inputs, and those that could not be made.
+fn warmup_rows(task: &Task, manifest: &Manifest) -> (Vec<Rows>, Vec<String>) {
+    let mut rows = Vec::new();
+    let mut problems = Vec::new();
+    for (index, input) in manifest.warmup.inputs.iter().enumerate() {
+        match rows_of(task, input) {
+            Ok(made) => rows.push(made),
+            Err(problem) => problems.push(format!("warmup.inputs[{index}]: {problem}")),
+        }
+    }
+    (rows, problems)
+}
+
+/// The rows of an instance that a manifest gives.
+pub(super) fn rows_of(task: &Task, instance: &toml::Value) -> Result<Rows, String> {
+    let mut report = DecodeReport::default();
+    let decoded = task.decode_instance(instance.clone(), &LIMITS, &mut report);
+    let decoded = decoded.map_err(|error| match report.failure() {
+        Some(failure) => failure.to_string(),
+        None => error.to_string(),
+    })?;
+    task.encode(decoded).map_err(|failure| failure.to_string())
+}
+
+/// Whether two different rows give alone what they give together.
+fn check_rows(task: &Task, graph: &mut LoadedGraph, given: &[Rows]) -> (bool, String) {
+    let pair = match given {
+        [first, second, ..] => Some([first.inputs.clone(), second.inputs.clone()]),
+        _ => task
+            .example_rows()
+            .and_then(|examples| examples.iter().find_map(two_rows))
+            .or_else(|| engine::different_rows(&graph.signature)),
+    };
+    let Some(pair) = pair else {
+        return (false, "no two rows could be made to check that rows are independent".to_owned());
+    };
+    let Some(session) = graph.sessions.first_mut() else { return (false, "no session".to_owned()) };
+    match engine::rows_are_independent(session, &pair, &Tolerance::default(), graph.provider) {
+        Ok(BatchCheck::Independent) => (true, "two different rows agree alone and batched".to_owned()),
+        Ok(BatchCheck::Dependent { output, detail }) => {
+            let name = output.and_then(|index| graph.signature.outputs.get(index));
+            let name = name.map_or("an output", |spec| &*spec.name);
+            (false, format!("{name} of a row depends on the other rows: {detail}"))
+        }
+        Err(_) => {
+            let reason = "made inputs fail; two entries in warmup.inputs would allow the check";
+            (false, reason.to_owned())
+        }
+    }
+}
+
+/// Runs inputs made from the signature, or real examples, at batch 1 and at the largest batch.
+/// Failure is only worth a note: many valid graphs refuse made inputs.
+fn warm_up_made(task: &Task, graph: &mut LoadedGraph, largest: Option<usize>, notes: &mut Vec<String>) {
+    let sizes = std::iter::once(1).chain(largest.filter(|&size| size > 1));
+    for size in sizes {
+        let Some(inputs) = made_inputs(task, graph, size) else {
+            notes.push("no warm-up inputs could be made from the signature".to_owned());
+            return;
+        };
+        for session in &mut graph.sessions {
+            if session.run(&inputs).is_err() {
+                notes.push(format!("a warm-up run with made inputs failed at batch {size}"));
+                break;
+            }
+        }
+    }
+}
+
+/// The two rows of an example of two, each by itself and as wide as the other.
+fn two_rows(example: &Rows) -> Option<[Vec<Tensor>; 2]> {
+    let mut halves = [Vec::new(), Vec::new()];
+    for input in &example.inputs {
+        let [first, second] = <[Tensor; 2]>::try_from(split(input, &[1, 1]).ok()?).ok()?;
+        halves[0].push(first);
+        halves[1].push(second);
+    }
+    Some(halves)
+}
+
+fn made_inputs(task: &Task, graph: &LoadedGraph, rows: usize) -> Option<Vec<Tensor>> {
+    let examples = task.example_rows();
+    match examples.as_ref().and_then(|examples| examples.first()) {
+        None => engine::made_inputs(&graph.signature, rows),
+        Some(example) => {
+            let repeat = |input: &Tensor| concatenate(&vec![input; rows]).ok();
+            example.inputs.iter().map(repeat).collect()
+        }
+    }
+}
+
+fn warm_up_given(graph: &mut LoadedGraph, given: &[Rows]) -> Vec<String> {
+    let mut problems = Vec::new();
+    for session in &mut graph.sessions {
+        for (index, rows) in given.iter().enumerate() {
+            if let Err(error) = session.run(&rows.inputs) {
+                problems.push(format!("warmup.inputs[{index}]: the run failed: {error}"));
+            }
+        }
+        if !problems.is_empty() {
+            break;
+        }
+    }
+    problems
+}

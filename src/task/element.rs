@@ -1,0 +1,463 @@
+//! One value of a body as one element of a tensor, exactly or not at all.
+//!
+//! Integers are taken only as written without fraction or exponent and never pass through a
+//! double; decimals are rounded once to the element's type; what would round to infinity is refused.
+
+use std::marker::PhantomData;
+
+use half::{bf16, f16};
+use serde::Deserializer;
+use serde::de::{DeserializeSeed, Error, Visitor};
+
+use super::problem::InputErrorCode::{InvalidInput, NumberOutOfRange};
+use super::report::{DecodeReport, wrong_types};
+use crate::tensor::{Data, DataType};
+
+/// Why a value of the right JSON type is still no element.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Misfit {
+    /// A number for a string, a boolean for a number and the like.
+    Type,
+    /// A number with a fraction or an exponent for an integer.
+    Fraction,
+    /// A number beyond the type.
+    Range,
+}
+
+/// A Rust type that a tensor can hold.
+pub(super) trait Element: Sized + Clone + Default + Send + Sync + 'static {
+    /// The tensor type.
+    const TYPE: DataType;
+    /// What a caller has to send.
+    const EXPECTED: &'static str;
+
+    fn from_u64(_value: u64) -> Result<Self, Misfit> {
+        Err(Misfit::Type)
+    }
+
+    fn from_i64(_value: i64) -> Result<Self, Misfit> {
+        Err(Misfit::Type)
+    }
+
+    fn from_f64(_value: f64) -> Result<Self, Misfit> {
+        Err(Misfit::Type)
+    }
+
+    fn from_bool(_value: bool) -> Result<Self, Misfit> {
+        Err(Misfit::Type)
+    }
+
+    fn from_string(_value: &str) -> Result<Self, Misfit> {
+        Err(Misfit::Type)
+    }
+
+    fn from_owned(value: String) -> Result<Self, Misfit> {
+        Self::from_string(&value)
+    }
+
+    /// From a cell of a table, where everything is text.
+    fn from_cell(text: &str) -> Result<Self, Misfit>;
+
+    /// The request of the deserializer that loses nothing.
+    fn ask<'de, D: Deserializer<'de>, V: Visitor<'de>>(deserializer: D, visitor: V) -> Result<V::Value, D::Error> {
+        deserializer.deserialize_any(visitor)
+    }
+}
+
+/// Reads a value as a `T`.
+pub(super) fn element<'de, T: Element, D: Deserializer<'de>>(
+    deserializer: D,
+    report: &mut DecodeReport,
+) -> Result<T, D::Error> {
+    let result = T::ask(deserializer, ElementVisitor::<T> { report, element: PhantomData });
+    result.map_err(|error| report.own_words(error, T::EXPECTED))
+}
+
+/// Reads a value as a `T`, null as none.
+pub(super) fn optional_element<'de, T: Element, D: Deserializer<'de>>(
+    deserializer: D,
+    report: &mut DecodeReport,
+) -> Result<Option<T>, D::Error> {
+    deserializer.deserialize_option(OptionVisitor { report, element: PhantomData })
+}
+
+/// A place in an array for a `T`.
+pub(super) struct ElementSeed<'a, T> {
+    pub(super) report: &'a mut DecodeReport,
+    pub(super) element: PhantomData<T>,
+}
+
+impl<'de, T: Element> DeserializeSeed<'de> for ElementSeed<'_, T> {
+    type Value = T;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<T, D::Error> {
+        element(deserializer, self.report)
+    }
+}
+
+/// What was expected where a value did not fit its type.
+pub(super) fn misfit_detail<T: Element>(misfit: Misfit, came: &str) -> String {
+    match misfit {
+        Misfit::Type => format!("expected {}, got {came}", T::EXPECTED),
+        Misfit::Fraction => {
+            format!("expected {} written without fraction or exponent, got one with", T::EXPECTED)
+        }
+        Misfit::Range => format!("expected {} within the range of {}, got one beyond it", T::EXPECTED, T::TYPE),
+    }
+}
+
+pub(super) fn misfit_code(misfit: Misfit) -> super::InputErrorCode {
+    if misfit == Misfit::Range { NumberOutOfRange } else { InvalidInput }
+}
+
+struct ElementVisitor<'a, T> {
+    report: &'a mut DecodeReport,
+    element: PhantomData<T>,
+}
+
+impl<T: Element> ElementVisitor<'_, T> {
+    fn settle<E: Error>(self, result: Result<T, Misfit>, came: &str) -> Result<T, E> {
+        result.map_err(|misfit| {
+            self.report.refuse_as(misfit_code(misfit), misfit_detail::<T>(misfit, came))
+        })
+    }
+}
+
+impl<'de, T: Element> Visitor<'de> for ElementVisitor<'_, T> {
+    type Value = T;
+
+    wrong_types!(|_| T::EXPECTED; null array object);
+
+    fn visit_bool<E: Error>(self, value: bool) -> Result<T, E> {
+        self.settle(T::from_bool(value), "a boolean")
+    }
+
+    #[inline]
+    fn visit_u64<E: Error>(self, value: u64) -> Result<T, E> {
+        self.settle(T::from_u64(value), "a number")
+    }
+
+    #[inline]
+    fn visit_i64<E: Error>(self, value: i64) -> Result<T, E> {
+        self.settle(T::from_i64(value), "a number")
+    }
+
+    #[inline]
+    fn visit_f64<E: Error>(self, value: f64) -> Result<T, E> {
+        self.settle(T::from_f64(value), "a number")
+    }
+
+    fn visit_str<E: Error>(self, value: &str) -> Result<T, E> {
+        self.settle(T::from_string(value), "a string")
+    }
+
+    fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<T, D::Error> {
+        T::ask(deserializer, self)
+    }
+}
+
+struct OptionVisitor<'a, T> {
+    report: &'a mut DecodeReport,
+    element: PhantomData<T>,
+}
+
+impl<'de, T: Element> Visitor<'de> for OptionVisitor<'_, T> {
+    type Value = Option<T>;
+
+    wrong_types!(|_| T::EXPECTED; bool number string array object);
+
+    fn visit_unit<E: Error>(self) -> Result<Option<T>, E> {
+        Ok(None)
+    }
+
+    fn visit_none<E: Error>(self) -> Result<Option<T>, E> {
+        Ok(None)
+    }
+
+    #[inline]
+    fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<Option<T>, D::Error> {
+        element(deserializer, self.report).map(Some)
+    }
+}
+
+/// Decimal text as JSON writes numbers; Rust's parser also takes `inf` and `nan`.
+fn is_decimal(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'+' | b'-' | b'.' | b'e' | b'E'))
+}
+
+macro_rules! integers {
+    ($($integer:ident $type:ident),* $(,)?) => {$(
+        impl Element for $integer {
+            const TYPE: DataType = DataType::$type;
+            const EXPECTED: &'static str = "an integer";
+
+            #[inline]
+            fn from_u64(value: u64) -> Result<Self, Misfit> {
+                value.try_into().map_err(|_| Misfit::Range)
+            }
+
+            #[inline]
+            fn from_i64(value: i64) -> Result<Self, Misfit> {
+                value.try_into().map_err(|_| Misfit::Range)
+            }
+
+            fn from_f64(value: f64) -> Result<Self, Misfit> {
+                // `-0`, and integers of more than 64 bits, come as doubles too.
+                if value == 0.0 && value.is_sign_negative() {
+                    Ok(0)
+                } else if value.abs() >= 9_223_372_036_854_775_808.0 {
+                    Err(Misfit::Range)
+                } else {
+                    Err(Misfit::Fraction)
+                }
+            }
+
+            fn from_cell(text: &str) -> Result<Self, Misfit> {
+                use std::num::IntErrorKind::{NegOverflow, PosOverflow};
+                text.parse::<$integer>().map_err(|error| match error.kind() {
+                    PosOverflow | NegOverflow => Misfit::Range,
+                    // "-1" for an unsigned type is a number beyond the type, not a wrong character.
+                    _ if text.parse::<i64>().is_ok() => Misfit::Range,
+                    _ if is_decimal(text) && text.parse::<f64>().is_ok() => Misfit::Fraction,
+                    _ => Misfit::Type,
+                })
+            }
+        }
+    )*};
+}
+
+integers!(
+    u8 Uint8, u16 Uint16, u32 Uint32, u64 Uint64,
+    i8 Int8, i16 Int16, i32 Int32, i64 Int64,
+);
+
+impl Element for f64 {
+    const TYPE: DataType = DataType::Fp64;
+    const EXPECTED: &'static str = "a number";
+
+    #[inline]
+    #[expect(clippy::cast_precision_loss, reason = "rounded once, to the element's type")]
+    fn from_u64(value: u64) -> Result<Self, Misfit> {
+        Ok(value as Self)
+    }
+
+    #[inline]
+    #[expect(clippy::cast_precision_loss, reason = "rounded once, to the element's type")]
+    fn from_i64(value: i64) -> Result<Self, Misfit> {
+        Ok(value as Self)
+    }
+
+    #[inline]
+    fn from_f64(value: f64) -> Result<Self, Misfit> {
+        if value.is_finite() { Ok(value) } else { Err(Misfit::Range) }
+    }
+
+    fn from_cell(text: &str) -> Result<Self, Misfit> {
+        if !is_decimal(text) {
+            return Err(Misfit::Type);
+        }
+        text.parse().map_err(|_| Misfit::Type).and_then(Self::from_f64)
+    }
+}
+
+impl Element for f32 {
+    const TYPE: DataType = DataType::Fp32;
+    const EXPECTED: &'static str = "a number";
+
+    #[inline]
+    #[expect(clippy::cast_precision_loss, reason = "rounded once, to the element's type")]
+    fn from_u64(value: u64) -> Result<Self, Misfit> {
+        Ok(value as Self)
+    }
+
+    #[inline]
+    #[expect(clippy::cast_precision_loss, reason = "rounded once, to the element's type")]
+    fn from_i64(value: i64) -> Result<Self, Misfit> {
+        Ok(value as Self)
+    }
+
+    #[inline]
+    #[expect(clippy::cast_possible_truncation, reason = "what becomes infinite is refused")]
+    fn from_f64(value: f64) -> Result<Self, Misfit> {
+        let single = value as Self;
+        if single.is_finite() { Ok(single) } else { Err(Misfit::Range) }
+    }
+
+    fn from_cell(text: &str) -> Result<Self, Misfit> {
+        if !is_decimal(text) {
+            return Err(Misfit::Type);
+        }
+        match text.parse::<Self>() {
+            Ok(value) if value.is_finite() => Ok(value),
+            Ok(_) => Err(Misfit::Range),
+            Err(_) => Err(Misfit::Type),
+        }
+    }
+
+    /// Asked for as a single, so that the decimal is rounded once and not first to a double.
+    #[inline]
+    fn ask<'de, D: Deserializer<'de>, V: Visitor<'de>>(deserializer: D, visitor: V) -> Result<V::Value, D::Error> {
+        deserializer.deserialize_f32(visitor)
+    }
+}
+
+/// `value` as a single whose last bit remembers whether anything was cut off ("round to odd"), so
+/// that a second rounding to a shorter type gives what one rounding would have given.
+#[expect(clippy::cast_possible_truncation, reason = "the lost bits are kept in the last one")]
+fn single_to_odd(value: f64) -> f32 {
+    let nearest = value as f32;
+    let exact = f64::from(nearest);
+    if !nearest.is_finite() || exact.to_bits() == value.to_bits() || nearest.to_bits() & 1 == 1 {
+        return nearest;
+    }
+    // The odd neighbour on the other side of the value lies next to the even one in bit order.
+    let away = exact.abs() < value.abs();
+    f32::from_bits(if away { nearest.to_bits() + 1 } else { nearest.to_bits() - 1 })
+}
+
+/// `value` as a double whose last bit remembers what was cut off.
+#[expect(clippy::cast_precision_loss, reason = "the lost bits are kept in the last one")]
+fn double_to_odd(value: u64) -> f64 {
+    if value < 1 << 53 {
+        value as f64
+    } else {
+        let kept = (value >> 11) | u64::from(value & 0x7ff != 0);
+        kept as f64 * 2048.0
+    }
+}
+
+macro_rules! halves {
+    ($($half:ident $type:ident),*) => {$(
+        impl Element for $half {
+            const TYPE: DataType = DataType::$type;
+            const EXPECTED: &'static str = "a number";
+
+            fn from_u64(value: u64) -> Result<Self, Misfit> {
+                <Self as Element>::from_f64(double_to_odd(value))
+            }
+
+            fn from_i64(value: i64) -> Result<Self, Misfit> {
+                let magnitude = double_to_odd(value.unsigned_abs());
+                <Self as Element>::from_f64(if value < 0 { -magnitude } else { magnitude })
+            }
+
+            fn from_f64(value: f64) -> Result<Self, Misfit> {
+                let rounded = $half::from_f32(single_to_odd(value));
+                if rounded.is_finite() { Ok(rounded) } else { Err(Misfit::Range) }
+            }
+
+            fn from_cell(text: &str) -> Result<Self, Misfit> {
+                f64::from_cell(text).and_then(<Self as Element>::from_f64)
+            }
+        }
+    )*};
+}
+
+halves!(f16 Fp16, bf16 Bf16);
+
+impl Element for bool {
+    const TYPE: DataType = DataType::Bool;
+    const EXPECTED: &'static str = "true or false";
+
+    fn from_bool(value: bool) -> Result<Self, Misfit> {
+        Ok(value)
+    }
+
+    fn from_cell(text: &str) -> Result<Self, Misfit> {
+        match text {
+            "true" | "True" | "TRUE" => Ok(true),
+            "false" | "False" | "FALSE" => Ok(false),
+            _ => Err(Misfit::Type),
+        }
+    }
+}
+
+impl Element for String {
+    const TYPE: DataType = DataType::Bytes;
+    const EXPECTED: &'static str = "a string";
+
+    fn from_string(value: &str) -> Result<Self, Misfit> {
+        Ok(value.to_owned())
+    }
+
+    fn from_owned(value: Self) -> Result<Self, Misfit> {
+        Ok(value)
+    }
+
+    fn from_cell(text: &str) -> Result<Self, Misfit> {
+        Ok(text.to_owned())
+    }
+}
+
+/// Elements under collection: one growing vector of the tensor's type.
+#[derive(Clone, Debug)]
+pub(super) enum Column {
+    Bool(Vec<bool>),
+    Uint8(Vec<u8>),
+    Uint16(Vec<u16>),
+    Uint32(Vec<u32>),
+    Uint64(Vec<u64>),
+    Int8(Vec<i8>),
+    Int16(Vec<i16>),
+    Int32(Vec<i32>),
+    Int64(Vec<i64>),
+    Fp16(Vec<f16>),
+    Bf16(Vec<bf16>),
+    Fp32(Vec<f32>),
+    Fp64(Vec<f64>),
+    Bytes(Vec<String>),
+}
+
+/// Runs `$body` with `$vector` bound to the typed vector of any [`Column`].
+macro_rules! with_column {
+    ($column:expr, $vector:ident => $body:expr) => {
+        match $column {
+            $crate::task::element::Column::Bool($vector) => $body,
+            $crate::task::element::Column::Uint8($vector) => $body,
+            $crate::task::element::Column::Uint16($vector) => $body,
+            $crate::task::element::Column::Uint32($vector) => $body,
+            $crate::task::element::Column::Uint64($vector) => $body,
+            $crate::task::element::Column::Int8($vector) => $body,
+            $crate::task::element::Column::Int16($vector) => $body,
+            $crate::task::element::Column::Int32($vector) => $body,
+            $crate::task::element::Column::Int64($vector) => $body,
+            $crate::task::element::Column::Fp16($vector) => $body,
+            $crate::task::element::Column::Bf16($vector) => $body,
+            $crate::task::element::Column::Fp32($vector) => $body,
+            $crate::task::element::Column::Fp64($vector) => $body,
+            $crate::task::element::Column::Bytes($vector) => $body,
+        }
+    };
+}
+
+pub(super) use with_column;
+
+impl Column {
+    pub(super) fn new(data_type: DataType) -> Self {
+        match data_type {
+            DataType::Bool => Self::Bool(Vec::new()),
+            DataType::Uint8 => Self::Uint8(Vec::new()),
+            DataType::Uint16 => Self::Uint16(Vec::new()),
+            DataType::Uint32 => Self::Uint32(Vec::new()),
+            DataType::Uint64 => Self::Uint64(Vec::new()),
+            DataType::Int8 => Self::Int8(Vec::new()),
+            DataType::Int16 => Self::Int16(Vec::new()),
+            DataType::Int32 => Self::Int32(Vec::new()),
+            DataType::Int64 => Self::Int64(Vec::new()),
+            DataType::Fp16 => Self::Fp16(Vec::new()),
+            DataType::Bf16 => Self::Bf16(Vec::new()),
+            DataType::Fp32 => Self::Fp32(Vec::new()),
+            DataType::Fp64 => Self::Fp64(Vec::new()),
+            DataType::Bytes => Self::Bytes(Vec::new()),
+        }
+    }
+
+    /// Appends `count` zeros (false, empty strings).
+    pub(super) fn grow(&mut self, count: usize) {
+        with_column!(self, vector => vector.resize(vector.len() + count, Default::default()));
+    }
+
+    pub(super) fn into_data(self) -> Data {
+        with_column!(self, vector => vector.into())
+    }
+}

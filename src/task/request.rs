@@ -1,0 +1,133 @@
+//! What travels between decoding, running and answering.
+
+use super::body::Layout;
+use super::embedding::Text;
+use crate::tensor::Tensor;
+
+/// Texts of more bytes than this are worth a hop to a pool.
+const HEAVY_BYTES: usize = 2048;
+
+/// Bounds on a body, beyond its bytes.
+#[derive(Clone, Copy, Debug)]
+pub struct DecodeLimits {
+    /// Most instances of one request.
+    pub max_instances: usize,
+    /// Deepest nesting.
+    pub max_depth: usize,
+}
+
+impl Default for DecodeLimits {
+    fn default() -> Self {
+        Self { max_instances: 1024, max_depth: 64 }
+    }
+}
+
+/// A decoded body, not yet ready to run.
+#[derive(Clone, Debug)]
+pub struct Decoded {
+    pub(super) payload: Payload,
+    pub(super) reply: Reply,
+    pub(super) input_length: u64,
+}
+
+/// The instances of a decoded body.
+#[derive(Clone, Debug)]
+pub(super) enum Payload {
+    Tensors(Vec<Tensor>),
+    Texts(Vec<Text>),
+}
+
+impl Decoded {
+    pub(super) fn new(payload: Payload, layout: &Layout) -> Self {
+        let input_length = match &payload {
+            Payload::Tensors(tensors) => tensors.iter().map(|tensor| tensor.data().len() as u64).sum(),
+            Payload::Texts(texts) => texts.iter().map(characters).sum(),
+        };
+        let reply = Reply {
+            form: if layout.list { Form::List } else { Form::Bare },
+            count: layout.count,
+            top_k: layout.parameters.top_k,
+            truncate: layout.parameters.truncate,
+            row_tokens: None,
+        };
+        Self { payload, reply, input_length }
+    }
+
+    /// Instances in the list form, without parameters.
+    pub(super) fn list(payload: Payload, count: usize) -> Self {
+        Self::new(payload, &Layout { list: true, count, ..Layout::default() })
+    }
+
+    /// How many instances there are.
+    pub fn instances(&self) -> usize {
+        self.reply.count
+    }
+
+    /// Bytes of text that are still to be tokenised; nothing for numbers.
+    pub fn work_estimate(&self) -> usize {
+        match &self.payload {
+            Payload::Tensors(_) => 0,
+            Payload::Texts(texts) => {
+                texts.iter().map(|text| text.text.len() + text.pair.as_ref().map_or(0, String::len)).sum()
+            }
+        }
+    }
+
+    /// True when `encode` should not run where the request is.
+    pub fn is_heavy(&self) -> bool {
+        self.work_estimate() > HEAVY_BYTES
+    }
+}
+
+fn characters(text: &Text) -> u64 {
+    let pair = text.pair.as_ref().map_or(0, |pair| pair.chars().count());
+    (text.text.chars().count() + pair) as u64
+}
+
+/// Rows ready to run.
+#[derive(Clone, Debug)]
+pub struct Rows {
+    /// One tensor per input, in the signature's order.
+    pub inputs: Vec<Tensor>,
+    /// How many rows they hold.
+    pub rows: usize,
+    /// What the answer will need.
+    pub reply: Reply,
+    /// Characters of text, features, or elements of tensors.
+    pub input_length: u64,
+    /// Tokens of all rows, without padding; none where there are no texts.
+    pub tokens: Option<u64>,
+    /// Tokens of each row, without padding.
+    pub row_tokens: Option<Vec<u32>>,
+    /// A text was cut.
+    pub truncated: bool,
+}
+
+/// What of a request its answer depends on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reply {
+    pub(super) form: Form,
+    pub(super) count: usize,
+    pub(super) top_k: Option<usize>,
+    pub(super) truncate: Option<bool>,
+    pub(super) row_tokens: Option<Vec<u32>>,
+}
+
+impl Reply {
+    /// True when the answer is a list.
+    pub fn is_list(&self) -> bool {
+        self.form == Form::List
+    }
+
+    /// How many predictions there will be.
+    pub fn count(&self) -> usize {
+        self.count
+    }
+}
+
+/// How the answer is laid out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Form {
+    Bare,
+    List,
+}

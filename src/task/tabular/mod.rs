@@ -1,0 +1,369 @@
+//! The tabular tasks: features in, label and scores or one number out.
+//!
+//! Two layouts of the graph's inputs: one `[N,F]` input that holds all features, or one `[N,1]` or
+//! `[N]` input per feature. Either way a row goes straight into flat typed columns.
+
+mod csv;
+mod features;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use serde::Deserializer;
+use serde::de::{DeserializeSeed, SeqAccess};
+
+use super::body::Builder;
+use super::element::Column;
+use super::names::{Names, Seen};
+use super::outcome::Outcome;
+use super::parameters::Accepted;
+use super::problem::InputErrorCode::{InvalidInput, MissingInput, ShapeMismatch};
+use super::report::{DecodeReport, Refused, Step};
+use super::{TaskError, TaskSpec};
+use crate::model::{Dim, Feature, TaskKind, TensorSpec};
+use crate::tensor::{DataType, Tensor};
+use features::{Accepts, FeatureSpec, Value};
+
+/// Features in, label and scores or one number out.
+#[derive(Debug)]
+pub struct Tabular {
+    names: Names,
+    features: Vec<FeatureSpec>,
+    layout: Layout,
+    outcome: Outcome,
+}
+
+/// How features lie in the graph's inputs.
+#[derive(Debug)]
+enum Layout {
+    /// One input of this type holds them all.
+    Wide(DataType),
+    /// One input each; true where it has a second dimension, of size one.
+    Columns(Vec<bool>),
+}
+
+impl Tabular {
+    pub(super) fn build(spec: &TaskSpec<'_>, kind: TaskKind) -> Result<Self, TaskError> {
+        let mut problems = Vec::new();
+        let described = spec.manifest.features.as_deref();
+        let laid_out = lay_out(&spec.signature.inputs, described.map(<[Feature]>::len));
+        let outcome = if kind == TaskKind::TabularRegression {
+            Outcome::regression(spec)
+        } else {
+            Outcome::classification(spec)
+        };
+        let (layout, own) = match laid_out {
+            Ok(parts) => parts,
+            Err(problem) => {
+                problems.push(problem);
+                problems.extend(outcome.err().into_iter().flat_map(|error| error.problems));
+                return Err(TaskError { problems });
+            }
+        };
+        if let Some(described) = described
+            && described.len() != own.len()
+        {
+            problems.push(format!("features: expected {}, as the inputs take, got {}", own.len(), described.len()));
+        }
+        let features: Vec<FeatureSpec> = own
+            .iter()
+            .enumerate()
+            .map(|(index, (own_name, target))| {
+                let feature = described.and_then(|described| described.get(index));
+                let name = feature.map_or_else(|| Arc::clone(own_name), |feature| feature.name.as_str().into());
+                FeatureSpec::build(&name, *target, feature, &mut problems)
+            })
+            .collect();
+        let names = Names::new(features.iter().map(|feature| Arc::clone(&feature.name)).collect())
+            .unwrap_or_else(|name| {
+                problems.push(format!("features: {name:?} stands twice"));
+                Names::none()
+            });
+        match outcome {
+            Ok(outcome) if problems.is_empty() => Ok(Self { names, features, layout, outcome }),
+            other => {
+                problems.extend(other.err().into_iter().flat_map(|error| error.problems));
+                Err(TaskError { problems })
+            }
+        }
+    }
+
+    pub(super) fn outcome(&self) -> &Outcome {
+        &self.outcome
+    }
+
+    pub(super) fn builder(&self) -> TabularBuilder<'_> {
+        let columns = match &self.layout {
+            Layout::Wide(data_type) => vec![Column::new(*data_type)],
+            Layout::Columns(_) => self.features.iter().map(|feature| Column::new(feature.target)).collect(),
+        };
+        TabularBuilder { task: self, columns, rows: 0 }
+    }
+
+    /// Name, type, default and categories of every feature, for people.
+    pub(super) fn described(&self) -> impl Iterator<Item = Described<'_>> {
+        self.features.iter().map(|feature| Described {
+            name: &feature.name,
+            kind: match &feature.accepts {
+                Accepts::Element(kind) => *kind,
+                Accepts::Category(_) => DataType::Bytes,
+            },
+            default: feature.default.as_ref(),
+            categories: match &feature.accepts {
+                Accepts::Category(categories) => Some(&categories.list),
+                Accepts::Element(_) => None,
+            },
+            target: feature.target,
+        })
+    }
+}
+
+/// A feature as shown to people.
+pub(super) struct Described<'a> {
+    pub(super) name: &'a str,
+    pub(super) kind: DataType,
+    default: Option<&'a Value>,
+    pub(super) categories: Option<&'a Vec<String>>,
+    target: DataType,
+}
+
+impl<'a> Described<'a> {
+    /// The default as callers would write it.
+    pub(super) fn default_shown(&self) -> Option<Shown<'a>> {
+        let value = self.default?;
+        if let (Value::Unsigned(position), Some(list)) = (value, self.categories) {
+            return usize::try_from(*position).ok().and_then(|position| list.get(position)).map(|s| Shown::Text(s));
+        }
+        Some(match value {
+            Value::Unsigned(value) => Shown::Unsigned(*value),
+            Value::Signed(value) => Shown::Signed(*value),
+            // A single shows its own shortest decimal, not that of the double which carries it.
+            #[expect(clippy::cast_possible_truncation, reason = "it was read as this type")]
+            Value::Float(value) if self.kind != DataType::Fp64 => Shown::Single(*value as f32),
+            Value::Float(value) => Shown::Double(*value),
+            Value::Bool(value) => Shown::Bool(*value),
+            Value::Text(value) => Shown::Text(value),
+        })
+    }
+
+    /// A value that the feature takes.
+    pub(super) fn example(&self) -> Shown<'a> {
+        if let Some(default) = self.default_shown() {
+            return default;
+        }
+        match (self.categories, self.kind) {
+            (Some(list), _) => Shown::Text(list.first().map_or("", String::as_str)),
+            (None, DataType::Bytes) => Shown::Text("text"),
+            (None, DataType::Bool) => Shown::Bool(true),
+            (None, kind) if kind.is_float() => Shown::Single(1.0),
+            (None, _) => Shown::Unsigned(1),
+        }
+    }
+
+    /// The type of the input behind it.
+    pub(super) fn target(&self) -> DataType {
+        self.target
+    }
+}
+
+/// A value in an example.
+#[derive(serde::Serialize)]
+#[serde(untagged)]
+pub(super) enum Shown<'a> {
+    Unsigned(u64),
+    Signed(i64),
+    Single(f32),
+    Double(f64),
+    Bool(bool),
+    Text(&'a str),
+}
+
+/// The layout of the inputs, with a name and a type for every feature.
+fn lay_out(
+    inputs: &[TensorSpec],
+    described: Option<usize>,
+) -> Result<(Layout, Vec<(Arc<str>, DataType)>), String> {
+    if let [input] = inputs
+        && let [_, width] = input.dims.as_slice()
+    {
+        let width = match width {
+            Dim::Fixed(width) => Some(*width),
+            Dim::Free(_) => described,
+        };
+        let Some(width) = width.filter(|&width| width > 0) else {
+            return Err(format!(
+                "features: input {} has the shape {}: say which features it takes",
+                input.name,
+                input.shape_text()
+            ));
+        };
+        // A single column is named after its input, like every other input of one feature.
+        if width > 1 {
+            let names = (0..width).map(|index| (format!("f{index}").into(), input.data_type));
+            return Ok((Layout::Wide(input.data_type), names.collect()));
+        }
+    }
+    let is_column = |input: &TensorSpec| matches!(input.dims.as_slice(), [_] | [_, Dim::Fixed(1) | Dim::Free(_)]);
+    if inputs.is_empty() || !inputs.iter().all(is_column) {
+        let shapes: Vec<String> =
+            inputs.iter().take(8).map(|input| format!("{} {}", input.name, input.shape_text())).collect();
+        return Err(format!(
+            "a tabular model takes one [N,F] input or only [N,1] inputs, this one {}",
+            shapes.join(", ")
+        ));
+    }
+    let second = inputs.iter().map(|input| input.dims.len() == 2).collect();
+    let names = inputs.iter().map(|input| (Arc::clone(&input.name), input.data_type)).collect();
+    Ok((Layout::Columns(second), names))
+}
+
+/// Collects rows of a tabular task.
+pub(super) struct TabularBuilder<'t> {
+    task: &'t Tabular,
+    columns: Vec<Column>,
+    rows: usize,
+}
+
+impl TabularBuilder<'_> {
+    pub(super) fn into_tensors(self) -> Vec<Tensor> {
+        let (rows, width) = (self.rows, self.task.features.len());
+        let shape = |index: usize| match &self.task.layout {
+            Layout::Wide(_) => vec![rows, width],
+            Layout::Columns(second) if second[index] => vec![rows, 1],
+            Layout::Columns(_) => vec![rows],
+        };
+        let shapes: Vec<_> = (0..self.columns.len()).map(shape).collect();
+        let tensors = self.columns.into_iter().zip(shapes);
+        tensors
+            .map(|(column, shape)| {
+                Tensor::new(shape, column.into_data()).expect("every row adds one value per feature")
+            })
+            .collect()
+    }
+
+    #[inline]
+    fn put(&mut self, feature: usize, value: Value, report: &mut DecodeReport) -> Result<(), Refused> {
+        let spec = &self.task.features[feature];
+        match &self.task.layout {
+            Layout::Wide(_) => {
+                let index = (self.rows - 1) * self.task.features.len() + feature;
+                spec.store(value, &mut self.columns[0], index, report)
+            }
+            Layout::Columns(_) => spec.store(value, &mut self.columns[feature], self.rows - 1, report),
+        }
+    }
+
+    /// Fills `feature` from its default; false when it has none.
+    fn put_default(&mut self, feature: usize) -> bool {
+        let task = self.task;
+        let Some(default) = &task.features[feature].default else { return false };
+        // That it can be stored was checked when the task was built.
+        self.put(feature, default.clone(), &mut DecodeReport::new()).is_ok()
+    }
+
+    fn put_absent(&mut self, feature: usize, report: &mut DecodeReport) -> Result<(), Refused> {
+        if self.put_default(feature) {
+            Ok(())
+        } else {
+            Err(report.refuse(MissingInput, "expected a value here, got none (absent or null)"))
+        }
+    }
+}
+
+impl Builder for TabularBuilder<'_> {
+    const EXPECTED: &'static str = "an object of features or an array of their values";
+
+    fn names(&self) -> &Names {
+        &self.task.names
+    }
+
+    fn accepted(&self) -> Accepted {
+        Accepted { truncate: false, top_k: self.task.outcome.is_classification() }
+    }
+
+    fn begin(&mut self) {
+        self.rows += 1;
+        match &self.task.layout {
+            Layout::Wide(_) => self.columns[0].grow(self.task.features.len()),
+            Layout::Columns(_) => self.columns.iter_mut().for_each(|column| column.grow(1)),
+        }
+    }
+
+    #[inline]
+    fn member<'de, D: Deserializer<'de>>(
+        &mut self,
+        index: usize,
+        value: D,
+        report: &mut DecodeReport,
+    ) -> Result<bool, D::Error> {
+        match self.task.features[index].read(value, report)? {
+            Some(value) => self.put(index, value, report).map(|()| true).map_err(Refused::into_error),
+            None => Ok(false),
+        }
+    }
+
+    fn finish(&mut self, seen: &Seen) -> Option<usize> {
+        let width = self.task.features.len();
+        if seen.count() == width {
+            return None;
+        }
+        (0..width).find(|&feature| !seen.contains(feature) && !self.put_default(feature))
+    }
+
+    fn array<'de, A: SeqAccess<'de>>(&mut self, mut row: A, report: &mut DecodeReport) -> Result<(), A::Error> {
+        let width = self.task.features.len();
+        self.begin();
+        report.enter(Step::Index(0));
+        let mut count = 0;
+        while count < width {
+            let cell = CellSeed { builder: self, feature: count, report };
+            match row.next_element_seed(cell) {
+                Ok(Some(())) => count += 1,
+                Ok(None) => break,
+                Err(error) => {
+                    if report.bare && count == 0 && report.container_came() {
+                        report.leave();
+                        let hint = "expected one row of values, got an array of arrays or objects; \
+                                    send {\"instances\": [...]} for several rows";
+                        report.refuse_instead(InvalidInput, hint);
+                    }
+                    return Err(error);
+                }
+            }
+            report.step(Step::Index(count));
+        }
+        report.leave();
+        let more = count == width && row.next_element::<serde::de::IgnoredAny>()?.is_some();
+        match count {
+            0 => Err(report.refuse_as(InvalidInput, format!("expected {width} values, got an empty array"))),
+            _ if more => Err(report.refuse_as(ShapeMismatch, format!("expected {width} values, got more"))),
+            _ if count < width => {
+                Err(report.refuse_as(ShapeMismatch, format!("expected {width} values, got {count}")))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn text(&mut self, _text: &str) -> bool {
+        false
+    }
+}
+
+/// A value in a row that is an array.
+struct CellSeed<'a, 't> {
+    builder: &'a mut TabularBuilder<'t>,
+    feature: usize,
+    report: &'a mut DecodeReport,
+}
+
+impl<'de> DeserializeSeed<'de> for CellSeed<'_, '_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, value: D) -> Result<(), D::Error> {
+        if !self.builder.member(self.feature, value, self.report)? {
+            self.builder.put_absent(self.feature, self.report).map_err(Refused::into_error::<D::Error>)?;
+        }
+        Ok(())
+    }
+}

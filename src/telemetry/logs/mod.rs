@@ -1,0 +1,75 @@
+//! Logs on stderr, and the few spans that are made through `tracing`.
+//!
+//! Installed once by [`super::start`]. Invariant: a line is one line, whatever is logged, and a
+//! closed stderr never stops the process.
+
+mod json;
+mod timestamp;
+
+#[cfg(test)]
+mod tests;
+
+use std::io::{self, Write};
+
+use opentelemetry_sdk::trace::SdkTracer;
+use tracing_subscriber::filter::filter_fn;
+use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::layer::{Layer, SubscriberExt};
+use tracing_subscriber::{EnvFilter, Registry};
+
+use super::options::{LogFormat, LogOptions};
+use json::JsonLayer;
+
+/// The target of spans that are exported: start-up, loading, administration. Requests have their own way.
+pub const LIFECYCLE: &str = "ml_inference_api::lifecycle";
+
+const DEFAULT_FILTER: &str = "info";
+
+/// Installs the process' subscriber; a second call, as tests make, leaves the first one.
+pub(super) fn install(options: &LogOptions, tracer: Option<SdkTracer>) {
+    let (filter, refused) = match EnvFilter::try_new(&options.filter) {
+        Ok(filter) => (filter, None),
+        Err(error) => (EnvFilter::new(DEFAULT_FILTER), Some(error)),
+    };
+    let lines = match options.format {
+        LogFormat::Json => JsonLayer::new(Stderr).with_filter(filter).boxed(),
+        LogFormat::Text => tracing_subscriber::fmt::layer()
+            .with_ansi(false)
+            .log_internal_errors(false)
+            .with_writer(Stderr)
+            .with_filter(filter)
+            .boxed(),
+    };
+    let spans = tracer.map(|tracer| {
+        tracing_opentelemetry::layer()
+            .with_tracer(tracer)
+            .with_filter(filter_fn(|metadata| metadata.is_span() && metadata.target() == LIFECYCLE))
+    });
+    let installed = tracing::subscriber::set_global_default(Registry::default().with(lines).with(spans));
+    if let (Ok(()), Some(error)) = (installed, refused) {
+        tracing::warn!(%error, filter = options.filter, used = DEFAULT_FILTER, "the log filter is not valid");
+    }
+}
+
+/// Stderr, whose faults are nobody's concern: there is no place left to tell them.
+#[derive(Clone, Copy, Debug)]
+struct Stderr;
+
+impl Write for Stderr {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        drop(io::stderr().write_all(bytes));
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl MakeWriter<'_> for Stderr {
+    type Writer = Self;
+
+    fn make_writer(&self) -> Self {
+        *self
+    }
+}

@@ -1,0 +1,169 @@
+//! The catalogue: every metric's name, labels, buckets and help, in one place.
+//!
+//! Built once by [`super::Metrics`]; the other files here only take handles from it. Invariant: the
+//! names are the contract; the label `service` is no metric's own, the registry adds it to all.
+
+use std::collections::HashMap;
+
+use prometheus::core::Collector;
+use prometheus::{
+    Counter, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
+    IntGaugeVec, Opts, Registry,
+};
+
+const LATENCY: &[f64] =
+    &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0];
+const QUEUE_WAIT: &[f64] =
+    &[0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5];
+const BODY: &[f64] = &[64.0, 256.0, 1024.0, 4096.0, 16384.0, 65536.0, 262_144.0, 1_048_576.0, 4_194_304.0];
+const BATCH: &[f64] = &[1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0];
+const PADDING: &[f64] = &[0.0, 0.1, 0.25, 0.5, 0.75, 0.9];
+const CONFIDENCE: &[f64] = &[0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0];
+const LENGTH: &[f64] = &[
+    1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1024.0, 2048.0, 4096.0, 8192.0, 16384.0, 32768.0,
+    65536.0, 131_072.0, 262_144.0, 524_288.0, 1_048_576.0,
+];
+
+/// A metric that can be made from its name, help and labels.
+trait Made: Collector + Clone + Sized + 'static {
+    fn made(text: (&str, &str), labels: &[&str], buckets: &[f64]) -> prometheus::Result<Self>;
+}
+
+macro_rules! made_plain {
+    ($($type:ty),*) => {$(
+        impl Made for $type {
+            fn made((name, help): (&str, &str), _: &[&str], _: &[f64]) -> prometheus::Result<Self> {
+                Self::new(name, help)
+            }
+        }
+    )*};
+}
+
+macro_rules! made_labelled {
+    ($($type:ty),*) => {$(
+        impl Made for $type {
+            fn made((name, help): (&str, &str), labels: &[&str], _: &[f64]) -> prometheus::Result<Self> {
+                Self::new(Opts::new(name, help), labels)
+            }
+        }
+    )*};
+}
+
+made_plain!(Counter, Gauge, IntCounter, IntGauge);
+made_labelled!(GaugeVec, IntCounterVec, IntGaugeVec);
+
+impl Made for Histogram {
+    fn made((name, help): (&str, &str), _: &[&str], buckets: &[f64]) -> prometheus::Result<Self> {
+        Self::with_opts(HistogramOpts::new(name, help).buckets(buckets.to_vec()))
+    }
+}
+
+impl Made for HistogramVec {
+    fn made((name, help): (&str, &str), labels: &[&str], buckets: &[f64]) -> prometheus::Result<Self> {
+        Self::new(HistogramOpts::new(name, help).buckets(buckets.to_vec()), labels)
+    }
+}
+
+macro_rules! catalogue {
+    ($($field:ident: $type:ty = $name:literal, [$($label:literal),*], $buckets:expr, $help:literal;)*) => {
+        /// Every metric of the service, by its field.
+        #[derive(Debug)]
+        pub(super) struct Catalogue {
+            $(pub(super) $field: $type,)*
+        }
+
+        impl Catalogue {
+            fn build(registry: &Registry) -> prometheus::Result<Self> {
+                Ok(Self {
+                    $($field: {
+                        let metric = <$type as Made>::made(($name, $help), &[$($label),*], $buckets)?;
+                        registry.register(Box::new(metric.clone()))?;
+                        metric
+                    },)*
+                })
+            }
+
+            #[cfg(test)]
+            pub(super) const NAMES: &'static [(&'static str, &'static [&'static str])] =
+                &[$(($name, &[$($label),*])),*];
+        }
+    };
+}
+
+catalogue! {
+    http_requests: IntCounterVec = "http_requests_total", ["method", "route", "status"], &[],
+        "Requests finished, rejected, timed out and aborted (499) ones included.";
+    http_duration: HistogramVec = "http_request_duration_seconds", ["method", "route", "status"], LATENCY,
+        "From the parsed header to the last byte of the answer, or the abort.";
+    http_in_flight: IntGaugeVec = "http_requests_in_flight", ["route"], &[],
+        "Requests being served, until the end of the answer's body.";
+    http_request_body: HistogramVec = "http_request_body_bytes", ["route"], BODY, "Bytes of request bodies.";
+    http_response_body: HistogramVec = "http_response_body_bytes", ["route"], BODY, "Bytes of response bodies.";
+    http_connections: IntGaugeVec = "http_connections", ["state"], &[], "Open connections by state.";
+    http_connection_errors: IntCounterVec = "http_connection_errors_total", ["kind"], &[],
+        "Connections refused or ended by a fault below the routes.";
+    requests: IntCounterVec = "inference_requests_total", ["model", "version", "outcome"], &[],
+        "Inference requests by outcome.";
+    rejected: IntCounterVec = "inference_requests_rejected_total", ["model", "version", "reason"], &[],
+        "Inference requests not admitted, by error code.";
+    queue_depth: IntGaugeVec = "inference_queue_depth", ["model", "version"], &[], "Rows waiting for a worker.";
+    queue_capacity: IntGaugeVec = "inference_queue_capacity", ["model", "version"], &[],
+        "Rows that may wait at most.";
+    queue_wait: HistogramVec = "inference_queue_wait_seconds", ["model", "version"], QUEUE_WAIT,
+        "From the queue's entry to its exit.";
+    queue_expired: IntCounterVec = "inference_queue_expired_total", ["model", "version"], &[],
+        "Requests whose deadline passed in the queue.";
+    batch_size: HistogramVec = "inference_batch_size", ["model", "version"], BATCH, "Rows in a batch.";
+    batch_padding: HistogramVec = "inference_batch_padding_ratio", ["model", "version"], PADDING,
+        "Share of a batch that is padding.";
+    duration: HistogramVec = "inference_duration_seconds", ["model", "version", "device"], LATENCY,
+        "The model's run, once per batch.";
+    stage_duration: HistogramVec = "inference_stage_duration_seconds", ["model", "version", "stage"], LATENCY,
+        "Stages of a request, once per request.";
+    input_length: HistogramVec = "inference_input_length", ["model", "version"], LENGTH,
+        "Characters, features, bytes or elements of a request's input.";
+    confidence: HistogramVec = "inference_prediction_confidence", ["model", "version"], CONFIDENCE,
+        "Confidence of predictions.";
+    predictions: IntCounterVec = "inference_predictions_total", ["model", "version", "label"], &[],
+        "Predictions by label; labels beyond the first hundred of a model count as _other.";
+    in_flight: IntGaugeVec = "inference_in_flight", ["model", "version"], &[], "Inference requests being served.";
+    workers: IntGaugeVec = "inference_workers", ["device", "state"], &[], "Workers by state.";
+    errors: IntCounterVec = "inference_errors_total", ["model", "version", "kind"], &[],
+        "Failed inferences by kind.";
+    cancelled: IntCounterVec = "inference_cancelled_total", ["model", "version", "stage"], &[],
+        "Requests whose client went away, by the stage reached.";
+    model_info: IntGaugeVec = "model_info", ["model", "version", "digest", "runtime", "provider"], &[],
+        "One series per loaded model.";
+    model_load: GaugeVec = "model_load_seconds", ["model", "version"], &[], "Duration of the last load.";
+    model_warmup: GaugeVec = "model_warmup_seconds", ["model", "version"], &[], "Duration of the last warm-up.";
+    model_loads: IntCounterVec = "model_load_total", ["model", "version", "result"], &[], "Loads by result.";
+    model_loaded_at: GaugeVec = "model_loaded_timestamp_seconds", ["model", "version"], &[],
+        "When the model was loaded, in seconds since the epoch.";
+    spans_processed: IntCounterVec = "otel_sdk_processor_span_processed_total", ["error_type"], &[],
+        "Spans handed to the exporter, or dropped before it (queue_full).";
+    spans_exported: IntCounterVec = "otel_sdk_exporter_span_exported_total", ["error_type"], &[],
+        "Spans whose export ended, by error.";
+    span_queue_size: IntGauge = "otel_sdk_processor_span_queue_size", [], &[], "Spans waiting for export.";
+    span_queue_capacity: IntGauge = "otel_sdk_processor_span_queue_capacity", [], &[],
+        "Spans that may wait for export at most.";
+    panics: IntCounterVec = "panics_total", ["task"], &[], "Panics caught, by task.";
+    shutdown_forced: IntCounter = "shutdown_forced_connections_total", [], &[],
+        "Connections cut when the drain's time was over.";
+    shutdown_duration: Gauge = "shutdown_duration_seconds", [], &[], "Duration of the drain so far, or in all.";
+    build_info: IntGaugeVec = "build_info", ["version", "revision", "rustc", "ort_version"], &[],
+        "What is running; always 1.";
+    process_cpu: Counter = "process_cpu_seconds_total", [], &[], "User and system CPU time.";
+    process_memory: IntGauge = "process_resident_memory_bytes", [], &[], "Resident memory.";
+    process_open_fds: IntGauge = "process_open_fds", [], &[], "Open file descriptors.";
+    process_max_fds: IntGauge = "process_max_fds", [], &[], "Limit on open file descriptors.";
+    process_start: Gauge = "process_start_time_seconds", [], &[], "Start, in seconds since the epoch.";
+    process_threads: IntGauge = "process_threads", [], &[], "Threads of the process.";
+}
+
+/// A registry that adds `service` to every series (unless `None`), with the whole catalogue in it.
+pub(super) fn build(service: Option<&str>) -> (Registry, Catalogue) {
+    let labels = service.map(|name| HashMap::from([("service".to_owned(), name.to_owned())]));
+    let built = Registry::new_custom(None, labels)
+        .and_then(|registry| Catalogue::build(&registry).map(|catalogue| (registry, catalogue)));
+    built.expect("the catalogue's names are valid and unique")
+}

@@ -1,0 +1,208 @@
+//! A model's metrics, resolved once when it is loaded.
+//!
+//! The scheduler and the service record through it. Invariant: no call hashes labels once a value
+//! was seen, and no label is a client's text: predicted labels are the model's own, capped.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use prometheus::{Gauge, Histogram, IntCounter, IntGauge};
+
+use super::catalogue::Catalogue;
+use super::children::Children;
+use super::super::labels::{LoadResult, Outcome, Stage};
+
+/// Predicted labels that get a series of their own, per model.
+const LABEL_CAP: usize = 100;
+const OTHER: &str = "_other";
+const REASONS: &[&str] = &["overloaded", "deadline_unmeetable", "draining", "not_ready", "quota_exceeded"];
+const KINDS: &[&str] = &["runtime", "non_finite", "device", "shape"];
+
+/// The predicted labels that have series, shared by a model's versions.
+pub(super) type Admitted = Arc<Mutex<HashSet<String>>>;
+
+/// Handles of everything counted for one version of a model on one device.
+#[derive(Debug)]
+pub struct ModelMetrics {
+    catalogue: Arc<Catalogue>,
+    names: (String, String),
+    outcomes: [IntCounter; Outcome::ALL.len()],
+    stages: [Histogram; Stage::ALL.len()],
+    cancelled: [IntCounter; Stage::ALL.len()],
+    loads: [IntCounter; LoadResult::ALL.len()],
+    rejected: Children,
+    errors: Children,
+    queue_depth: IntGauge,
+    queue_capacity: IntGauge,
+    queue_wait: Histogram,
+    queue_expired: IntCounter,
+    batch_size: Histogram,
+    batch_padding: Histogram,
+    duration: Histogram,
+    input_length: Histogram,
+    confidence: Histogram,
+    in_flight: IntGauge,
+    load: Gauge,
+    warmup: Gauge,
+    loaded_at: Gauge,
+    predictions: RwLock<HashMap<String, IntCounter>>,
+    admitted: Admitted,
+}
+
+impl ModelMetrics {
+    pub(super) fn new(catalogue: &Arc<Catalogue>, key: (&str, &str, &str), admitted: Admitted) -> Self {
+        let (model, version, device) = key;
+        let c = catalogue;
+        let both = &[model, version];
+        Self {
+            outcomes: Outcome::ALL.map(|it| c.requests.with_label_values(&[model, version, it.as_str()])),
+            stages: Stage::ALL.map(|it| c.stage_duration.with_label_values(&[model, version, it.as_str()])),
+            cancelled: Stage::ALL.map(|it| c.cancelled.with_label_values(&[model, version, it.as_str()])),
+            loads: LoadResult::ALL.map(|it| c.model_loads.with_label_values(&[model, version, it.as_str()])),
+            rejected: Children::new(&c.rejected, both, REASONS),
+            errors: Children::new(&c.errors, both, KINDS),
+            queue_depth: c.queue_depth.with_label_values(both),
+            queue_capacity: c.queue_capacity.with_label_values(both),
+            queue_wait: c.queue_wait.with_label_values(both),
+            queue_expired: c.queue_expired.with_label_values(both),
+            batch_size: c.batch_size.with_label_values(both),
+            batch_padding: c.batch_padding.with_label_values(both),
+            duration: c.duration.with_label_values(&[model, version, device]),
+            input_length: c.input_length.with_label_values(both),
+            confidence: c.confidence.with_label_values(both),
+            in_flight: c.in_flight.with_label_values(both),
+            load: c.model_load.with_label_values(both),
+            warmup: c.model_warmup.with_label_values(both),
+            loaded_at: c.model_loaded_at.with_label_values(both),
+            predictions: RwLock::default(),
+            names: (model.to_owned(), version.to_owned()),
+            catalogue: Arc::clone(catalogue),
+            admitted,
+        }
+    }
+
+    /// A request ended.
+    pub fn outcome(&self, outcome: Outcome) {
+        self.outcomes[outcome as usize].inc();
+    }
+
+    /// A request was not admitted; `code` is the error code.
+    pub fn rejected(&self, code: &'static str) {
+        self.rejected.add(code, 1);
+    }
+
+    /// A request spent this long in a stage.
+    pub fn stage(&self, stage: Stage, duration: Duration) {
+        self.stages[stage as usize].observe(duration.as_secs_f64());
+    }
+
+    /// Rows entered (positive) or left (negative) the queue.
+    pub fn queue_depth_add(&self, rows: i64) {
+        self.queue_depth.add(rows);
+    }
+
+    /// How many rows the queue holds at most.
+    pub fn queue_capacity(&self, rows: usize) {
+        self.queue_capacity.set(i64::try_from(rows).unwrap_or(i64::MAX));
+    }
+
+    /// A request waited this long.
+    pub fn queue_wait(&self, wait: Duration) {
+        self.queue_wait.observe(wait.as_secs_f64());
+    }
+
+    /// A request's deadline passed in the queue.
+    pub fn queue_expired(&self) {
+        self.queue_expired.inc();
+    }
+
+    /// A batch ran: its rows, the share of padding where it has any meaning, the run's duration.
+    pub fn batch(&self, size: usize, padding_ratio: Option<f64>, execute: Duration) {
+        #[expect(clippy::cast_precision_loss, reason = "batches are far below 2^53 rows")]
+        self.batch_size.observe(size as f64);
+        if let Some(ratio) = padding_ratio.filter(|ratio| ratio.is_finite()) {
+            self.batch_padding.observe(ratio);
+        }
+        self.duration.observe(execute.as_secs_f64());
+    }
+
+    /// A request's `input.length`.
+    pub fn input_length(&self, length: u64) {
+        #[expect(clippy::cast_precision_loss, reason = "a histogram's sum is approximate anyway")]
+        self.input_length.observe(length as f64);
+    }
+
+    /// A prediction: its label as the model names it, its confidence where finite.
+    pub fn prediction(&self, label: Option<&str>, confidence: Option<f64>) {
+        if let Some(label) = label {
+            self.count_label(label);
+        }
+        if let Some(confidence) = confidence.filter(|value| value.is_finite()) {
+            self.confidence.observe(confidence);
+        }
+    }
+
+    /// Requests entered (positive) or left (negative) service.
+    pub fn in_flight_add(&self, requests: i64) {
+        self.in_flight.add(requests);
+    }
+
+    /// An inference failed.
+    pub fn error(&self, kind: &'static str) {
+        self.errors.add(kind, 1);
+    }
+
+    /// A request's client went away in this stage.
+    pub fn cancelled(&self, stage: Stage) {
+        self.cancelled[stage as usize].inc();
+    }
+
+    /// The model is loaded: what it is, and what its load and warm-up took.
+    pub fn loaded(&self, digest: &str, runtime: &str, provider: &str, load: Duration, warmup: Duration) {
+        let (model, version) = &self.names;
+        // A reload may bring another graph under the same version: one series per loaded model.
+        super::remove(&self.catalogue.model_info, (model, version));
+        self.catalogue.model_info.with_label_values(&[model, version, digest, runtime, provider]).set(1);
+        self.load.set(load.as_secs_f64());
+        self.warmup.set(warmup.as_secs_f64());
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        self.loaded_at.set(now.as_secs_f64());
+    }
+
+    /// A load ended.
+    pub fn load_result(&self, result: LoadResult) {
+        self.loads[result as usize].inc();
+    }
+
+    fn count_label(&self, label: &str) {
+        let known = self.predictions.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(counter) = known.get(label) {
+            counter.inc();
+            return;
+        }
+        let other = (known.len() > LABEL_CAP).then(|| known.get(OTHER).cloned()).flatten();
+        drop(known);
+        if let Some(counter) = other {
+            counter.inc();
+            return;
+        }
+        let name = self.admit(label);
+        let (model, version) = &self.names;
+        let counter = self.catalogue.predictions.with_label_values(&[model, version, name]);
+        counter.inc();
+        self.predictions.write().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned(), counter);
+    }
+
+    fn admit<'a>(&self, label: &'a str) -> &'a str {
+        let mut admitted = self.admitted.lock().unwrap_or_else(PoisonError::into_inner);
+        if admitted.contains(label) {
+            return label;
+        }
+        if admitted.len() >= LABEL_CAP {
+            return OTHER;
+        }
+        admitted.insert(label.to_owned());
+        label
+    }
+}

@@ -1,0 +1,262 @@
+//! Tests of the metrics: the contract's names, and that everything is counted once.
+
+use std::time::{Duration, Instant};
+
+use super::catalogue::Catalogue;
+use super::*;
+use crate::telemetry::labels::{ConnectionError, LoadResult, Stage};
+
+fn build() -> BuildInfo {
+    BuildInfo {
+        version: "1.2.3",
+        revision: "abc".to_owned(),
+        rustc: "rustc 1".to_owned(),
+        runtime_version: "1.32.0".to_owned(),
+    }
+}
+
+fn metrics() -> Metrics {
+    Metrics::new(Some("fraud"), &build())
+}
+
+/// The value of the one series whose line begins so.
+#[track_caller]
+fn value(metrics: &Metrics, series: &str) -> Option<f64> {
+    let text = metrics.render();
+    let mut lines = text.lines().filter_map(|line| line.strip_prefix(series)?.strip_prefix(' ')?.parse().ok());
+    let found = lines.next();
+    assert_eq!(lines.next(), None, "{series} twice");
+    found
+}
+
+#[test]
+fn the_names_and_labels_are_the_contracts() {
+    let mut names: Vec<String> =
+        Catalogue::NAMES.iter().map(|(name, labels)| format!("{name}{{{}}}", labels.join(","))).collect();
+    names.sort();
+    let expected = "\
+build_info{version,revision,rustc,ort_version}
+http_connection_errors_total{kind}
+http_connections{state}
+http_request_body_bytes{route}
+http_request_duration_seconds{method,route,status}
+http_requests_in_flight{route}
+http_requests_total{method,route,status}
+http_response_body_bytes{route}
+inference_batch_padding_ratio{model,version}
+inference_batch_size{model,version}
+inference_cancelled_total{model,version,stage}
+inference_duration_seconds{model,version,device}
+inference_errors_total{model,version,kind}
+inference_in_flight{model,version}
+inference_input_length{model,version}
+inference_prediction_confidence{model,version}
+inference_predictions_total{model,version,label}
+inference_queue_capacity{model,version}
+inference_queue_depth{model,version}
+inference_queue_expired_total{model,version}
+inference_queue_wait_seconds{model,version}
+inference_requests_rejected_total{model,version,reason}
+inference_requests_total{model,version,outcome}
+inference_stage_duration_seconds{model,version,stage}
+inference_workers{device,state}
+model_info{model,version,digest,runtime,provider}
+model_load_seconds{model,version}
+model_load_total{model,version,result}
+model_loaded_timestamp_seconds{model,version}
+model_warmup_seconds{model,version}
+otel_sdk_exporter_span_exported_total{error_type}
+otel_sdk_processor_span_processed_total{error_type}
+otel_sdk_processor_span_queue_capacity{}
+otel_sdk_processor_span_queue_size{}
+panics_total{task}
+process_cpu_seconds_total{}
+process_max_fds{}
+process_open_fds{}
+process_resident_memory_bytes{}
+process_start_time_seconds{}
+process_threads{}
+shutdown_duration_seconds{}
+shutdown_forced_connections_total{}";
+    assert_eq!(names.join("\n"), expected);
+}
+
+#[test]
+fn every_series_is_explained_typed_and_carries_the_service() {
+    let metrics = metrics();
+    touch_all(&metrics);
+    let text = metrics.render();
+    for (name, _) in Catalogue::NAMES {
+        assert!(text.contains(&format!("# HELP {name} ")), "{name} without help");
+        let kind = if name.ends_with("_total") { "counter" } else { "" };
+        assert!(text.contains(&format!("# TYPE {name} {kind}")), "{name} is no {kind}");
+    }
+    let series: Vec<&str> = text.lines().filter(|line| !line.starts_with('#')).collect();
+    for line in &series {
+        assert!(line.contains("service=\"fraud\""), "{line}");
+    }
+    let unlabelled = Metrics::new(None, &build());
+    touch_all(&unlabelled);
+    assert!(!unlabelled.render().contains("service="));
+}
+
+fn touch_all(metrics: &Metrics) {
+    let http = metrics.http();
+    http.register_route("POST", "/predict");
+    let observation = http.begin("POST", "/predict", Instant::now());
+    observation.request_bytes(70);
+    observation.finish(200, 10);
+    let model = metrics.model("m", "1", "cpu");
+    model.loaded("sha", "ort", "cpu", Duration::from_secs(1), Duration::from_secs(2));
+    model.prediction(Some("a"), Some(0.5));
+    model.batch(4, Some(0.25), Duration::from_millis(3));
+    metrics.workers("cpu").busy(1);
+    metrics.panicked("worker");
+    drop(metrics.spans());
+}
+
+#[test]
+fn the_latency_buckets_are_the_contracts() {
+    let metrics = metrics();
+    touch_all(&metrics);
+    let text = metrics.render();
+    let edges: Vec<&str> = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("http_request_duration_seconds_bucket{")?.split_once("le=\""))
+        .filter_map(|(_, rest)| rest.split('"').next())
+        .collect();
+    let expected = "0.001 0.0025 0.005 0.01 0.025 0.05 0.075 0.1 0.25 0.5 0.75 1 2.5 5 7.5 10 +Inf";
+    assert_eq!(edges.join(" "), expected);
+}
+
+#[test]
+fn a_request_is_counted_once_and_499_when_dropped() {
+    let metrics = metrics();
+    let http = metrics.http();
+    http.register_route("POST", "/predict");
+    let counted = |status| {
+        let labels = format!("method=\"POST\",route=\"/predict\",status=\"{status}\",service=\"fraud\"");
+        value(&metrics, &format!("http_requests_total{{{labels}}}"))
+    };
+    let in_flight = || value(&metrics, "http_requests_in_flight{route=\"/predict\",service=\"fraud\"}");
+    for status in [200, 400, 404, 429, 500, 503, 504] {
+        assert_eq!(counted(status), Some(0.0));
+    }
+    let first = http.begin("POST", "/predict", Instant::now());
+    let second = http.begin("POST", "/predict", Instant::now());
+    assert_eq!(in_flight(), Some(2.0));
+    first.finish(200, 5);
+    drop(second);
+    assert_eq!((counted(200), counted(499), in_flight()), (Some(1.0), Some(1.0), Some(0.0)));
+    http.begin("POST", "/predict", Instant::now()).finish(7, 0);
+    assert_eq!(counted(500), Some(1.0));
+}
+
+#[test]
+fn connections_move_between_their_states() {
+    let metrics = metrics();
+    let http = metrics.http();
+    let state = |state| value(&metrics, &format!("http_connections{{state=\"{state}\",service=\"fraud\"}}"));
+    http.connection_opened();
+    http.connection_active();
+    assert_eq!((state("active"), state("idle")), (Some(1.0), Some(0.0)));
+    http.connection_idle();
+    http.connection_closed();
+    assert_eq!((state("active"), state("idle")), (Some(0.0), Some(0.0)));
+    http.connection_error(ConnectionError::ResetFlood);
+    let errors = "http_connection_errors_total{kind=\"reset_flood\",service=\"fraud\"}";
+    assert_eq!(value(&metrics, errors), Some(1.0));
+}
+
+#[test]
+fn a_model_has_at_most_a_hundred_labels_over_all_versions() {
+    let metrics = metrics();
+    let (one, two) = (metrics.model("m", "1", "cpu"), metrics.model("m", "2", "cpu"));
+    for index in 0..150 {
+        let model = if index % 2 == 0 { &one } else { &two };
+        model.prediction(Some(&format!("label-{index}")), None);
+    }
+    let text = metrics.render();
+    let series: Vec<&str> =
+        text.lines().filter(|line| line.starts_with("inference_predictions_total{")).collect();
+    assert_eq!(series.len(), 102, "a hundred labels, and _other in both versions");
+    let other = |version| {
+        let labels = format!("label=\"_other\",model=\"m\",version=\"{version}\",service=\"fraud\"");
+        value(&metrics, &format!("inference_predictions_total{{{labels}}}"))
+    };
+    assert_eq!((other(1), other(2)), (Some(25.0), Some(25.0)));
+}
+
+#[test]
+fn what_is_not_finite_is_not_observed() {
+    let metrics = metrics();
+    let model = metrics.model("m", "1", "cpu");
+    model.prediction(None, Some(f64::NAN));
+    model.batch(1, Some(f64::INFINITY), Duration::ZERO);
+    let count = |name| value(&metrics, &format!("{name}_count{{model=\"m\",version=\"1\",service=\"fraud\"}}"));
+    assert_eq!(count("inference_prediction_confidence"), Some(0.0));
+    assert_eq!(count("inference_batch_padding_ratio"), Some(0.0));
+    assert_eq!(count("inference_batch_size"), Some(1.0));
+}
+
+#[test]
+fn closed_lists_start_at_zero() {
+    let metrics = metrics();
+    let _model = metrics.model("m", "1", "cpu");
+    metrics.unknown_model(Outcome::ClientError);
+    let text = metrics.render();
+    for outcome in Outcome::ALL {
+        let labels = format!("model=\"m\",outcome=\"{}\",version=\"1\",service=\"fraud\"", outcome.as_str());
+        assert!(text.contains(&format!("inference_requests_total{{{labels}}} 0")), "{outcome:?}");
+    }
+    for stage in Stage::ALL {
+        assert!(text.contains(&format!("stage=\"{}\"", stage.as_str())), "{stage:?}");
+    }
+    for result in LoadResult::ALL {
+        assert!(text.contains(&format!("result=\"{}\"", result.as_str())), "{result:?}");
+    }
+    let unknown = "model=\"_unknown\",outcome=\"client_error\",version=\"_unknown\",service=\"fraud\"";
+    assert!(text.contains(&format!("inference_requests_total{{{unknown}}} 1")));
+    let strays = text.lines().filter(|line| line.contains("_unknown") && !line.starts_with("inference_requests_total"));
+    assert_eq!(strays.count(), 0);
+}
+
+#[test]
+fn an_unloaded_version_leaves_no_series_and_its_sister_stays() {
+    let metrics = metrics();
+    let (gone, stays) = (metrics.model("m", "1", "cpu"), metrics.model("m", "2", "cpu"));
+    for model in [&gone, &stays] {
+        model.loaded("sha", "ort", "cpu", Duration::ZERO, Duration::ZERO);
+        model.prediction(Some("a"), Some(0.5));
+        model.rejected("overloaded");
+        model.error("runtime");
+    }
+    metrics.forget("m", "1");
+    gone.outcome(Outcome::Ok);
+    let text = metrics.render();
+    assert!(!text.contains("version=\"1\""), "{text}");
+    assert!(text.contains("model_info{digest=\"sha\",model=\"m\",provider=\"cpu\",runtime=\"ort\",version=\"2\""));
+    metrics.model("m", "1", "cpu").outcome(Outcome::Ok);
+    let again = "inference_requests_total{model=\"m\",outcome=\"ok\",version=\"1\",service=\"fraud\"}";
+    assert_eq!(value(&metrics, again), Some(1.0));
+}
+
+#[test]
+fn a_reload_leaves_one_model_info() {
+    let metrics = metrics();
+    let model = metrics.model("m", "1", "cpu");
+    model.loaded("old", "ort", "cpu", Duration::ZERO, Duration::ZERO);
+    model.loaded("new", "ort", "cpu", Duration::ZERO, Duration::ZERO);
+    let text = metrics.render();
+    assert!(text.contains("digest=\"new\"") && !text.contains("digest=\"old\""));
+}
+
+#[test]
+fn the_process_is_seen() {
+    let metrics = metrics();
+    for name in ["process_resident_memory_bytes", "process_open_fds", "process_threads", "process_max_fds"] {
+        assert!(value(&metrics, &format!("{name}{{service=\"fraud\"}}")).unwrap() > 0.0, "{name}");
+    }
+    let start = value(&metrics, "process_start_time_seconds{service=\"fraud\"}").unwrap();
+    assert!(start > 1.6e9, "{start}");
+}

@@ -1,0 +1,200 @@
+//! The `OTEL_*` variables as options: those the SDK reads and those it does not.
+//!
+//! `config/` calls [`OtelOptions::from_variables`] with the map it loaded. Invariant: a bad value is
+//! a warning and the default, never a failed start.
+
+mod endpoint;
+mod reader;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+use reader::Reader;
+
+/// A batch links to every member, and one batch may hold more than the SDK's 128.
+const LINKS: u32 = 16_384;
+
+/// Traces as configured by the standard variables.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OtelOptions {
+    /// `OTEL_SERVICE_NAME`, else `service.name` of `OTEL_RESOURCE_ATTRIBUTES`.
+    pub service_name: Option<String>,
+    /// `OTEL_RESOURCE_ATTRIBUTES`, decoded.
+    pub resource: Vec<(String, String)>,
+    /// Where spans go.
+    pub exporter: TraceExporter,
+    /// Whether `traceparent` and `tracestate` are read (`OTEL_PROPAGATORS`).
+    pub trace_context: bool,
+    /// Which traces are recorded.
+    pub sampler: SamplerKind,
+    /// The queue before the exporter.
+    pub queue: QueueOptions,
+    /// Limits on one span.
+    pub limits: LimitOptions,
+}
+
+/// Where spans go.
+#[derive(Clone, Debug, PartialEq)]
+pub enum TraceExporter {
+    /// Nowhere: no endpoint, `none`, or switched off.
+    Off,
+    /// Lines on stderr, for a first look.
+    Console,
+    /// An OTLP collector.
+    Otlp(OtlpOptions),
+}
+
+/// How the collector is reached.
+#[derive(Clone, PartialEq)]
+pub struct OtlpOptions {
+    /// The whole URL that is called.
+    pub endpoint: String,
+    /// gRPC or HTTP.
+    pub protocol: OtlpProtocol,
+    /// Sent with every export; may hold secrets.
+    pub headers: Vec<(String, String)>,
+    /// Limit on one export.
+    pub timeout: Duration,
+    /// Whether exports are compressed.
+    pub gzip: bool,
+}
+
+impl OtlpOptions {
+    /// Whether the collector is asked for over TLS, which this room cannot do yet.
+    pub(super) fn needs_tls(&self) -> bool {
+        self.endpoint.starts_with("https://")
+    }
+}
+
+impl fmt::Debug for OtlpOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<&str> = self.headers.iter().map(|(name, _)| name.as_str()).collect();
+        f.debug_struct("OtlpOptions")
+            .field("endpoint", &self.endpoint)
+            .field("protocol", &self.protocol)
+            .field("headers", &names)
+            .field("timeout", &self.timeout)
+            .field("gzip", &self.gzip)
+            .finish()
+    }
+}
+
+/// How spans travel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OtlpProtocol {
+    /// gRPC.
+    Grpc,
+    /// Protobuf over HTTP.
+    HttpProtobuf,
+}
+
+/// Which traces are recorded.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct SamplerKind {
+    /// Whether a caller's decision is followed.
+    pub parent_based: bool,
+    /// The share of roots that is recorded.
+    pub root: RootSampler,
+}
+
+/// The decision for a trace that begins here.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum RootSampler {
+    /// Record it.
+    On,
+    /// Do not.
+    Off,
+    /// Record this share, by trace id.
+    Ratio(f64),
+}
+
+/// The queue before the exporter (`OTEL_BSP_*`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct QueueOptions {
+    /// Spans that may wait; further ones are dropped and counted.
+    pub capacity: usize,
+    /// Spans in one export at most.
+    pub batch: usize,
+    /// How long a span waits for company.
+    pub delay: Duration,
+    /// Limit on one export.
+    pub export_timeout: Duration,
+}
+
+/// Limits on one span (`OTEL_SPAN_*_LIMIT` and the general forms).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LimitOptions {
+    /// Attributes of a span.
+    pub attributes: u32,
+    /// Events of a span.
+    pub events: u32,
+    /// Links of a span.
+    pub links: u32,
+    /// Attributes of an event.
+    pub attributes_per_event: u32,
+    /// Attributes of a link.
+    pub attributes_per_link: u32,
+    /// Characters of a text attribute.
+    pub value_length: Option<usize>,
+}
+
+impl OtelOptions {
+    /// Reads the variables; the second part is what should be logged as warnings.
+    pub fn from_variables(vars: &BTreeMap<String, String>) -> (Self, Vec<String>) {
+        let mut reader = Reader::new(vars);
+        let resource = reader.resource_attributes();
+        let named = resource.iter().rev().find(|(key, _)| key == "service.name");
+        let service_name =
+            reader.text("OTEL_SERVICE_NAME").map(str::to_owned).or_else(|| named.map(|(_, name)| name.clone()));
+        let trace_context = reader.propagators();
+        let options = Self {
+            service_name,
+            exporter: endpoint::exporter(&mut reader),
+            trace_context,
+            sampler: reader.sampler(),
+            queue: queue(&mut reader),
+            limits: limits(&mut reader),
+            resource,
+        };
+        (options, reader.warnings())
+    }
+}
+
+impl Default for OtelOptions {
+    fn default() -> Self {
+        Self::from_variables(&BTreeMap::new()).0
+    }
+}
+
+fn queue(reader: &mut Reader<'_>) -> QueueOptions {
+    let capacity = reader.number("OTEL_BSP_MAX_QUEUE_SIZE", 16_384).max(1);
+    let mut batch = reader.number("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", 512).max(1);
+    if batch > capacity {
+        reader.warn(format!("OTEL_BSP_MAX_EXPORT_BATCH_SIZE is {batch}, above the queue's size: {capacity} is used"));
+        batch = capacity;
+    }
+    QueueOptions {
+        capacity,
+        batch,
+        delay: reader.millis("OTEL_BSP_SCHEDULE_DELAY", 5_000),
+        export_timeout: reader.millis("OTEL_BSP_EXPORT_TIMEOUT", 30_000),
+    }
+}
+
+fn limits(reader: &mut Reader<'_>) -> LimitOptions {
+    let attributes = reader.number("OTEL_ATTRIBUTE_COUNT_LIMIT", 128);
+    let length = reader.number("OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT", usize::MAX);
+    let length = reader.number("OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT", length);
+    LimitOptions {
+        attributes: reader.number("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", attributes),
+        events: reader.number("OTEL_SPAN_EVENT_COUNT_LIMIT", 128),
+        links: reader.number("OTEL_SPAN_LINK_COUNT_LIMIT", LINKS),
+        attributes_per_event: reader.number("OTEL_EVENT_ATTRIBUTE_COUNT_LIMIT", 128),
+        attributes_per_link: reader.number("OTEL_LINK_ATTRIBUTE_COUNT_LIMIT", 128),
+        value_length: (length != usize::MAX).then_some(length),
+    }
+}

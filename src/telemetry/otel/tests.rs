@@ -1,0 +1,143 @@
+//! Tests of the `OTEL_*` variables, row by row.
+
+use super::*;
+
+fn read(pairs: &[(&str, &str)]) -> (OtelOptions, Vec<String>) {
+    let vars = pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+    OtelOptions::from_variables(&vars)
+}
+
+fn otlp(pairs: &[(&str, &str)]) -> OtlpOptions {
+    match read(pairs).0.exporter {
+        TraceExporter::Otlp(otlp) => otlp,
+        other => panic!("{pairs:?}: {other:?}"),
+    }
+}
+
+const ENDPOINT: (&str, &str) = ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://c:4317");
+
+#[test]
+fn nothing_set_means_no_tracing_and_no_warning() {
+    let (options, warnings) = read(&[]);
+    assert_eq!((options.exporter, warnings.len()), (TraceExporter::Off, 0));
+    assert_eq!(options.sampler, SamplerKind { parent_based: true, root: RootSampler::On });
+    assert_eq!((options.queue.capacity, options.queue.batch), (16_384, 512));
+    assert_eq!((options.queue.delay, options.queue.export_timeout), (Duration::from_secs(5), Duration::from_secs(30)));
+    assert_eq!((options.limits.attributes, options.limits.value_length), (128, None));
+    assert!(options.limits.links > 128 && options.trace_context);
+}
+
+#[test]
+fn endpoints_and_protocols() {
+    let general = "OTEL_EXPORTER_OTLP_ENDPOINT";
+    let traces = "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT";
+    let protocol = "OTEL_EXPORTER_OTLP_PROTOCOL";
+    for (pairs, endpoint, expected) in [
+        (vec![(general, "http://c:4317")], "http://c:4317", OtlpProtocol::Grpc),
+        (vec![(general, "c:4317")], "http://c:4317", OtlpProtocol::Grpc),
+        (vec![(general, "http://c:4318/")], "http://c:4318/v1/traces", OtlpProtocol::HttpProtobuf),
+        (vec![(general, "http://[::1]:4318")], "http://[::1]:4318/v1/traces", OtlpProtocol::HttpProtobuf),
+        (vec![(general, "http://c:4318"), (protocol, "grpc")], "http://c:4318", OtlpProtocol::Grpc),
+        (vec![(general, "http://c/x"), (protocol, "http/protobuf")], "http://c/x/v1/traces", OtlpProtocol::HttpProtobuf),
+        (vec![(traces, "http://c:4318/x")], "http://c:4318/x", OtlpProtocol::HttpProtobuf),
+        (vec![(traces, "http://t:1"), (general, "http://c:4318")], "http://t:1", OtlpProtocol::Grpc),
+        (vec![(general, "http://c:1"), (protocol, "bad")], "http://c:1", OtlpProtocol::Grpc),
+    ] {
+        let found = otlp(&pairs);
+        assert_eq!((found.endpoint.as_str(), found.protocol), (endpoint, expected), "{pairs:?}");
+    }
+    let signal = otlp(&[ENDPOINT, (protocol, "grpc"), ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "http/protobuf")]);
+    assert_eq!(signal.protocol, OtlpProtocol::HttpProtobuf);
+    assert!(otlp(&[(general, "https://c:4317")]).needs_tls());
+}
+
+#[test]
+fn tracing_can_be_switched_off_or_to_the_console() {
+    for (key, value, expected) in [
+        ("OTEL_SDK_DISABLED", "TRUE", TraceExporter::Off),
+        ("OTEL_TRACES_EXPORTER", "none", TraceExporter::Off),
+        ("OTEL_TRACES_EXPORTER", "zipkin", TraceExporter::Off),
+        ("OTEL_TRACES_EXPORTER", "console", TraceExporter::Console),
+    ] {
+        assert_eq!(read(&[ENDPOINT, (key, value)]).0.exporter, expected, "{key}={value}");
+    }
+    assert_eq!(read(&[("OTEL_EXPORTER_OTLP_ENDPOINT", "ftp://c")]).0.exporter, TraceExporter::Off);
+    assert_eq!(read(&[("OTEL_EXPORTER_OTLP_ENDPOINT", "")]).0.exporter, TraceExporter::Off);
+}
+
+#[test]
+fn headers_timeout_and_compression_prefer_the_form_for_traces() {
+    let found = otlp(&[
+        ENDPOINT,
+        ("OTEL_EXPORTER_OTLP_HEADERS", "authorization=Bearer%20s3cret, x=1"),
+        ("OTEL_EXPORTER_OTLP_TIMEOUT", "5000"),
+        ("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "250"),
+        ("OTEL_EXPORTER_OTLP_COMPRESSION", "gzip"),
+    ]);
+    assert_eq!(found.headers[0], ("authorization".to_owned(), "Bearer s3cret".to_owned()));
+    assert_eq!((found.headers.len(), found.timeout, found.gzip), (2, Duration::from_millis(250), true));
+    assert!(!format!("{found:?}").contains("s3cret"));
+}
+
+#[test]
+fn samplers() {
+    for (name, arg, parent_based, root) in [
+        ("always_on", "", false, RootSampler::On),
+        ("always_off", "", false, RootSampler::Off),
+        ("traceidratio", "0.25", false, RootSampler::Ratio(0.25)),
+        ("parentbased_always_on", "", true, RootSampler::On),
+        ("parentbased_always_off", "", true, RootSampler::Off),
+        ("parentbased_traceidratio", "0", true, RootSampler::Ratio(0.0)),
+    ] {
+        let (options, warnings) = read(&[("OTEL_TRACES_SAMPLER", name), ("OTEL_TRACES_SAMPLER_ARG", arg)]);
+        assert_eq!((options.sampler, warnings.len()), (SamplerKind { parent_based, root }, 0), "{name}");
+    }
+    for arg in ["2", "-1", "x", "NaN"] {
+        let (options, warnings) =
+            read(&[("OTEL_TRACES_SAMPLER", "traceidratio"), ("OTEL_TRACES_SAMPLER_ARG", arg)]);
+        assert_eq!((options.sampler.root, warnings.len()), (RootSampler::Ratio(1.0), 1), "{arg}");
+    }
+    let (options, warnings) = read(&[("OTEL_TRACES_SAMPLER", "xray")]);
+    assert_eq!((options.sampler.parent_based, options.sampler.root, warnings.len()), (true, RootSampler::On, 1));
+}
+
+#[test]
+fn propagators() {
+    for (text, expected, warnings) in [
+        ("tracecontext,baggage", true, 0),
+        ("baggage", false, 0),
+        ("none", false, 0),
+        ("tracecontext, b3", true, 1),
+        ("b3multi", false, 1),
+    ] {
+        let (options, told) = read(&[("OTEL_PROPAGATORS", text)]);
+        assert_eq!((options.trace_context, told.len()), (expected, warnings), "{text}");
+    }
+}
+
+#[test]
+fn the_service_is_named_by_the_better_source() {
+    let attributes = ("OTEL_RESOURCE_ATTRIBUTES", "service.name=from%20attributes,k8s.pod.name=p%2C1,bad");
+    let (options, warnings) = read(&[attributes]);
+    assert_eq!(options.service_name.as_deref(), Some("from attributes"));
+    assert_eq!(options.resource[1], ("k8s.pod.name".to_owned(), "p,1".to_owned()));
+    assert_eq!(warnings.len(), 1);
+    let (options, _) = read(&[attributes, ("OTEL_SERVICE_NAME", "named")]);
+    assert_eq!(options.service_name.as_deref(), Some("named"));
+    let (options, _) = crate::telemetry::Options::from_environment(&BTreeMap::new());
+    assert_eq!(options.service_name, "ml-inference-api");
+}
+
+#[test]
+fn numbers_that_are_none_are_warned_about_and_left_out() {
+    let (options, warnings) = read(&[
+        ("OTEL_BSP_MAX_QUEUE_SIZE", "100"),
+        ("OTEL_BSP_SCHEDULE_DELAY", "soon"),
+        ("OTEL_SPAN_LINK_COUNT_LIMIT", "7"),
+        ("OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT", "9"),
+        ("OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT", "5"),
+    ]);
+    assert_eq!((options.queue.capacity, options.queue.batch), (100, 100));
+    assert_eq!((options.limits.links, options.limits.value_length), (7, Some(5)));
+    assert_eq!((options.queue.delay, warnings.len()), (Duration::from_secs(5), 2));
+}

@@ -1,0 +1,522 @@
+//! Tests of the traces, down to what an exporter is given.
+
+use std::collections::{BTreeMap, HashMap};
+use std::net::TcpListener;
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
+
+use opentelemetry::trace::Status;
+use opentelemetry::{Key, Value};
+use opentelemetry_sdk::trace::SpanData;
+
+use super::queue::{ExportError, ExportErrorKind, SpanSink};
+use super::*;
+use crate::telemetry::labels::{Outcome, Stage};
+use crate::telemetry::metrics::SpanMetrics;
+use crate::telemetry::{BuildInfo, SpanId, TraceId};
+
+const CALLER: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+const CALLER_TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
+const PLENTY: Duration = Duration::from_secs(10);
+
+struct Traced {
+    tracer: Tracer,
+    metrics: Arc<Metrics>,
+    spans: Arc<Mutex<Vec<SpanData>>>,
+}
+
+struct Capture(Arc<Mutex<Vec<SpanData>>>);
+
+impl SpanSink for Capture {
+    fn export(&mut self, batch: Vec<SpanData>) -> Result<(), ExportError> {
+        self.0.lock().unwrap().extend(batch);
+        Ok(())
+    }
+}
+
+fn options(pairs: &[(&str, &str)]) -> Options {
+    let vars: BTreeMap<String, String> =
+        pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+    Options::from_environment(&vars).0
+}
+
+fn metrics() -> Arc<Metrics> {
+    let build = BuildInfo {
+        version: "1.2.3",
+        revision: String::new(),
+        rustc: String::new(),
+        runtime_version: String::new(),
+    };
+    Arc::new(Metrics::new(None, &build))
+}
+
+impl Traced {
+    fn new(pairs: &[(&str, &str)]) -> Self {
+        Self::with(pairs, |_| {})
+    }
+
+    fn with(pairs: &[(&str, &str)], change: impl FnOnce(&mut Options)) -> Self {
+        let traced = Self::stalled(pairs, change);
+        let sink = Capture(Arc::clone(&traced.spans));
+        traced.recorder().queue.spawn(move || Ok(sink)).unwrap();
+        traced
+    }
+
+    /// Without a thread: nothing leaves the queue.
+    fn stalled(pairs: &[(&str, &str)], change: impl FnOnce(&mut Options)) -> Self {
+        let mut options = options(&[&[("OTEL_TRACES_EXPORTER", "console")], pairs].concat());
+        change(&mut options);
+        let metrics = metrics();
+        Self { tracer: Tracer::new(&options, "1.2.3", &metrics), metrics, spans: Arc::default() }
+    }
+
+    fn recorder(&self) -> &Recorder {
+        self.tracer.inner.recorder.as_ref().unwrap()
+    }
+
+    fn span_metrics(&self) -> SpanMetrics {
+        self.metrics.spans()
+    }
+
+    fn request(&self, headers: &[(&str, &str)]) -> RequestTrace {
+        let headers: HashMap<String, String> =
+            headers.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+        self.tracer.begin_request(&headers, "POST", "/predict", SystemTime::now())
+    }
+
+    /// What was exported, by name.
+    fn exported(&self) -> Vec<SpanData> {
+        assert!(self.tracer.flush(PLENTY));
+        self.spans.lock().unwrap().clone()
+    }
+}
+
+fn end(status: u16) -> HttpSpanEnd<'static> {
+    HttpSpanEnd { status, url_path: "/predict", http_version: "1.1", ..HttpSpanEnd::default() }
+}
+
+fn named<'a>(spans: &'a [SpanData], name: &str) -> &'a SpanData {
+    spans.iter().find(|span| span.name == name).unwrap_or_else(|| panic!("no {name}"))
+}
+
+fn attribute(span: &SpanData, key: &'static str) -> Option<Value> {
+    span.attributes.iter().find(|pair| pair.key == Key::new(key)).map(|pair| pair.value.clone())
+}
+
+fn record<'a>(stages: &'a [(Stage, SystemTime, SystemTime)], batch: Option<SpanContext>) -> InferenceRecord<'a> {
+    InferenceRecord {
+        model: "m",
+        version: "1",
+        digest: "sha",
+        device: "cpu",
+        request_id: "r1",
+        input_length: 30,
+        input_tokens: Some(7),
+        input_truncated: false,
+        confidence: Some(0.75),
+        batch_size: 2,
+        batch_index: 1,
+        queue_depth_at_enqueue: 3,
+        stages,
+        batch,
+        error_type: None,
+        outcome: Outcome::Ok,
+        ended: SystemTime::now(),
+    }
+}
+
+fn batch<'a>(members: &'a [BatchMember]) -> BatchRecord<'a> {
+    let now = SystemTime::now();
+    BatchRecord {
+        model: "m",
+        version: "1",
+        device: "cpu",
+        provider: "cpu",
+        size: members.len(),
+        reason: "full",
+        padding_ratio: Some(f64::NAN),
+        members,
+        assembled: (now, now),
+        executed: (now, now + Duration::from_millis(2)),
+        scattered: (now, now),
+        error_type: None,
+    }
+}
+
+#[test]
+fn traceparents_are_followed_or_replaced() {
+    let traced = Traced::new(&[]);
+    for (header, followed) in [
+        (CALLER, true),
+        ("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00", true),
+        ("01-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01-more", true),
+        ("01-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", true),
+        ("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01-more", false),
+        ("01-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01more", false),
+        ("ff-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", false),
+        ("00-00000000000000000000000000000000-b7ad6b7169203331-01", false),
+        ("00-0af7651916cd43dd8448eb211c80319c-0000000000000000-01", false),
+        ("00-0AF7651916CD43DD8448EB211C80319C-B7AD6B7169203331-01", false),
+        ("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-0", false),
+        ("00-+af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", false),
+        ("00_0af7651916cd43dd8448eb211c80319c_b7ad6b7169203331_01", false),
+        ("0ä-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", false),
+        ("", false),
+        ("garbage", false),
+    ] {
+        let request = traced.request(&[("traceparent", header), ("tracestate", "not,a=state,,")]);
+        assert_eq!(request.trace_id().to_string() == CALLER_TRACE, followed, "{header}");
+        assert_ne!(request.trace_id(), TraceId::INVALID);
+    }
+    let off = Traced::new(&[("OTEL_PROPAGATORS", "none")]);
+    assert_ne!(off.request(&[("traceparent", CALLER)]).trace_id().to_string(), CALLER_TRACE);
+}
+
+#[test]
+fn samplers_decide_first() {
+    const SAMPLED: &str = CALLER;
+    const UNSAMPLED: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00";
+    for (sampler, arg, root, under_sampled, under_unsampled) in [
+        ("always_on", "", true, true, true),
+        ("always_off", "", false, false, false),
+        ("traceidratio", "1", true, true, true),
+        ("traceidratio", "0", false, false, false),
+        ("parentbased_always_on", "", true, true, false),
+        ("parentbased_always_off", "", false, true, false),
+        ("parentbased_traceidratio", "0", false, true, false),
+        ("parentbased_traceidratio", "1", true, true, false),
+    ] {
+        let traced = Traced::new(&[("OTEL_TRACES_SAMPLER", sampler), ("OTEL_TRACES_SAMPLER_ARG", arg)]);
+        let sampled = |headers: &[(&str, &str)]| traced.request(headers).is_sampled();
+        assert_eq!(sampled(&[]), root, "{sampler}");
+        assert_eq!(sampled(&[("traceparent", SAMPLED)]), under_sampled, "{sampler} sampled");
+        assert_eq!(sampled(&[("traceparent", UNSAMPLED)]), under_unsampled, "{sampler} unsampled");
+    }
+}
+
+#[test]
+fn an_untrusted_caller_is_linked_not_followed() {
+    let traced = Traced::with(&[], |options| options.trust_parent = false);
+    let unsampled = CALLER.replace("-01", "-00");
+    let request = traced.request(&[("traceparent", &unsampled)]);
+    assert!(request.is_sampled());
+    assert_ne!(request.trace_id().to_string(), CALLER_TRACE);
+    request.finish(&end(200), SystemTime::now());
+    let spans = traced.exported();
+    assert_eq!(spans[0].parent_span_id, SpanId::INVALID);
+    assert_eq!(spans[0].links[0].span_context.trace_id().to_string(), CALLER_TRACE);
+}
+
+#[test]
+fn with_tracing_off_there_are_still_ids() {
+    let options = options(&[]);
+    let tracer = Tracer::new(&options, "1", &metrics());
+    let headers = HashMap::from([("traceparent".to_owned(), CALLER.to_owned())]);
+    let mut request = tracer.begin_request(&headers, "GET", "/health", SystemTime::now());
+    assert_eq!(request.trace_id().to_string(), CALLER_TRACE);
+    assert!(!request.is_sampled() && request.begin_inference(SystemTime::now()).context().is_none());
+    let expected = format!("00-{CALLER_TRACE}-{}-00", request.span_id());
+    assert_eq!(request.traceresponse(), expected);
+    assert_ne!(request.span_id(), SpanId::INVALID);
+    request.finish(&end(200), SystemTime::now());
+    let root = tracer.begin_request(&HashMap::new(), "GET", "/health", SystemTime::now());
+    assert_ne!(root.trace_id(), TraceId::INVALID);
+    assert!(tracer.flush(Duration::ZERO));
+}
+
+#[test]
+fn the_tree_is_the_contracts() {
+    let traced = Traced::new(&[]);
+    let mut request = traced.request(&[("traceparent", CALLER), ("tracestate", "a=1")]);
+    let server = request.span_id();
+    assert_eq!(request.traceresponse(), format!("00-{CALLER_TRACE}-{server}-01"));
+    let started = SystemTime::now();
+    let inference = request.begin_inference(started);
+    let members = [BatchMember { context: inference.context(), index: 1, input_length: 30 }];
+    let linked = traced.tracer.record_batch(&batch(&members));
+    let times = |from, to| (started + Duration::from_millis(from), started + Duration::from_millis(to));
+    let stages: Vec<_> = Stage::ALL
+        .into_iter()
+        .zip([times(0, 1), times(1, 4), times(4, 5), times(5, 9), times(9, 10)])
+        .map(|(stage, (from, to))| (stage, from, to))
+        .collect();
+    inference.finish(&record(&stages, linked));
+    request.finish(&end(200), SystemTime::now());
+    let spans = traced.exported();
+    let mut names: Vec<&str> = spans.iter().map(|span| span.name.as_ref()).collect();
+    names.sort_unstable();
+    assert_eq!(
+        names,
+        [
+            "POST /predict", "batch.assemble", "batch.scatter", "inference.batch", "inference.execute",
+            "inference.queue", "model-inference", "model.execute", "postprocess", "preprocess",
+        ]
+    );
+    let model = named(&spans, "model-inference");
+    assert_eq!(model.parent_span_id, server);
+    for stage in ["preprocess", "inference.queue", "inference.execute", "postprocess"] {
+        let span = named(&spans, stage);
+        assert_eq!(span.parent_span_id, model.span_context.span_id(), "{stage}");
+        assert_eq!(span.span_context.trace_id().to_string(), CALLER_TRACE, "{stage}");
+    }
+    let queue = named(&spans, "inference.queue");
+    assert_eq!((queue.start_time, queue.end_time), times(1, 4));
+    assert_eq!(attribute(model, "prediction.confidence"), Some(Value::F64(0.75)));
+    assert_eq!(attribute(model, "inference.queue.wait_ms"), Some(Value::F64(3.0)));
+    let whole = named(&spans, "POST /predict");
+    assert_eq!((whole.span_kind.clone(), whole.status.clone()), (SpanKind::Server, Status::Unset));
+    assert_eq!(attribute(whole, "http.response.status_code"), Some(Value::I64(200)));
+    assert_eq!(attribute(whole, "error.type"), None);
+    assert_eq!(whole.instrumentation_scope.name(), "ml-inference-api");
+    assert_eq!(whole.instrumentation_scope.version(), Some("1.2.3"));
+    assert!(whole.instrumentation_scope.schema_url().is_some());
+    let (together, execute) = (named(&spans, "inference.batch"), named(&spans, "inference.execute"));
+    assert_eq!(together.links[0].span_context, model.span_context);
+    assert_eq!(execute.links[0].span_context, together.span_context);
+    assert_eq!(attribute(together, "inference.batch.padding_ratio"), None);
+}
+
+#[test]
+fn a_batch_is_recorded_when_any_member_is_whatever_the_sampler_says() {
+    let traced = Traced::new(&[("OTEL_TRACES_SAMPLER", "parentbased_always_off")]);
+    let mut sampled = traced.request(&[("traceparent", CALLER)]);
+    let mut unsampled = traced.request(&[]);
+    let now = SystemTime::now();
+    let (first, second) = (sampled.begin_inference(now), unsampled.begin_inference(now));
+    let member = |context, index| BatchMember { context, index, input_length: 3 };
+    assert!(traced.tracer.record_batch(&batch(&[member(second.context(), 0)])).is_none());
+    let members = [member(second.context(), 0), member(first.context(), 1)];
+    let context = traced.tracer.record_batch(&batch(&members)).unwrap();
+    assert!(context.is_sampled());
+    assert_ne!(context.trace_id(), sampled.trace_id());
+    let spans = traced.exported();
+    let span = named(&spans, "inference.batch");
+    assert_eq!((span.parent_span_id, span.links.len()), (SpanId::INVALID, 1));
+    let shown: Vec<String> =
+        span.links[0].attributes.iter().map(|pair| format!("{}={}", pair.key, pair.value)).collect();
+    assert_eq!(shown, ["inference.batch.index=1", "input.length=3"]);
+    assert_eq!(named(&spans, "model.execute").parent_span_id, context.span_id());
+}
+
+#[test]
+fn a_batch_above_128_keeps_every_link() {
+    let traced = Traced::new(&[]);
+    let context = SpanContext::new(1.into(), 2.into(), TraceFlags::SAMPLED, false, TraceState::NONE);
+    let member = |index| BatchMember { context: Some(context.clone()), index, input_length: 1 };
+    let members: Vec<_> = (0..1024).map(member).collect();
+    assert!(traced.tracer.record_batch(&batch(&members)).is_some());
+    let spans = traced.exported();
+    let links = &named(&spans, "inference.batch").links;
+    assert_eq!((links.len(), links.dropped_count), (1024, 0));
+}
+
+#[test]
+fn errors_are_where_they_happened() {
+    let traced = Traced::new(&[]);
+    let mut request = traced.request(&[]);
+    let now = SystemTime::now();
+    let stages = [(Stage::Preprocess, now, now), (Stage::Queue, now, now)];
+    let mut late = record(&stages, None);
+    late.error_type = Some("deadline_exceeded");
+    late.outcome = Outcome::Timeout;
+    late.confidence = Some(f64::NAN);
+    request.begin_inference(now).finish(&late);
+    let response = HttpSpanEnd { error_type: Some("deadline_exceeded"), ..end(504) };
+    request.finish(&response, now);
+    traced.request(&[]).finish(&HttpSpanEnd { error_type: Some("invalid_input"), ..end(400) }, now);
+    let spans = traced.exported();
+    let queue = named(&spans, "inference.queue");
+    assert_eq!(attribute(queue, "error.type"), Some("deadline_exceeded".into()));
+    assert_eq!(attribute(named(&spans, "preprocess"), "error.type"), None);
+    let model = named(&spans, "model-inference");
+    assert_eq!((model.status.clone(), attribute(model, "prediction.confidence")), (Status::error(""), None));
+    let statuses: Vec<Status> =
+        spans.iter().filter(|span| span.name == "POST /predict").map(|span| span.status.clone()).collect();
+    assert_eq!(statuses, [Status::error(""), Status::Unset]);
+}
+
+#[test]
+fn a_dropped_request_still_ends_its_spans() {
+    let traced = Traced::new(&[]);
+    let mut request = traced.request(&[]);
+    drop(request.begin_inference(SystemTime::now()));
+    drop(request);
+    let spans = traced.exported();
+    for name in ["model-inference", "POST /predict"] {
+        let span = named(&spans, name);
+        assert_eq!(attribute(span, "error.type"), Some("client_disconnected".into()), "{name}");
+        assert_eq!(span.status, Status::Unset, "{name}");
+    }
+}
+
+#[test]
+fn long_values_are_cut_when_asked_for() {
+    let traced = Traced::new(&[("OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT", "4")]);
+    let response = HttpSpanEnd { user_agent: Some("äöüß-agent"), ..end(200) };
+    traced.request(&[]).finish(&response, SystemTime::now());
+    let spans = traced.exported();
+    assert_eq!(attribute(&spans[0], "user_agent.original"), Some("äöüß".into()));
+    assert_eq!(attribute(&spans[0], "http.request.method"), Some("POST".into()));
+}
+
+#[test]
+fn a_full_queue_drops_and_counts() {
+    let traced = Traced::stalled(&[("OTEL_BSP_MAX_QUEUE_SIZE", "3")], |_| {});
+    for _ in 0..5 {
+        traced.request(&[]).finish(&end(200), SystemTime::now());
+    }
+    let metrics = traced.span_metrics();
+    assert_eq!((metrics.queue_full.get(), metrics.queue_size.get(), metrics.queue_capacity.get()), (2, 3, 3));
+    let text = traced.metrics.render();
+    assert!(text.contains("otel_sdk_processor_span_processed_total{error_type=\"queue_full\"} 2"), "{text}");
+}
+
+/// Answers each batch as it is told to.
+struct Scripted(Receiver<Result<(), ExportError>>, Sender<usize>);
+
+impl SpanSink for Scripted {
+    fn export(&mut self, batch: Vec<SpanData>) -> Result<(), ExportError> {
+        self.1.send(batch.len()).unwrap();
+        self.0.recv().unwrap()
+    }
+}
+
+#[test]
+fn failures_are_counted_by_kind_and_end_with_the_outage() {
+    let traced = Traced::stalled(&[("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "2")], |_| {});
+    let (answer, answers) = mpsc::channel();
+    let (seen, batches) = mpsc::channel();
+    traced.recorder().queue.spawn(move || Ok(Scripted(answers, seen))).unwrap();
+    for kind in [ExportErrorKind::Timeout, ExportErrorKind::Unavailable, ExportErrorKind::Rejected] {
+        answer.send(Err(ExportError { kind, message: "down".to_owned() })).unwrap();
+        traced.request(&[]).finish(&end(200), SystemTime::now());
+        assert!(!traced.tracer.flush(PLENTY), "{kind:?}");
+    }
+    for _ in 0..2 {
+        answer.send(Ok(())).unwrap();
+    }
+    for _ in 0..3 {
+        traced.request(&[]).finish(&end(200), SystemTime::now());
+    }
+    assert!(traced.tracer.flush(PLENTY));
+    assert_eq!(batches.try_iter().collect::<Vec<_>>(), [1, 1, 1, 2, 1], "a full batch goes without a flush");
+    let metrics = traced.span_metrics();
+    let lost = [metrics.timeout.get(), metrics.unavailable.get(), metrics.rejected.get()];
+    assert_eq!((lost, metrics.exported.get(), metrics.processed.get()), ([1, 1, 1], 3, 6));
+}
+
+#[test]
+fn a_sink_that_cannot_open_loses_and_counts() {
+    let traced = Traced::stalled(&[], |_| {});
+    let refused = || Err::<Capture, _>(ExportError { kind: ExportErrorKind::Unavailable, message: "no".to_owned() });
+    traced.recorder().queue.spawn(refused).unwrap();
+    traced.request(&[]).finish(&end(200), SystemTime::now());
+    assert!(!traced.tracer.flush(PLENTY));
+    assert_eq!(traced.span_metrics().unavailable.get(), 1);
+}
+
+/// A collector that takes connections (in its backlog) and never answers.
+fn black_hole(protocol: &str) -> (TcpListener, Tracer) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let endpoint = format!("http://{}", listener.local_addr().unwrap());
+    let options =
+        options(&[("OTEL_EXPORTER_OTLP_ENDPOINT", &endpoint), ("OTEL_EXPORTER_OTLP_PROTOCOL", protocol)]);
+    let tracer = Tracer::new(&options, "1", &metrics());
+    tracer.start_export(&options, "1");
+    (listener, tracer)
+}
+
+#[test]
+fn a_flush_is_bounded_against_a_black_hole() {
+    for protocol in ["grpc", "http/protobuf"] {
+        let (_listener, tracer) = black_hole(protocol);
+        let request = tracer.begin_request(&HashMap::new(), "POST", "/predict", SystemTime::now());
+        assert!(request.is_sampled());
+        request.finish(&end(200), SystemTime::now());
+        let started = Instant::now();
+        assert!(!tracer.flush(Duration::from_millis(200)), "{protocol}");
+        assert!(started.elapsed() < Duration::from_secs(2), "{protocol}: {:?}", started.elapsed());
+        let started = Instant::now();
+        drop(tracer);
+        assert!(started.elapsed() < Duration::from_secs(1), "{protocol}: {:?}", started.elapsed());
+    }
+}
+
+#[test]
+fn an_export_ends_with_its_timeout_and_is_counted() {
+    for protocol in ["grpc", "http/protobuf"] {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let endpoint = format!("http://{}", listener.local_addr().unwrap());
+        let options = options(&[
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", &endpoint),
+            ("OTEL_EXPORTER_OTLP_PROTOCOL", protocol),
+            ("OTEL_EXPORTER_OTLP_TIMEOUT", "100"),
+        ]);
+        let metrics = metrics();
+        let tracer = Tracer::new(&options, "1", &metrics);
+        tracer.start_export(&options, "1");
+        tracer.begin_request(&HashMap::new(), "POST", "/x", SystemTime::now()).finish(&end(200), SystemTime::now());
+        assert!(!tracer.flush(PLENTY));
+        let spans = metrics.spans();
+        assert_eq!((spans.timeout.get(), spans.processed.get()), (1, 1), "{protocol}");
+    }
+}
+
+#[test]
+fn nobody_listening_is_unavailable() {
+    for protocol in ["grpc", "http/protobuf"] {
+        let endpoint = {
+            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            format!("http://{}", listener.local_addr().unwrap())
+        };
+        let options =
+            options(&[("OTEL_EXPORTER_OTLP_ENDPOINT", &endpoint), ("OTEL_EXPORTER_OTLP_PROTOCOL", protocol)]);
+        let metrics = metrics();
+        let tracer = Tracer::new(&options, "1", &metrics);
+        tracer.start_export(&options, "1");
+        tracer.begin_request(&HashMap::new(), "POST", "/x", SystemTime::now()).finish(&end(200), SystemTime::now());
+        assert!(!tracer.flush(PLENTY));
+        assert_eq!(metrics.spans().unavailable.get(), 1, "{protocol}");
+    }
+}
+
+#[test]
+fn an_http_collector_is_given_the_spans() {
+    use std::io::{Read, Write};
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let endpoint = format!("http://{}", listener.local_addr().unwrap());
+    let options = options(&[
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", &endpoint),
+        ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf"),
+        ("OTEL_EXPORTER_OTLP_HEADERS", "x-tenant=a%20b"),
+        ("OTEL_SERVICE_NAME", "fraud"),
+    ]);
+    let tracer = Tracer::new(&options, "1", &metrics());
+    tracer.start_export(&options, "1");
+    tracer.begin_request(&HashMap::new(), "POST", "/x", SystemTime::now()).finish(&end(200), SystemTime::now());
+    let collector = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut seen = Vec::new();
+        let mut chunk = [0; 4096];
+        while !String::from_utf8_lossy(&seen).contains("POST /x") {
+            let count = stream.read(&mut chunk).unwrap();
+            assert!(count > 0);
+            seen.extend_from_slice(&chunk[..count]);
+        }
+        stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").unwrap();
+        String::from_utf8_lossy(&seen).into_owned()
+    });
+    assert!(tracer.flush(PLENTY));
+    let seen = collector.join().unwrap();
+    assert!(seen.starts_with("POST /v1/traces HTTP/1.1"), "{seen}");
+    assert!(seen.contains("x-tenant: a b") && seen.contains("fraud") && seen.contains("service.instance.id"));
+}
+
+#[test]
+fn tls_to_the_collector_turns_tracing_off() {
+    let options = options(&[("OTEL_EXPORTER_OTLP_ENDPOINT", "https://c:4317")]);
+    let tracer = Tracer::new(&options, "1", &metrics());
+    tracer.start_export(&options, "1");
+    assert!(!tracer.begin_request(&HashMap::new(), "GET", "/", SystemTime::now()).is_sampled());
+}
