@@ -115,9 +115,12 @@ impl Response {
     }
 }
 
-/// A connection that is kept open.
+/// A connection that is kept open as long as the server allows.
 pub(crate) struct Connection {
+    address: SocketAddr,
     stream: BufReader<TcpStream>,
+    /// The last answer said that the server would close.
+    is_closing: bool,
 }
 
 impl Connection {
@@ -131,7 +134,7 @@ impl Connection {
         stream.set_read_timeout(Some(PATIENCE))?;
         stream.set_write_timeout(Some(PATIENCE))?;
         stream.set_nodelay(true)?;
-        Ok(Self { stream: BufReader::new(stream) })
+        Ok(Self { address, stream: BufReader::new(stream), is_closing: false })
     }
 
     /// Waits at most this long for what comes.
@@ -139,9 +142,13 @@ impl Connection {
         self.stream.get_ref().set_read_timeout(Some(limit)).unwrap();
     }
 
-    /// Sends a request and reads its answer.
+    /// Sends a request and reads its answer. Opens a new connection where the last answer said that
+    /// this one would be closed; one that just ends is a failure.
     #[track_caller]
     pub(crate) fn call(&mut self, request: &Request) -> Response {
+        if self.is_closing {
+            *self = Self::open(self.address);
+        }
         self.write(&request.bytes());
         let answer = if request.method == "HEAD" { self.try_read_head() } else { self.try_read() };
         answer.unwrap_or_else(|error| panic!("{} {}: {error}", request.method, request.target))
@@ -180,7 +187,10 @@ impl Connection {
             let Some((name, value)) = line.split_once(':') else { break };
             headers.push((name.to_ascii_lowercase(), value.trim().to_owned()));
         }
-        Ok(Response { status, headers, body: Vec::new() })
+        let response = Response { status, headers, body: Vec::new() };
+        self.is_closing =
+            response.header("connection").is_some_and(|value| value.eq_ignore_ascii_case("close"));
+        Ok(response)
     }
 
     pub(crate) fn try_read(&mut self) -> std::io::Result<Response> {

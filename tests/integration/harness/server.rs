@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -37,6 +38,7 @@ pub(crate) struct Server {
     pub(crate) folder: TempDir,
     pub(crate) ready_file: PathBuf,
     _repository: Option<Repository>,
+    scrapes: AtomicU32,
     is_exit_checked: bool,
 }
 
@@ -111,6 +113,7 @@ impl Builder {
             folder: self.folder,
             ready_file,
             _repository: self.repository,
+            scrapes: AtomicU32::new(0),
             is_exit_checked: false,
         }
     }
@@ -146,11 +149,18 @@ impl Server {
         self.call(&Request::json(target, body))
     }
 
-    /// The metrics as the admin listener gives them, which counts no request of the public one.
+    /// How often the harness itself has asked for metrics: each is a request that the server counts
+    /// once it is answered.
+    pub(crate) fn scrapes(&self) -> u32 {
+        self.scrapes.load(Ordering::Relaxed)
+    }
+
+    /// The metrics as the admin listener gives them.
     #[track_caller]
     pub(crate) fn metrics(&self) -> Metrics {
         let answer = Connection::open(self.admin).call(&Request::get("/metrics"));
         assert_eq!(answer.status, 200, "{}", answer.text());
+        self.scrapes.fetch_add(1, Ordering::Relaxed);
         Metrics::parse(&answer.text())
     }
 
@@ -164,6 +174,14 @@ impl Server {
             ((metrics.sum(name, labels) - wanted).abs() < 1e-9).then_some(())
         });
         assert!(found.is_some(), "{name}{labels:?} is {last:?}, not {wanted}");
+    }
+
+    /// Waits until no request but the scrape itself is in flight.
+    #[track_caller]
+    pub(crate) fn wait_for_no_request_in_flight(&self) {
+        let rest =
+            wait::at_most(Duration::from_secs(20), || (in_flight(&self.metrics()) < 0.5).then_some(()));
+        assert!(rest.is_some(), "{} requests are still in flight", in_flight(&self.metrics()));
     }
 
     /// Asks it to end and returns the exit code.
@@ -189,6 +207,12 @@ impl Drop for Server {
             assert_eq!(code, Some(0), "the server did not end well: {said}");
         }
     }
+}
+
+/// Requests in flight without the scrape that tells it.
+pub(crate) fn in_flight(metrics: &Metrics) -> f64 {
+    metrics.sum("http_requests_in_flight", &[])
+        - metrics.sum("http_requests_in_flight", &[("route", "/metrics")])
 }
 
 /// One server for every test that only asks: the demo models and all fixtures, `fraud-detector` by

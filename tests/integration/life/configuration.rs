@@ -9,12 +9,12 @@ use crate::harness::server::Builder;
 use crate::harness::wait::PATIENCE;
 use crate::harness::{Repository, Server, assert_problem};
 
-/// Starts a server on a port that is taken, so that it would fail otherwise had it bound first.
+/// Starts a server on ports that are taken, so that it would fail otherwise had it bound first.
 #[track_caller]
 fn refuses(builder: Builder) -> String {
-    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = taken.local_addr().unwrap();
-    let mut process = builder.addresses(address, address).spawn();
+    let taken = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
+    let [http, admin] = taken.each_ref().map(|listener| listener.local_addr().unwrap());
+    let mut process = builder.addresses(http, admin).spawn();
     let code = process.wait(PATIENCE);
     let said = process.stderr();
     assert_eq!(code, Some(64), "{said}");

@@ -71,7 +71,7 @@ fn a_client_that_leaves_while_it_waits_is_dropped() {
     server.wait_for_metric("inference_queue_depth", &[("model", "slow")], 0.0);
     server.wait_for_metric("http_requests_total", &[("status", "499")], 2.0);
     connections[0].read().ok();
-    server.wait_for_metric("http_requests_in_flight", &[], 0.0);
+    server.wait_for_no_request_in_flight();
     server.wait_for_metric("inference_in_flight", &[], 0.0);
     let metrics = server.metrics();
     let cancelled = metrics.sum("inference_requests_total", &[("outcome", "cancelled")]);
@@ -88,7 +88,7 @@ fn a_client_that_leaves_while_it_runs_frees_the_model() {
     server.wait_for_metric("http_requests_total", &[("status", "499")], 1.0);
     server.wait_for_metric("inference_workers", &[("state", "busy")], 0.0);
     server.post("/predict/slow", &models::slow_for(1, 1.0)).ok();
-    server.wait_for_metric("http_requests_in_flight", &[], 0.0);
+    server.wait_for_no_request_in_flight();
 }
 
 #[test]

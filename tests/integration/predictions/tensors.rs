@@ -49,7 +49,9 @@ fn several_inputs_outputs_and_types() {
         "64-bit integers never pass through a double"
     );
     assert_close(&answer["sum"][0], &json!(2.5), 0.0);
-    assert_eq!(outputs("strings", &json!({"x": "é\u{0} \"q\""})), json!({"y": "é\u{0} \"q\""}));
+    assert_eq!(outputs("strings", &json!({"x": "é👍 \"q\"\n"})), json!({"y": "é👍 \"q\"\n"}));
+    // The runtime's interface takes strings that end with NUL.
+    assert_problem(&shared().post("/predict/strings", &json!({"x": "a\u{0}b"})), 400, "invalid_input");
     assert_eq!(
         outputs("gather", &json!({"ids": [0, 3]}))["rows"],
         json!([[10.0, 11.0, 12.0], [40.0, 41.0, 42.0]])

@@ -68,7 +68,7 @@ fn a_body_that_does_not_come_is_408_and_the_end_of_the_connection() {
     assert_eq!(answer.header("connection"), Some("close"));
     assert!(connection.is_closed());
     server.wait_for_metric("http_requests_total", &[("status", "408")], 1.0);
-    server.wait_for_metric("http_requests_in_flight", &[], 0.0);
+    server.wait_for_no_request_in_flight();
 }
 
 #[test]
@@ -103,5 +103,5 @@ fn a_client_that_leaves_amid_its_body_counts_as_499() {
     connection.write(&bytes[..bytes.len() - 3]);
     drop(connection);
     server.wait_for_metric("http_requests_total", &[("status", "499")], 1.0);
-    server.wait_for_metric("http_requests_in_flight", &[], 0.0);
+    server.wait_for_no_request_in_flight();
 }

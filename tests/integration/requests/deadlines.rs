@@ -15,12 +15,14 @@ fn zero_is_a_deadline_that_has_passed_once_the_request_is_valid() {
 
 #[test]
 fn what_is_no_whole_number_is_refused() {
-    for value in ["-1", "1.5", "soon", "", "1e3", "0x10", "1s", "99999999999999999999999999"] {
+    for value in ["-1", "1.5", "soon", "", "1e3", "0x10", "1s"] {
         let answer = shared().call(&row().header("x-request-timeout-ms", value));
         assert_eq!(answer.status, 400, "{value:?}");
         assert_problem(&answer, 400, "invalid_input");
     }
-    assert_eq!(shared().call(&row().header("x-request-timeout-ms", "20000")).status, 200);
+    for value in ["20000", "99999999999999999999999999"] {
+        assert_eq!(shared().call(&row().header("x-request-timeout-ms", value)).status, 200, "{value}");
+    }
 }
 
 #[test]

@@ -117,7 +117,8 @@ fn errors_repeat_no_value_of_the_request() {
         assert!(!answer.text().contains("4111"), "{}", answer.text());
     }
     let broken = server.call(&Request::text("/predict/add-one", "application/json", "{\"x\": 4111-1}"));
-    assert!(!assert_problem(&broken, 400, "invalid_json").to_string().contains("4111"));
+    assert_eq!(broken.status, 400);
+    assert!(!broken.text().contains("4111"), "{}", broken.text());
 }
 
 #[test]

@@ -36,6 +36,6 @@ fn an_unknown_model_wins_over_size_type_and_body() {
 #[test]
 fn a_bad_body_wins_over_a_deadline_of_zero() {
     let request =
-        Request::json("/predict/add-one", &json!({"x": "wrong"})).header("x-request-timeout-ms", "0");
+        Request::json("/predict/add-one", &json!({"x": ["wrong", 0, 0]})).header("x-request-timeout-ms", "0");
     assert_problem(&shared().call(&request), 400, "invalid_input");
 }

@@ -50,8 +50,8 @@ fn a_fault_of_ours_is_logged_once_with_its_ids_and_without_the_input() {
 #[test]
 fn access_logs_are_a_choice_and_cannot_be_forged() {
     let mut server = builder().env("ML_INFERENCE_LOG__ACCESS", "all").start();
-    let forged = Request::json("/predict/add-one", &json!([1, 2, 3]))
-        .header("user-agent", "a\u{1b}[31m\"}{\"level\":\"forged");
+    let forged =
+        Request::json("/predict/add-one", &json!([1, 2, 3])).header("user-agent", "a\"}{\"level\":\"forged");
     server.call(&forged.header("x-request-id", "accessed")).ok();
     assert_eq!(server.terminate(), Some(0));
     let lines = lines(&server);
