@@ -253,7 +253,7 @@ impl Loader<'_> {
     }
 
     #[tracing::instrument(
-        target = "ml_inference_api::startup",
+        target = "ml_inference_api::lifecycle",
         name = "load-model",
         skip_all,
         fields(model.name = %source.name, model.version = %version.version)
@@ -262,7 +262,8 @@ impl Loader<'_> {
         match load_version(self.runtime, source, version, self.defaults) {
             Ok(loaded) => {
                 let facts = &loaded.facts;
-                let [load_ms, verify_ms] = [facts.load_time, facts.warmup_time].map(|time| time.as_secs_f64() * 1e3);
+                let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+                let (load_ms, verify_ms) = (millis(facts.load_time), millis(facts.warmup_time));
                 tracing::info!(
                     model = %source.name, version = %version.version, task = facts.task.name(),
                     provider = facts.provider, batchable = facts.batchable, golden = facts.golden,
@@ -300,6 +301,14 @@ impl ConnectionObserver for Observer {
 
     fn closed(&self) {
         self.0.http().connection_closed();
+    }
+
+    fn busy(&self) {
+        self.0.http().connection_active();
+    }
+
+    fn idle(&self) {
+        self.0.http().connection_idle();
     }
 
     fn error(&self, kind: ConnectionErrorKind) {

@@ -55,8 +55,7 @@ pub enum Stage {
 
 impl Stage {
     /// Every stage, in the order a request passes them.
-    pub const ALL: [Self; 5] =
-        [Self::Preprocess, Self::Queue, Self::Batch, Self::Execute, Self::Postprocess];
+    pub const ALL: [Self; 5] = [Self::Preprocess, Self::Queue, Self::Batch, Self::Execute, Self::Postprocess];
 
     /// The label value, and the word in `server-timing`.
     pub fn as_str(self) -> &'static str {
@@ -157,7 +156,6 @@ impl LoadResult {
 
 /// The method as a label: one of the known ones, else `_OTHER`.
 pub fn known_method(method: &str) -> &'static str {
-    const KNOWN: [&str; 9] =
-        ["GET", "POST", "PUT", "DELETE", "HEAD", "OPTIONS", "PATCH", "CONNECT", "TRACE"];
+    const KNOWN: [&str; 9] = ["GET", "POST", "PUT", "DELETE", "HEAD", "OPTIONS", "PATCH", "CONNECT", "TRACE"];
     KNOWN.into_iter().find(|known| *known == method).unwrap_or("_OTHER")
 }

@@ -20,7 +20,8 @@ pub use metrics::{HttpMetrics, HttpObservation, Metrics, ModelMetrics, WorkerMet
 pub use opentelemetry::trace::{SpanContext, SpanId, TraceId};
 pub use options::{LogFormat, LogOptions, Options};
 pub use otel::{
-    LimitOptions, OtelOptions, OtlpOptions, OtlpProtocol, QueueOptions, RootSampler, SamplerKind, TraceExporter,
+    LimitOptions, OtelOptions, OtlpOptions, OtlpProtocol, QueueOptions, RootSampler, SamplerKind,
+    TraceExporter,
 };
 pub use trace::{
     BatchMember, BatchRecord, HttpSpanEnd, InferenceRecord, InferenceTrace, RequestTrace, Tracer,
@@ -80,7 +81,8 @@ mod tests {
 
     #[test]
     fn starting_twice_is_harmless() {
-        let (options, _) = Options::from_environment(&BTreeMap::from([("RUST_LOG".to_owned(), "=bad=".to_owned())]));
+        let (options, _) =
+            Options::from_environment(&BTreeMap::from([("RUST_LOG".to_owned(), "=bad=".to_owned())]));
         let version = BuildInfo {
             version: "1",
             revision: String::new(),

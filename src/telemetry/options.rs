@@ -54,7 +54,10 @@ impl Options {
             service_label: true,
             trust_parent: true,
             flush_timeout: Duration::from_secs(2),
-            log: LogOptions { filter: filter.map_or("info", String::as_str).to_owned(), format: LogFormat::Json },
+            log: LogOptions {
+                filter: filter.map_or("info", String::as_str).to_owned(),
+                format: LogFormat::Json,
+            },
             otel,
         };
         (options, warnings)

@@ -12,7 +12,7 @@ use opentelemetry::trace::TraceContextExt;
 use serde_json::{Map, Value};
 use tracing::dispatcher::WeakDispatch;
 use tracing::field::{Field, Visit};
-use tracing::span::{Attributes, Id};
+use tracing::span::{Attributes, Id, Record};
 use tracing::{Dispatch, Event, Subscriber};
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::{Context, Layer};
@@ -58,58 +58,93 @@ where
         }
     }
 
+    fn on_record(&self, id: &Id, values: &Record<'_>, context: Context<'_, S>) {
+        let mut fields = Fields::default();
+        values.record(&mut fields);
+        fields.0.retain(|key, _| IDS.contains(&key.as_str()));
+        let Some(span) = context.span(id) else { return };
+        let mut extensions = span.extensions_mut();
+        if let Some(Fields(known)) = extensions.get_mut::<Fields>() {
+            known.extend(fields.0);
+        } else {
+            extensions.insert(fields);
+        }
+    }
+
     fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
         let mut fields = Fields::default();
         event.record(&mut fields);
         let mut fields = fields.0;
         let metadata = event.metadata();
-        let mut line = Map::new();
-        line.insert("timestamp".to_owned(), rfc3339(SystemTime::now()).into());
-        line.insert("level".to_owned(), metadata.level().as_str().into());
-        line.insert("message".to_owned(), fields.remove("message").unwrap_or_else(|| "".into()));
-        line.insert("target".to_owned(), metadata.target().into());
-        for key in IDS {
-            if let Some(value) = fields.remove(key) {
-                line.insert(key.to_owned(), value);
+        let mut line = Line::default();
+        line.add("timestamp", &rfc3339(SystemTime::now()).into());
+        line.add("level", &metadata.level().as_str().into());
+        line.add("message", &fields.remove("message").unwrap_or_else(|| "".into()));
+        line.add("target", &metadata.target().into());
+        let ids = self.ids(event, &context, &mut fields);
+        for (key, value) in IDS.into_iter().filter_map(|key| Some((key, ids.get(key)?))) {
+            line.add(key, value);
+        }
+        for (key, value) in &fields {
+            if OWN.contains(&key.as_str()) {
+                line.add(&format!("{key}_"), value);
+            } else {
+                line.add(key, value);
             }
         }
-        self.add_span_ids(event, &context, &mut line);
-        for (key, value) in fields {
-            let key = if OWN.contains(&key.as_str()) { format!("{key}_") } else { key };
-            line.insert(key, value);
-        }
-        let mut text = Value::Object(line).to_string();
-        text.push('\n');
-        drop(self.writer.make_writer().write_all(text.as_bytes()));
+        drop(self.writer.make_writer().write_all(line.finished().as_bytes()));
     }
 }
 
 impl<W> JsonLayer<W> {
-    /// The ids of the spans around an event, where it names none itself.
-    fn add_span_ids<S>(&self, event: &Event<'_>, context: &Context<'_, S>, line: &mut Map<String, Value>)
+    /// The ids of an event: its own, else those of the spans around it.
+    fn ids<S>(
+        &self,
+        event: &Event<'_>,
+        context: &Context<'_, S>,
+        fields: &mut Map<String, Value>,
+    ) -> Map<String, Value>
     where
         S: Subscriber + for<'a> LookupSpan<'a>,
     {
+        let own = IDS.into_iter().filter_map(|key| Some((key.to_owned(), fields.remove(key)?)));
+        let mut ids: Map<String, Value> = own.collect();
         for span in context.event_scope(event).into_iter().flatten() {
             if let Some(Fields(known)) = span.extensions().get::<Fields>() {
                 for (key, value) in known {
-                    line.entry(key.clone()).or_insert_with(|| value.clone());
+                    ids.entry(key.clone()).or_insert_with(|| value.clone());
                 }
             }
         }
-        if line.contains_key("trace_id") {
-            return;
-        }
         let dispatch = self.dispatch.get().and_then(WeakDispatch::upgrade);
         let current = context.lookup_current().map(|span| span.id());
-        let (Some(dispatch), Some(id)) = (dispatch, current) else { return };
-        if let Some(otel) = tracing_opentelemetry::get_otel_context(&id, &dispatch) {
+        if let (Some(dispatch), Some(id), false) = (dispatch, current, ids.contains_key("trace_id"))
+            && let Some(otel) = tracing_opentelemetry::get_otel_context(&id, &dispatch)
+            && otel.span().span_context().is_valid()
+        {
             let span = otel.span();
-            if span.span_context().is_valid() {
-                line.insert("trace_id".to_owned(), span.span_context().trace_id().to_string().into());
-                line.insert("span_id".to_owned(), span.span_context().span_id().to_string().into());
-            }
+            ids.insert("trace_id".to_owned(), span.span_context().trace_id().to_string().into());
+            ids.insert("span_id".to_owned(), span.span_context().span_id().to_string().into());
         }
+        ids
+    }
+}
+
+/// A JSON object on one line, its keys in the order they were added.
+#[derive(Debug, Default)]
+struct Line(String);
+
+impl Line {
+    fn add(&mut self, key: &str, value: &Value) {
+        self.0.push(if self.0.is_empty() { '{' } else { ',' });
+        self.0.push_str(&Value::from(key).to_string());
+        self.0.push(':');
+        self.0.push_str(&value.to_string());
+    }
+
+    fn finished(mut self) -> String {
+        self.0.push_str("}\n");
+        self.0
     }
 }
 

@@ -86,7 +86,8 @@ fn long_texts_are_cut_between_characters() {
 #[test]
 fn ids_come_from_the_spans_around() {
     let found = lines(|| {
-        let outer = tracing::info_span!("outer", request_id = "r1");
+        let outer = tracing::info_span!("outer", request_id = tracing::field::Empty);
+        outer.record("request_id", "r1");
         let _outer = outer.enter();
         let inner = tracing::info_span!(target: LIFECYCLE, "load");
         let _inner = inner.enter();

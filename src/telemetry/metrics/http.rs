@@ -9,8 +9,8 @@ use std::time::Instant;
 
 use prometheus::{Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge};
 
-use super::catalogue::Catalogue;
 use super::super::labels::ConnectionError;
+use super::catalogue::Catalogue;
 
 /// Statuses that exist at zero for every route, so that alerts see the first one.
 const ZEROED: [u16; 7] = [200, 400, 404, 429, 500, 503, 504];
@@ -31,7 +31,8 @@ pub struct HttpMetrics {
 
 impl HttpMetrics {
     pub(super) fn new(catalogue: &Arc<Catalogue>) -> Self {
-        let error = |kind: ConnectionError| catalogue.http_connection_errors.with_label_values(&[kind.as_str()]);
+        let error =
+            |kind: ConnectionError| catalogue.http_connection_errors.with_label_values(&[kind.as_str()]);
         Self {
             catalogue: Arc::clone(catalogue),
             routes: RwLock::default(),
@@ -127,18 +128,18 @@ impl Route {
         }
     }
 
-    fn status(&self, status: u16) -> &Status {
-        // A status outside 100-599 cannot be sent; should one be passed, it counts as our fault.
-        let index = status.checked_sub(FIRST_STATUS).map_or(STATUSES, usize::from);
-        let (index, status) = if index < STATUSES { (index, status) } else { (400, 500) };
-        self.statuses[index].get_or_init(|| {
+    fn status(&self, code: u16) -> &Status {
+        self.statuses[usize::from(code - FIRST_STATUS)].get_or_init(|| {
             let (method, route) = self.labels;
-            let requests = self.requests.with_label_values(&[method, route, status.to_string().as_str()]);
+            let requests = self.requests.with_label_values(&[method, route, code.to_string().as_str()]);
             Status { requests, duration: OnceLock::new() }
         })
     }
 
     fn count(&self, code: u16, started: Instant) {
+        // A status outside 100-599 cannot be sent; should one be passed, it counts as our fault.
+        let sendable = usize::from(code.wrapping_sub(FIRST_STATUS)) < STATUSES;
+        let code = if sendable { code } else { 500 };
         let status = self.status(code);
         status.requests.inc();
         let (method, route) = self.labels;

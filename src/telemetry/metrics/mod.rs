@@ -57,7 +57,8 @@ impl Metrics {
         let info = [build.version, &build.revision, &build.rustc, &build.runtime_version];
         catalogue.build_info.with_label_values(&info).set(1);
         let catalogue = Arc::new(catalogue);
-        let unknown = |outcome: Outcome| catalogue.requests.with_label_values(&[UNKNOWN, UNKNOWN, outcome.as_str()]);
+        let unknown =
+            |outcome: Outcome| catalogue.requests.with_label_values(&[UNKNOWN, UNKNOWN, outcome.as_str()]);
         Self {
             http: HttpMetrics::new(&catalogue),
             models: Mutex::default(),

@@ -9,9 +9,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use prometheus::{Gauge, Histogram, IntCounter, IntGauge};
 
+use super::super::labels::{LoadResult, Outcome, Stage};
 use super::catalogue::Catalogue;
 use super::children::Children;
-use super::super::labels::{LoadResult, Outcome, Stage};
 
 /// Predicted labels that get a series of their own, per model.
 const LABEL_CAP: usize = 100;
@@ -159,6 +159,7 @@ impl ModelMetrics {
     }
 
     /// The model is loaded: what it is, and what its load and warm-up took.
+    #[expect(clippy::too_many_arguments, reason = "told once per load; a struct would only repeat the names")]
     pub fn loaded(&self, digest: &str, runtime: &str, provider: &str, load: Duration, warmup: Duration) {
         let (model, version) = &self.names;
         // A reload may bring another graph under the same version: one series per loaded model.

@@ -23,7 +23,8 @@ fn metrics() -> Metrics {
 #[track_caller]
 fn value(metrics: &Metrics, series: &str) -> Option<f64> {
     let text = metrics.render();
-    let mut lines = text.lines().filter_map(|line| line.strip_prefix(series)?.strip_prefix(' ')?.parse().ok());
+    let mut lines =
+        text.lines().filter_map(|line| line.strip_prefix(series)?.strip_prefix(' ')?.parse().ok());
     let found = lines.next();
     assert_eq!(lines.next(), None, "{series} twice");
     found
@@ -110,7 +111,7 @@ fn touch_all(metrics: &Metrics) {
     model.loaded("sha", "ort", "cpu", Duration::from_secs(1), Duration::from_secs(2));
     model.prediction(Some("a"), Some(0.5));
     model.batch(4, Some(0.25), Duration::from_millis(3));
-    metrics.workers("cpu").busy(1);
+    metrics.workers("cpu").set(1, 1, 0);
     metrics.panicked("worker");
     drop(metrics.spans());
 }
@@ -193,7 +194,8 @@ fn what_is_not_finite_is_not_observed() {
     let model = metrics.model("m", "1", "cpu");
     model.prediction(None, Some(f64::NAN));
     model.batch(1, Some(f64::INFINITY), Duration::ZERO);
-    let count = |name| value(&metrics, &format!("{name}_count{{model=\"m\",version=\"1\",service=\"fraud\"}}"));
+    let count =
+        |name| value(&metrics, &format!("{name}_count{{model=\"m\",version=\"1\",service=\"fraud\"}}"));
     assert_eq!(count("inference_prediction_confidence"), Some(0.0));
     assert_eq!(count("inference_batch_padding_ratio"), Some(0.0));
     assert_eq!(count("inference_batch_size"), Some(1.0));
@@ -217,7 +219,9 @@ fn closed_lists_start_at_zero() {
     }
     let unknown = "model=\"_unknown\",outcome=\"client_error\",version=\"_unknown\",service=\"fraud\"";
     assert!(text.contains(&format!("inference_requests_total{{{unknown}}} 1")));
-    let strays = text.lines().filter(|line| line.contains("_unknown") && !line.starts_with("inference_requests_total"));
+    let strays = text
+        .lines()
+        .filter(|line| line.contains("_unknown") && !line.starts_with("inference_requests_total"));
     assert_eq!(strays.count(), 0);
 }
 
@@ -235,7 +239,9 @@ fn an_unloaded_version_leaves_no_series_and_its_sister_stays() {
     gone.outcome(Outcome::Ok);
     let text = metrics.render();
     assert!(!text.contains("version=\"1\""), "{text}");
-    assert!(text.contains("model_info{digest=\"sha\",model=\"m\",provider=\"cpu\",runtime=\"ort\",version=\"2\""));
+    assert!(
+        text.contains("model_info{digest=\"sha\",model=\"m\",provider=\"cpu\",runtime=\"ort\",version=\"2\"")
+    );
     metrics.model("m", "1", "cpu").outcome(Outcome::Ok);
     let again = "inference_requests_total{model=\"m\",outcome=\"ok\",version=\"1\",service=\"fraud\"}";
     assert_eq!(value(&metrics, again), Some(1.0));

@@ -20,7 +20,12 @@ pub(super) fn exporter(reader: &mut Reader<'_>) -> TraceExporter {
     if reader.is_true("OTEL_SDK_DISABLED") {
         return TraceExporter::Off;
     }
-    match reader.text("OTEL_TRACES_EXPORTER").unwrap_or("otlp") {
+    let wanted = reader.text("OTEL_TRACES_EXPORTER").unwrap_or("otlp");
+    let (first, rest) = wanted.split_once(',').unwrap_or((wanted, ""));
+    if !rest.is_empty() {
+        reader.warn(format!("OTEL_TRACES_EXPORTER names several exporters: only {first:?} is used"));
+    }
+    match first.trim() {
         "otlp" => otlp(reader).map_or(TraceExporter::Off, TraceExporter::Otlp),
         "console" => TraceExporter::Console,
         "none" => TraceExporter::Off,
@@ -40,7 +45,8 @@ fn otlp(reader: &mut Reader<'_>) -> Option<OtlpOptions> {
         endpoint.insert_str(0, "http://");
     }
     if !endpoint.starts_with("http://") && !endpoint.starts_with("https://") {
-        reader.warn(format!("{name} is {given:?}, expected an http:// or https:// URL: no spans are exported"));
+        reader
+            .warn(format!("{name} is {given:?}, expected an http:// or https:// URL: no spans are exported"));
         return None;
     }
     let protocol = protocol(reader, &endpoint);

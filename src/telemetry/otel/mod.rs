@@ -148,8 +148,10 @@ impl OtelOptions {
         let mut reader = Reader::new(vars);
         let resource = reader.resource_attributes();
         let named = resource.iter().rev().find(|(key, _)| key == "service.name");
-        let service_name =
-            reader.text("OTEL_SERVICE_NAME").map(str::to_owned).or_else(|| named.map(|(_, name)| name.clone()));
+        let service_name = reader
+            .text("OTEL_SERVICE_NAME")
+            .map(str::to_owned)
+            .or_else(|| named.map(|(_, name)| name.clone()));
         let trace_context = reader.propagators();
         let options = Self {
             service_name,
@@ -174,7 +176,9 @@ fn queue(reader: &mut Reader<'_>) -> QueueOptions {
     let capacity = reader.number("OTEL_BSP_MAX_QUEUE_SIZE", 16_384).max(1);
     let mut batch = reader.number("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", 512).max(1);
     if batch > capacity {
-        reader.warn(format!("OTEL_BSP_MAX_EXPORT_BATCH_SIZE is {batch}, above the queue's size: {capacity} is used"));
+        reader.warn(format!(
+            "OTEL_BSP_MAX_EXPORT_BATCH_SIZE is {batch}, above the queue's size: {capacity} is used"
+        ));
         batch = capacity;
     }
     QueueOptions {

@@ -71,7 +71,9 @@ impl<'a> Reader<'a> {
             match pair {
                 Some(pair) => pairs.push(pair),
                 // The item itself may hold a secret, so only its place is told.
-                None => self.warn(format!("{what}: item {} is no key=value pair, and left out", pairs.len() + 1)),
+                None => {
+                    self.warn(format!("{what}: item {} is no key=value pair, and left out", pairs.len() + 1));
+                }
             }
         }
         pairs
@@ -109,7 +111,9 @@ impl<'a> Reader<'a> {
             "parentbased_always_off" => kind(true, RootSampler::Off),
             "parentbased_traceidratio" => kind(true, self.ratio()),
             other => {
-                self.warn(format!("OTEL_TRACES_SAMPLER {other:?} is not supported: parentbased_always_on is used"));
+                self.warn(format!(
+                    "OTEL_TRACES_SAMPLER {other:?} is not supported: parentbased_always_on is used"
+                ));
                 kind(true, RootSampler::On)
             }
         }

@@ -22,7 +22,10 @@ fn nothing_set_means_no_tracing_and_no_warning() {
     assert_eq!((options.exporter, warnings.len()), (TraceExporter::Off, 0));
     assert_eq!(options.sampler, SamplerKind { parent_based: true, root: RootSampler::On });
     assert_eq!((options.queue.capacity, options.queue.batch), (16_384, 512));
-    assert_eq!((options.queue.delay, options.queue.export_timeout), (Duration::from_secs(5), Duration::from_secs(30)));
+    assert_eq!(
+        (options.queue.delay, options.queue.export_timeout),
+        (Duration::from_secs(5), Duration::from_secs(30))
+    );
     assert_eq!((options.limits.attributes, options.limits.value_length), (128, None));
     assert!(options.limits.links > 128 && options.trace_context);
 }
@@ -38,7 +41,11 @@ fn endpoints_and_protocols() {
         (vec![(general, "http://c:4318/")], "http://c:4318/v1/traces", OtlpProtocol::HttpProtobuf),
         (vec![(general, "http://[::1]:4318")], "http://[::1]:4318/v1/traces", OtlpProtocol::HttpProtobuf),
         (vec![(general, "http://c:4318"), (protocol, "grpc")], "http://c:4318", OtlpProtocol::Grpc),
-        (vec![(general, "http://c/x"), (protocol, "http/protobuf")], "http://c/x/v1/traces", OtlpProtocol::HttpProtobuf),
+        (
+            vec![(general, "http://c/x"), (protocol, "http/protobuf")],
+            "http://c/x/v1/traces",
+            OtlpProtocol::HttpProtobuf,
+        ),
         (vec![(traces, "http://c:4318/x")], "http://c:4318/x", OtlpProtocol::HttpProtobuf),
         (vec![(traces, "http://t:1"), (general, "http://c:4318")], "http://t:1", OtlpProtocol::Grpc),
         (vec![(general, "http://c:1"), (protocol, "bad")], "http://c:1", OtlpProtocol::Grpc),
@@ -46,7 +53,8 @@ fn endpoints_and_protocols() {
         let found = otlp(&pairs);
         assert_eq!((found.endpoint.as_str(), found.protocol), (endpoint, expected), "{pairs:?}");
     }
-    let signal = otlp(&[ENDPOINT, (protocol, "grpc"), ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "http/protobuf")]);
+    let signal =
+        otlp(&[ENDPOINT, (protocol, "grpc"), ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "http/protobuf")]);
     assert_eq!(signal.protocol, OtlpProtocol::HttpProtobuf);
     assert!(otlp(&[(general, "https://c:4317")]).needs_tls());
 }
@@ -58,6 +66,7 @@ fn tracing_can_be_switched_off_or_to_the_console() {
         ("OTEL_TRACES_EXPORTER", "none", TraceExporter::Off),
         ("OTEL_TRACES_EXPORTER", "zipkin", TraceExporter::Off),
         ("OTEL_TRACES_EXPORTER", "console", TraceExporter::Console),
+        ("OTEL_TRACES_EXPORTER", "console,otlp", TraceExporter::Console),
     ] {
         assert_eq!(read(&[ENDPOINT, (key, value)]).0.exporter, expected, "{key}={value}");
     }
@@ -98,7 +107,10 @@ fn samplers() {
         assert_eq!((options.sampler.root, warnings.len()), (RootSampler::Ratio(1.0), 1), "{arg}");
     }
     let (options, warnings) = read(&[("OTEL_TRACES_SAMPLER", "xray")]);
-    assert_eq!((options.sampler.parent_based, options.sampler.root, warnings.len()), (true, RootSampler::On, 1));
+    assert_eq!(
+        (options.sampler.parent_based, options.sampler.root, warnings.len()),
+        (true, RootSampler::On, 1)
+    );
 }
 
 #[test]

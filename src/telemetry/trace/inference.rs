@@ -10,9 +10,9 @@ use opentelemetry::trace::{Link, Span as _, SpanBuilder, SpanContext, SpanKind, 
 use opentelemetry_sdk::trace::Span;
 use opentelemetry_semantic_conventions::attribute::ERROR_TYPE;
 
+use super::super::labels::{Outcome, Stage};
 use super::Tracer;
 use super::request::CLIENT_GONE;
-use super::super::labels::{Outcome, Stage};
 
 pub(super) const BATCH_SIZE: &str = "inference.batch.size";
 pub(super) const BATCH_INDEX: &str = "inference.batch.index";
@@ -79,14 +79,16 @@ impl InferenceTrace {
         let Some(mut span) = self.span.take() else { return };
         let context = span.span_context().clone();
         let last = record.stages.iter().rposition(|(stage, ..)| stage.span_name().is_some());
-        for (index, (stage, from, to)) in record.stages.iter().enumerate() {
+        for (position, (stage, from, to)) in record.stages.iter().enumerate() {
             let Some(name) = stage.span_name() else { continue };
-            let mut builder = SpanBuilder::from_name(name).with_kind(SpanKind::Internal).with_start_time(*from);
-            let mut list = stage_attributes(*stage, record);
+            let mut builder =
+                SpanBuilder::from_name(name).with_kind(SpanKind::Internal).with_start_time(*from);
+            let mut attributes = stage_attributes(*stage, record);
             // The stage that was under way is the one that failed.
-            let failed = Some(index) == last;
-            list.extend(record.error_type.filter(|_| failed).map(|error| KeyValue::new(ERROR_TYPE, error)));
-            builder.attributes = Some(list);
+            let failed = Some(position) == last;
+            attributes
+                .extend(record.error_type.filter(|_| failed).map(|error| KeyValue::new(ERROR_TYPE, error)));
+            builder.attributes = Some(attributes);
             if let (Stage::Execute, Some(batch)) = (stage, &record.batch) {
                 builder.links = Some(vec![Link::with_context(batch.clone())]);
             }

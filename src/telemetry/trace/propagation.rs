@@ -12,7 +12,8 @@ const VERSION_0_LENGTH: usize = 55;
 pub(super) fn remote_parent(headers: &impl Extractor) -> Option<SpanContext> {
     let (trace_id, span_id, flags) = traceparent(headers.get("traceparent")?.trim())?;
     let state = headers.get_all("tracestate").unwrap_or_default();
-    let state = if state.is_empty() { TraceState::default() } else { state.join(",").parse().unwrap_or_default() };
+    let state =
+        if state.is_empty() { TraceState::default() } else { state.join(",").parse().unwrap_or_default() };
     Some(SpanContext::new(trace_id, span_id, flags, true, state))
 }
 

@@ -11,12 +11,12 @@ use opentelemetry_sdk::trace::{SdkTracer, SdkTracerProvider, SpanLimits};
 use opentelemetry_semantic_conventions::SCHEMA_URL;
 use opentelemetry_semantic_conventions::resource::{SERVICE_INSTANCE_ID, SERVICE_NAME, SERVICE_VERSION};
 
-use super::queue::SpanQueue;
-use super::sampler::ConfiguredSampler;
-use super::sink::{ConsoleSink, OtlpSink};
 use super::super::metrics::SpanMetrics;
 use super::super::options::Options;
 use super::super::otel::{OtelOptions, TraceExporter};
+use super::queue::SpanQueue;
+use super::sampler::ConfiguredSampler;
+use super::sink::{ConsoleSink, OtlpSink};
 
 /// What a recording tracer consists of.
 #[derive(Clone, Debug)]

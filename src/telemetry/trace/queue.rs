@@ -115,7 +115,8 @@ impl SpanQueue {
         state.flush_until = state.flush_until.max(target);
         self.shared.wake.notify_all();
         while state.done < target {
-            let Some(left) = deadline.checked_duration_since(Instant::now()).filter(|left| !left.is_zero()) else {
+            let Some(left) = deadline.checked_duration_since(Instant::now()).filter(|left| !left.is_zero())
+            else {
                 return false;
             };
             state = self.shared.settled.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;

@@ -11,10 +11,12 @@ use opentelemetry::trace::{Span as _, SpanBuilder, SpanContext, SpanId, SpanKind
 use opentelemetry_sdk::trace::Span;
 use opentelemetry_semantic_conventions::attribute as semconv;
 
-use super::{InferenceTrace, Tracer};
 use super::super::labels::Outcome;
+use super::{InferenceTrace, Tracer};
 
 const OTHER_METHOD: &str = "_OTHER";
+/// Bytes of a client's text that are kept.
+const MAX_TEXT: usize = 1024;
 /// `error.type` of what ended because the client went away.
 pub(super) const CLIENT_GONE: &str = "client_disconnected";
 
@@ -54,7 +56,12 @@ pub struct HttpSpanEnd<'a> {
 }
 
 impl RequestTrace {
-    pub(super) fn recording(tracer: Tracer, mut span: Span, method: &'static str, route: &'static str) -> Self {
+    pub(super) fn recording(
+        tracer: Tracer,
+        mut span: Span,
+        method: &'static str,
+        route: &'static str,
+    ) -> Self {
         let shown = if method == OTHER_METHOD { "HTTP" } else { method };
         span.update_name(format!("{shown} {route}"));
         span.set_attribute(KeyValue::new(semconv::HTTP_REQUEST_METHOD, method));
@@ -122,7 +129,7 @@ fn attributes(end: &HttpSpanEnd<'_>) -> Vec<KeyValue> {
     let mut list = Vec::with_capacity(14);
     let mut text = |key: &'static str, value: &str| {
         if !value.is_empty() {
-            list.push(KeyValue::new(key, value.to_owned()));
+            list.push(KeyValue::new(key, value[..value.floor_char_boundary(MAX_TEXT)].to_owned()));
         }
     };
     text(semconv::URL_PATH, end.url_path);

@@ -29,8 +29,6 @@ impl ConfiguredSampler {
 }
 
 impl ShouldSample for ConfiguredSampler {
-    #[expect(clippy::allow_attributes, reason = "the threshold for parameters differs between configurations")]
-    #[allow(clippy::too_many_arguments, reason = "the trait's signature")]
     fn should_sample(
         &self,
         parent: Option<&Context>,

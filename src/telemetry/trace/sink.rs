@@ -3,9 +3,8 @@
 //! Opened on the span queue's thread by [`super::provider`]. Invariant: every export ends within its
 //! time limit, retries included, so that the queue's order and bounds mean something.
 
-use std::fmt::Write as _;
 use std::future::Future;
-use std::io::Write as _;
+use std::io::Write;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
@@ -15,15 +14,16 @@ use std::time::{Duration, Instant, SystemTime};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use opentelemetry_otlp::tonic_types::metadata::MetadataMap;
 use opentelemetry_otlp::{
-    Compression, Protocol, RetryPolicy, SpanExporter as Otlp, WithExportConfig, WithHttpConfig, WithTonicConfig,
+    Compression, Protocol, RetryPolicy, SpanExporter as Otlp, WithExportConfig, WithHttpConfig,
+    WithTonicConfig,
 };
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::trace::{SpanData, SpanExporter};
 use tokio::runtime::{Builder, Runtime};
 
-use super::queue::{ExportError, ExportErrorKind, SpanSink};
 use super::super::otel::{OtlpOptions, OtlpProtocol};
+use super::queue::{ExportError, ExportErrorKind, SpanSink};
 
 /// An open way to a collector.
 pub(super) struct OtlpSink {
@@ -35,7 +35,11 @@ pub(super) struct OtlpSink {
 
 impl OtlpSink {
     /// Prepares the exporter; nothing is connected before the first export.
-    pub(super) fn open(options: &OtlpOptions, limit: Duration, resource: &Resource) -> Result<Self, ExportError> {
+    pub(super) fn open(
+        options: &OtlpOptions,
+        limit: Duration,
+        resource: &Resource,
+    ) -> Result<Self, ExportError> {
         let limit = limit.min(options.timeout);
         let mut sink = match options.protocol {
             OtlpProtocol::Grpc => {
@@ -62,7 +66,8 @@ impl SpanSink for OtlpSink {
         let started = Instant::now();
         let export = self.exporter.export(batch);
         let result: OTelSdkResult = match &self.runtime {
-            Some(runtime) => match runtime.block_on(async { tokio::time::timeout(self.limit, export).await }) {
+            Some(runtime) => match runtime.block_on(async { tokio::time::timeout(self.limit, export).await })
+            {
                 Ok(result) => result,
                 Err(_) => return Err(timed_out(self.limit)),
             },
@@ -70,7 +75,11 @@ impl SpanSink for OtlpSink {
         };
         result.map_err(|error| {
             // The clients say no more than "network error" of a timeout; the clock knows better.
-            if started.elapsed() >= self.limit { timed_out(self.limit) } else { classified(error.to_string()) }
+            if started.elapsed() >= self.limit {
+                timed_out(self.limit)
+            } else {
+                classified(error.to_string())
+            }
         })
     }
 }
@@ -83,13 +92,17 @@ impl SpanSink for ConsoleSink {
         let mut text = String::new();
         for span in batch {
             let micros = span.end_time.duration_since(span.start_time).unwrap_or_default().as_micros();
-            let start = span.start_time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_micros();
+            let start =
+                span.start_time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_micros();
             let (trace, id) = (span.span_context.trace_id(), span.span_context.span_id());
             let (name, parent) = (&span.name, span.parent_span_id);
-            let line = write!(text, "span {name:?} trace={trace} id={id} parent={parent} start_us={start} us={micros}");
-            debug_assert!(line.is_ok(), "a String takes any text");
+            let head =
+                format!("span {name:?} trace={trace} id={id} parent={parent} start_us={start} us={micros}");
+            text.push_str(&head);
             for attribute in &span.attributes {
-                text.push_str(&format!(" {}={:?}", attribute.key, attribute.value.as_str()));
+                for part in [" ", attribute.key.as_str(), "=", &attribute.value.as_str()] {
+                    text.push_str(part);
+                }
             }
             text.push('\n');
         }

@@ -104,7 +104,10 @@ fn attribute(span: &SpanData, key: &'static str) -> Option<Value> {
     span.attributes.iter().find(|pair| pair.key == Key::new(key)).map(|pair| pair.value.clone())
 }
 
-fn record<'a>(stages: &'a [(Stage, SystemTime, SystemTime)], batch: Option<SpanContext>) -> InferenceRecord<'a> {
+fn record<'a>(
+    stages: &'a [(Stage, SystemTime, SystemTime)],
+    batch: Option<SpanContext>,
+) -> InferenceRecord<'a> {
     InferenceRecord {
         model: "m",
         version: "1",
@@ -249,8 +252,16 @@ fn the_tree_is_the_contracts() {
     assert_eq!(
         names,
         [
-            "POST /predict", "batch.assemble", "batch.scatter", "inference.batch", "inference.execute",
-            "inference.queue", "model-inference", "model.execute", "postprocess", "preprocess",
+            "POST /predict",
+            "batch.assemble",
+            "batch.scatter",
+            "inference.batch",
+            "inference.execute",
+            "inference.queue",
+            "model-inference",
+            "model.execute",
+            "postprocess",
+            "preprocess",
         ]
     );
     let model = named(&spans, "model-inference");
@@ -409,7 +420,8 @@ fn failures_are_counted_by_kind_and_end_with_the_outage() {
 #[test]
 fn a_sink_that_cannot_open_loses_and_counts() {
     let traced = Traced::stalled(&[], |_| {});
-    let refused = || Err::<Capture, _>(ExportError { kind: ExportErrorKind::Unavailable, message: "no".to_owned() });
+    let refused =
+        || Err::<Capture, _>(ExportError { kind: ExportErrorKind::Unavailable, message: "no".to_owned() });
     traced.recorder().queue.spawn(refused).unwrap();
     traced.request(&[]).finish(&end(200), SystemTime::now());
     assert!(!traced.tracer.flush(PLENTY));
@@ -456,7 +468,9 @@ fn an_export_ends_with_its_timeout_and_is_counted() {
         let metrics = metrics();
         let tracer = Tracer::new(&options, "1", &metrics);
         tracer.start_export(&options, "1");
-        tracer.begin_request(&HashMap::new(), "POST", "/x", SystemTime::now()).finish(&end(200), SystemTime::now());
+        tracer
+            .begin_request(&HashMap::new(), "POST", "/x", SystemTime::now())
+            .finish(&end(200), SystemTime::now());
         assert!(!tracer.flush(PLENTY));
         let spans = metrics.spans();
         assert_eq!((spans.timeout.get(), spans.processed.get()), (1, 1), "{protocol}");
@@ -475,7 +489,9 @@ fn nobody_listening_is_unavailable() {
         let metrics = metrics();
         let tracer = Tracer::new(&options, "1", &metrics);
         tracer.start_export(&options, "1");
-        tracer.begin_request(&HashMap::new(), "POST", "/x", SystemTime::now()).finish(&end(200), SystemTime::now());
+        tracer
+            .begin_request(&HashMap::new(), "POST", "/x", SystemTime::now())
+            .finish(&end(200), SystemTime::now());
         assert!(!tracer.flush(PLENTY));
         assert_eq!(metrics.spans().unavailable.get(), 1, "{protocol}");
     }
@@ -494,7 +510,9 @@ fn an_http_collector_is_given_the_spans() {
     ]);
     let tracer = Tracer::new(&options, "1", &metrics());
     tracer.start_export(&options, "1");
-    tracer.begin_request(&HashMap::new(), "POST", "/x", SystemTime::now()).finish(&end(200), SystemTime::now());
+    tracer
+        .begin_request(&HashMap::new(), "POST", "/x", SystemTime::now())
+        .finish(&end(200), SystemTime::now());
     let collector = std::thread::spawn(move || {
         let (mut stream, _) = listener.accept().unwrap();
         let mut seen = Vec::new();
@@ -519,4 +537,67 @@ fn tls_to_the_collector_turns_tracing_off() {
     let tracer = Tracer::new(&options, "1", &metrics());
     tracer.start_export(&options, "1");
     assert!(!tracer.begin_request(&HashMap::new(), "GET", "/", SystemTime::now()).is_sampled());
+}
+
+/// Answers every gRPC export on `listener` with success, until dropped.
+fn grpc_collector(listener: TcpListener, seen: Sender<usize>) -> tokio::runtime::Runtime {
+    use http_body_util::{BodyExt, Full, combinators::WithTrailers};
+    use hyper::body::Bytes;
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    listener.set_nonblocking(true).unwrap();
+    runtime.spawn(async move {
+        let listener = tokio::net::TcpListener::from_std(listener).unwrap();
+        loop {
+            let (stream, _) = listener.accept().await.unwrap();
+            let seen = seen.clone();
+            let service =
+                hyper::service::service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
+                    let seen = seen.clone();
+                    async move {
+                        assert_eq!(request.headers()["x-tenant"], "a b");
+                        seen.send(request.into_body().collect().await.unwrap().to_bytes().len()).unwrap();
+                        let trailers = hyper::HeaderMap::from_iter([(
+                            "grpc-status".parse().unwrap(),
+                            "0".parse().unwrap(),
+                        )]);
+                        let body: WithTrailers<Full<Bytes>, _> = Full::new(Bytes::from_static(&[0; 5]))
+                            .with_trailers(async { Some(Ok(trailers)) });
+                        let answer =
+                            hyper::Response::builder().header("content-type", "application/grpc").body(body);
+                        Ok::<_, std::convert::Infallible>(answer.unwrap())
+                    }
+                });
+            let executor = hyper_util::rt::TokioExecutor::new();
+            let connection = hyper::server::conn::http2::Builder::new(executor)
+                .serve_connection(hyper_util::rt::TokioIo::new(stream), service);
+            tokio::spawn(connection);
+        }
+    });
+    runtime
+}
+
+#[test]
+fn a_grpc_collector_is_given_the_spans_and_may_come_back() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let options = options(&[
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", &format!("http://{address}")),
+        ("OTEL_EXPORTER_OTLP_HEADERS", "x-tenant=a%20b"),
+    ]);
+    let metrics = metrics();
+    let tracer = Tracer::new(&options, "1", &metrics);
+    tracer.start_export(&options, "1");
+    let send = || {
+        let request = tracer.begin_request(&HashMap::new(), "POST", "/x", SystemTime::now());
+        request.finish(&end(200), SystemTime::now());
+        tracer.flush(PLENTY)
+    };
+    let (seen, batches) = mpsc::channel();
+    let collector = grpc_collector(listener, seen.clone());
+    assert!(send() && batches.recv().unwrap() > 5);
+    drop(collector);
+    assert!(!send(), "nobody is there");
+    let _collector = grpc_collector(TcpListener::bind(address).unwrap(), seen);
+    assert!(send(), "it is back");
+    assert_eq!((metrics.spans().exported.get(), metrics.spans().unavailable.get()), (2, 1));
 }
