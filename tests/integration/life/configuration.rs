@@ -79,12 +79,21 @@ fn each_mistake_alone_is_enough() {
         ("ML_INFERENCE_LOG__ACCESS", "some"),
         ("ML_INFERENCE_LOG__LEVEL", "loud"),
         ("ML_INFERENCE_DEFAULTS__QUEUE__MAX_SIZE", "none"),
-        ("ML_INFERENCE_MODELS__DEFAULT", "nobody"),
-        ("MODEL_NAME", "nobody"),
         ("ML_INFERENCE_SPEED", "1"),
     ] {
         let said = refuses(builder().env(name, value));
-        assert!(said.contains(name) || said.contains("models.default"), "{name}={value}: {said}");
+        assert!(said.contains(name), "{name}={value}: {said}");
+    }
+}
+
+#[test]
+fn a_default_model_that_nobody_has_is_a_mistake() {
+    for name in ["ML_INFERENCE_MODELS__DEFAULT", "MODEL_NAME"] {
+        let mut process = builder().env(name, "nobody").spawn();
+        assert_eq!(process.wait(PATIENCE), Some(64), "{name}: {}", process.stderr());
+        let said = process.stderr();
+        assert!(said.contains("nobody") && said.contains("add-one"), "what there is: {said}");
+        assert!(said.contains("MODEL_NAME") || said.contains("models.default"), "{said}");
     }
 }
 

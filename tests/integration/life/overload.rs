@@ -33,6 +33,8 @@ fn a_full_queue_refuses_and_says_when_to_come_back() {
     let answer = server.post("/predict/slow", &models::slow_for(1, 1.0));
     let body = assert_problem(&answer, 503, "overloaded");
     assert_eq!(body["retryable"], true);
+    // What is wrong with a small body is told all the same.
+    assert_problem(&server.post("/predict/slow", &json!({"y": 1})), 400, "unknown_input");
     // Others are not held up by it.
     server.post("/predict/add-one", &json!([1, 2, 3])).ok();
     for connection in &mut connections {

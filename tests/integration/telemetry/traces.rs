@@ -1,10 +1,12 @@
 //! Spans of one request as a real Collector gets them, by gRPC and by HTTP.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use crate::harness::collector::Collector;
 use crate::harness::spans::{CONSUMER, INTERNAL, SERVER, Span};
-use crate::harness::{Connection, Repository, Request, Response, Server, settings, vectors};
+use crate::harness::{Connection, Repository, Request, Response, Server, settings, vectors, wait};
 
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 const PARENT: &str = "00f067aa0ba902b7";
@@ -202,4 +204,23 @@ fn garbage_in_traceparent_starts_a_new_trace() {
     assert_eq!(answer.status, 200);
     let spans = collector.trace(&traceresponse(&answer).0, TREE);
     assert_eq!(one(&spans, "POST /predict/{model}").parent, "");
+}
+
+#[test]
+fn what_is_exported_is_counted() {
+    let collector = Collector::start();
+    let server = collector.by_grpc(builder()).start();
+    let answer = server.post("/predict/add-one", &json!([1, 2, 3]));
+    collector.trace(&traceresponse(&answer).0, TREE);
+    let mut last = (0.0, 0);
+    let agree = wait::at_most(Duration::from_secs(20), || {
+        let counted = server.metrics().sum("otel_sdk_exporter_span_exported_total", &[("error_type", "")]);
+        last = (counted, collector.spans().len());
+        #[expect(clippy::cast_precision_loss, reason = "small numbers")]
+        (last.1 > TREE && (last.0 - last.1 as f64).abs() < 0.5).then_some(())
+    });
+    assert!(agree.is_some(), "counted and collected: {last:?}");
+    let metrics = server.metrics();
+    let processed = metrics.sum("otel_sdk_processor_span_processed_total", &[("error_type", "")]);
+    assert!((processed - last.0).abs() < 0.5, "{processed} processed, {} exported", last.0);
 }
