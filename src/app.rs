@@ -94,12 +94,8 @@ impl App {
             options.service.clone(),
             shutdown.watch(),
         ));
-        let api = Api::new(
-            Arc::clone(&service),
-            Arc::clone(&metrics),
-            telemetry.tracer.clone(),
-            options.http,
-        );
+        let api =
+            Api::new(Arc::clone(&service), Arc::clone(&metrics), telemetry.tracer.clone(), options.http);
         let admin_shutdown = Shutdown::new();
         let observer: Arc<dyn ConnectionObserver> = Arc::new(Observer(Arc::clone(&metrics)));
         let connections = options.connections.clone();
@@ -246,7 +242,10 @@ impl Loader<'_> {
                 }
             };
             let threads: Vec<_> = (0..loaders).map(|_| scope.spawn(work)).collect();
-            threads.into_iter().flat_map(|thread| thread.join().unwrap_or_else(|_| vec![panicked()])).collect()
+            threads
+                .into_iter()
+                .flat_map(|thread| thread.join().unwrap_or_else(|_| vec![panicked()]))
+                .collect()
         });
         problems.sort_by_key(|(index, _)| *index);
         problems.into_iter().flat_map(|(_, problems)| problems).collect()
@@ -273,7 +272,8 @@ impl Loader<'_> {
                     tracing::info!(model = %source.name, note, "model note");
                 }
                 let served = self.service.serve(loaded);
-                let failed = |error: std::io::Error| vec![ModelProblem::new(source.name.as_str(), error.to_string())];
+                let failed =
+                    |error: std::io::Error| vec![ModelProblem::new(source.name.as_str(), error.to_string())];
                 served.map_or_else(failed, |()| Vec::new())
             }
             Err(problems) => {

@@ -54,7 +54,11 @@ fn too_large(options: &HttpOptions) -> ServiceError {
 /// # Errors
 /// `client_too_slow`, `payload_too_large`, `overloaded` when too much is held at once, and
 /// `invalid_json` when the body breaks off.
-pub(super) async fn read(api: &Api, context: &RequestContext, body: &mut Body) -> Result<HeldBody, ServiceError> {
+pub(super) async fn read(
+    api: &Api,
+    context: &RequestContext,
+    body: &mut Body,
+) -> Result<HeldBody, ServiceError> {
     let reading = read_unbounded(api, context, body);
     match tokio::time::timeout(api.options.body_timeout, reading).await {
         Ok(result) => result,

@@ -48,10 +48,10 @@ pub(super) async fn predict(
         trace: context.begin_inference(),
         request_id: Arc::clone(&context.id),
     };
-    let read = |task: &Task, limits: &DecodeLimits| decode::prediction(&held.bytes, admitted.format, task, limits);
-    let write = |model: &Model, predictions: &Predictions<'_>| {
-        answer::encode_prediction(&model.facts, predictions)
-    };
+    let read =
+        |task: &Task, limits: &DecodeLimits| decode::prediction(&held.bytes, admitted.format, task, limits);
+    let write =
+        |model: &Model, predictions: &Predictions<'_>| answer::encode_prediction(&model.facts, predictions);
     let predicted = api.service.predict(prediction, read, write).await;
     let mut response =
         predicted.result.map_or_else(|error| Failure::from(error).into_response(), answer::json);
