@@ -91,7 +91,7 @@ pub(crate) const EXTERNALS: [External; 38] = [
     external("fastrand", &["cli", "http", "scheduler", "service", "telemetry"]),
     external("half", &["engine", "http", "task", "tensor"]),
     external("hdrhistogram", &["cli"]),
-    external("http", &["cli", "http"]),
+    external("http", &["cli", "http", "telemetry"]),
     external("http-body", &["cli", "http"]),
     external("http-body-util", &["cli", "http"]),
     external("hyper", &["cli", "http"]),
@@ -130,8 +130,8 @@ pub(crate) const EXTERNALS: [External; 38] = [
 /// Functions of these folders are handlers.
 pub(crate) const HANDLERS: [&str; 2] = ["src/http/routes", "src/http/handlers"];
 
-/// Rooms (and `main`) that may read the environment.
-pub(crate) const READS_ENVIRONMENT: [&str; 2] = ["config", "main"];
+/// Rooms (and `main`) that may read the environment: `cli` takes it once and hands it to `config`.
+pub(crate) const READS_ENVIRONMENT: [&str; 3] = ["cli", "config", "main"];
 
 /// Largest sizes, in lines.
 pub(crate) const MAX_FILE: usize = 400;

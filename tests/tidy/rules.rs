@@ -341,7 +341,7 @@ mod tests {
         assert_eq!(no_header, ["src/app.rs:1: a file opens with //! and says what it is for"]);
         let read = "only config reads the environment";
         catches("src/app.rs", "fn f() { std::env::var(\"A\"); }", &format!("src/app.rs:2: {read}"));
-        catches("src/cli/a.rs", "fn f() { env::vars_os(); }", &format!("src/cli/a.rs:2: {read}"));
+        catches("src/http/a.rs", "fn f() { env::vars_os(); }", &format!("src/http/a.rs:2: {read}"));
         assert_eq!(said("src/config/a.rs", "fn f() { std::env::var(\"A\"); }"), [""; 0]);
         let json = "axum's Json answers errors in its own form: use the room's own";
         catches(

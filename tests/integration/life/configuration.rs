@@ -14,7 +14,8 @@ use crate::harness::{Repository, Server, assert_problem};
 fn refuses(builder: Builder) -> String {
     let taken = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
     let [http, admin] = taken.each_ref().map(|listener| listener.local_addr().unwrap());
-    let mut process = builder.addresses(http, admin).spawn();
+    let builder = builder.addresses(http, admin);
+    let mut process = builder.spawn();
     let code = process.wait(PATIENCE);
     let said = process.stderr();
     assert_eq!(code, Some(64), "{said}");
@@ -89,7 +90,8 @@ fn each_mistake_alone_is_enough() {
 #[test]
 fn a_default_model_that_nobody_has_is_a_mistake() {
     for name in ["ML_INFERENCE_MODELS__DEFAULT", "MODEL_NAME"] {
-        let mut process = builder().env(name, "nobody").spawn();
+        let builder = builder().env(name, "nobody");
+        let mut process = builder.spawn();
         assert_eq!(process.wait(PATIENCE), Some(64), "{name}: {}", process.stderr());
         let said = process.stderr();
         assert!(said.contains("nobody") && said.contains("add-one"), "what there is: {said}");
@@ -110,7 +112,8 @@ fn files_that_cannot_be_read_or_parsed() {
 fn a_port_that_is_taken_is_a_failure_and_no_mistake() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let admin = crate::harness::ports::free(1)[0];
-    let mut process = builder().addresses(taken.local_addr().unwrap(), admin).spawn();
+    let builder = builder().addresses(taken.local_addr().unwrap(), admin);
+    let mut process = builder.spawn();
     assert_eq!(process.wait(PATIENCE), Some(1), "{}", process.stderr());
     assert!(process.stderr().contains(&taken.local_addr().unwrap().to_string()), "{}", process.stderr());
 }
