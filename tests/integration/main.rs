@@ -1,0 +1,12 @@
+//! The server's behaviour, seen from outside: the real binary, the real runtime, real sockets.
+//!
+//! One binary with a module per theme. Run by `make test`, which sets what the harness needs. No
+//! test sleeps, relies on a fixed port, or leaves this machine.
+
+mod cli;
+mod harness;
+mod health;
+mod life;
+mod predictions;
+mod requests;
+mod telemetry;
