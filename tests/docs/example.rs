@@ -66,13 +66,13 @@ fn request(command: &str) -> Request {
             "-H" => request.headers.push(value()),
             "-d" | "--data-binary" => request.body = value(),
             url => match url.strip_prefix("localhost:8080") {
-                Some(path) => request.path = path.to_owned(),
+                Some(path) => request.path.push_str(path),
                 None => panic!("{url} is nothing that this test understands in\n{command}"),
             },
         }
     }
     if request.method.is_empty() {
-        request.method = if request.body.is_empty() { "GET" } else { "POST" }.to_owned();
+        request.method.push_str(if request.body.is_empty() { "GET" } else { "POST" });
     }
     request
 }
@@ -100,8 +100,10 @@ pub(crate) fn compare(at: &str, wanted: &Value, came: &Value) -> Result<(), Stri
     match (wanted, came) {
         (Value::String(text), _) if text == ANYTHING => Ok(()),
         (Value::Number(wanted), Value::Number(came)) => {
-            let (wanted, came) = (wanted.as_f64().unwrap(), came.as_f64().unwrap());
-            let close = (wanted - came).abs() <= TOLERANCE;
+            let close = wanted
+                .as_f64()
+                .zip(came.as_f64())
+                .is_some_and(|(one, other)| (one - other).abs() <= TOLERANCE);
             if close { Ok(()) } else { Err(format!("{at}: {came}, documented {wanted}")) }
         }
         (Value::Array(wanted), Value::Array(came)) => compare_lists(at, wanted, came),

@@ -18,7 +18,7 @@ pub(crate) fn exposed(text: &str) -> BTreeMap<String, Facts> {
     let mut current = String::new();
     for line in text.lines() {
         if let Some((name, kind)) = line.strip_prefix("# TYPE ").and_then(|rest| rest.split_once(' ')) {
-            current = name.to_owned();
+            current = String::from(name);
             metrics.insert(current.clone(), (kind.to_owned(), BTreeSet::new()));
         } else if let (Some(facts), Some((_, labels))) = (metrics.get_mut(&current), line.split_once('{')) {
             let names = labels.split("=\"").filter_map(|part| part.rsplit(['{', ',', '"']).next());

@@ -14,7 +14,7 @@ use super::example::Request;
 use super::root;
 
 /// Longer than any start takes on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_mins(2);
 
 /// The real binary on free ports, killed when this is dropped.
 pub(crate) struct Server {
@@ -25,7 +25,7 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) fn start(models: &[&str]) -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = tempfile::tempdir().expect("a folder for the ready file");
         let ready = folder.path().join("ready.json");
         let mut command = Command::new(env!("CARGO_BIN_EXE_ml-inference-api"));
         command.current_dir(root()).arg("serve").args(["--http", "127.0.0.1:0", "--admin", "127.0.0.1:0"]);
@@ -36,27 +36,34 @@ impl Server {
             .env("RUST_LOG", "info")
             .env("ML_INFERENCE_LOG__FORMAT", "json")
             .env_remove("OTEL_SDK_DISABLED");
-        let mut child = command.stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
-        let stderr = BufReader::new(child.stderr.take().unwrap());
+        let mut child =
+            command.stderr(Stdio::piped()).stdout(Stdio::null()).spawn().expect("the server starts");
+        let stderr = BufReader::new(child.stderr.take().expect("stderr is piped"));
         let mut server = Self { child, address: String::new(), _folder: folder };
         wait_until_ready(stderr);
-        let addresses: Value = serde_json::from_slice(&fs::read(&ready).unwrap()).unwrap();
-        server.address = addresses["http"].as_str().unwrap().to_owned();
+        let ready = fs::read(&ready).expect("a server that is ready has written the ready file");
+        let addresses: Value = serde_json::from_slice(&ready).expect("the ready file is JSON");
+        server.address.push_str(addresses["http"].as_str().expect("HTTP is served"));
         server
     }
 
     pub(crate) fn send(&self, request: &Request) -> Answer {
         let Request { method, path, headers, body } = request;
-        let mut text = format!("{method} {path} HTTP/1.1\r\nhost: {}\r\nconnection: close\r\n", self.address);
-        headers.iter().for_each(|header| text.push_str(&format!("{header}\r\n")));
+        let mut head = vec![
+            format!("{method} {path} HTTP/1.1"),
+            format!("host: {}", self.address),
+            "connection: close".to_owned(),
+        ];
+        head.extend(headers.iter().cloned());
         if method != "GET" {
-            text.push_str(&format!("content-length: {}\r\n", body.len()));
+            head.push(format!("content-length: {}", body.len()));
         }
-        let mut stream = TcpStream::connect(&self.address).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        stream.write_all(format!("{text}\r\n{body}").as_bytes()).unwrap();
+        let text = format!("{}\r\n\r\n{body}", head.join("\r\n"));
+        let mut stream = TcpStream::connect(&self.address).expect("the server listens");
+        stream.set_read_timeout(Some(PATIENCE)).expect("a socket has a timeout");
+        stream.write_all(text.as_bytes()).expect("the server takes the request");
         let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
+        stream.read_to_string(&mut answer).expect("the server answers");
         let (head, text) = answer.split_once("\r\n\r\n").expect("an HTTP answer has a head");
         let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status line");
         let body = serde_json::from_str(text).unwrap_or(Value::Null);
