@@ -94,12 +94,8 @@ impl App {
             options.service.clone(),
             shutdown.watch(),
         ));
-        let api = Api::new(
-            Arc::clone(&service),
-            Arc::clone(&metrics),
-            telemetry.tracer.clone(),
-            options.http,
-        );
+        let api =
+            Api::new(Arc::clone(&service), Arc::clone(&metrics), telemetry.tracer.clone(), options.http);
         let admin_shutdown = Shutdown::new();
         let observer: Arc<dyn ConnectionObserver> = Arc::new(Observer(Arc::clone(&metrics)));
         let connections = options.connections.clone();
@@ -246,14 +242,17 @@ impl Loader<'_> {
                 }
             };
             let threads: Vec<_> = (0..loaders).map(|_| scope.spawn(work)).collect();
-            threads.into_iter().flat_map(|thread| thread.join().unwrap_or_else(|_| vec![panicked()])).collect()
+            threads
+                .into_iter()
+                .flat_map(|thread| thread.join().unwrap_or_else(|_| vec![panicked()]))
+                .collect()
         });
         problems.sort_by_key(|(index, _)| *index);
         problems.into_iter().flat_map(|(_, problems)| problems).collect()
     }
 
     #[tracing::instrument(
-        target = "ml_inference_api::startup",
+        target = "ml_inference_api::lifecycle",
         name = "load-model",
         skip_all,
         fields(model.name = %source.name, model.version = %version.version)
@@ -262,7 +261,8 @@ impl Loader<'_> {
         match load_version(self.runtime, source, version, self.defaults) {
             Ok(loaded) => {
                 let facts = &loaded.facts;
-                let [load_ms, verify_ms] = [facts.load_time, facts.warmup_time].map(|time| time.as_secs_f64() * 1e3);
+                let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+                let (load_ms, verify_ms) = (millis(facts.load_time), millis(facts.warmup_time));
                 tracing::info!(
                     model = %source.name, version = %version.version, task = facts.task.name(),
                     provider = facts.provider, batchable = facts.batchable, golden = facts.golden,
@@ -272,7 +272,8 @@ impl Loader<'_> {
                     tracing::info!(model = %source.name, note, "model note");
                 }
                 let served = self.service.serve(loaded);
-                let failed = |error: std::io::Error| vec![ModelProblem::new(source.name.as_str(), error.to_string())];
+                let failed =
+                    |error: std::io::Error| vec![ModelProblem::new(source.name.as_str(), error.to_string())];
                 served.map_or_else(failed, |()| Vec::new())
             }
             Err(problems) => {
@@ -300,6 +301,14 @@ impl ConnectionObserver for Observer {
 
     fn closed(&self) {
         self.0.http().connection_closed();
+    }
+
+    fn busy(&self) {
+        self.0.http().connection_active();
+    }
+
+    fn idle(&self) {
+        self.0.http().connection_idle();
     }
 
     fn error(&self, kind: ConnectionErrorKind) {

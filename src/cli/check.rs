@@ -60,7 +60,8 @@ fn describe(text: &mut String, facts: &ModelFacts) -> std::fmt::Result {
     writeln!(text, "      golden    {} right", facts.golden)?;
     writeln!(text, "      sha256    {}", facts.digest)?;
     let (load, warm) = (facts.load_time.as_secs_f64() * 1e3, facts.warmup_time.as_secs_f64() * 1e3);
-    let memory = facts.memory_bytes.map_or_else(|| "unknown".to_owned(), |bytes| format!("{} kB", bytes / 1000));
+    let memory =
+        facts.memory_bytes.map_or_else(|| "unknown".to_owned(), |bytes| format!("{} kB", bytes / 1000));
     writeln!(text, "      load      {load:.0} ms, verified in {warm:.0} ms, memory {memory}")?;
     for note in &facts.notes {
         writeln!(text, "      note      {note}")?;
@@ -80,9 +81,7 @@ fn as_json(good: &[ModelFacts], problems: &[ModelProblem]) -> String {
 
 fn facts_json(facts: &ModelFacts) -> Value {
     let specs = |specs: &[TensorSpec]| -> Vec<Value> {
-        let one = |spec: &TensorSpec| {
-            json!({ "name": *spec.name, "datatype": spec.data_type.name(), "shape": spec.shape_text() })
-        };
+        let one = |spec: &TensorSpec| json!({ "name": *spec.name, "datatype": spec.data_type.name(), "shape": spec.shape_text() });
         specs.iter().map(one).collect()
     };
     json!({

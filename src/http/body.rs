@@ -21,6 +21,10 @@ pub(super) struct HeldBody {
 
 /// How long a body that nobody wants is read after an early answer.
 const LINGER: Duration = Duration::from_secs(2);
+/// A body of at most this many bytes is awaited for a moment after an early answer.
+const SMALL: u64 = 64 << 10;
+/// How long that is.
+const MOMENT: Duration = Duration::from_millis(20);
 /// No more is allocated ahead of what has come.
 const FIRST_ALLOCATION: usize = 64 << 10;
 
@@ -50,7 +54,11 @@ fn too_large(options: &HttpOptions) -> ServiceError {
 /// # Errors
 /// `client_too_slow`, `payload_too_large`, `overloaded` when too much is held at once, and
 /// `invalid_json` when the body breaks off.
-pub(super) async fn read(api: &Api, context: &RequestContext, body: &mut Body) -> Result<HeldBody, ServiceError> {
+pub(super) async fn read(
+    api: &Api,
+    context: &RequestContext,
+    body: &mut Body,
+) -> Result<HeldBody, ServiceError> {
     let reading = read_unbounded(api, context, body);
     match tokio::time::timeout(api.options.body_timeout, reading).await {
         Ok(result) => result,
@@ -96,15 +104,29 @@ async fn read_unbounded(
     Ok(HeldBody { bytes: first.unwrap_or_else(|| rest.freeze()), _held: held })
 }
 
-/// Reads and drops what is left of a body after an early answer, for a short while: closing with
-/// unread bytes would reset the connection and might lose the answer.
-pub(super) fn linger(headers: &HeaderMap, mut body: Body) {
-    if headers.contains_key(EXPECT) || http_body::Body::is_end_stream(&body) {
-        return;
+/// Takes a body that nobody wants off the connection; true when all of it is gone, so that the
+/// connection can serve another request.
+///
+/// A small body is mostly there already and is awaited for a moment. Of others the rest is read and
+/// dropped for a short while in the background: closing with unread bytes would reset the
+/// connection and might lose the answer.
+pub(super) async fn discard(headers: &HeaderMap, mut body: Body) -> bool {
+    if http_body::Body::is_end_stream(&body) {
+        return true;
+    }
+    if headers.contains_key(EXPECT) {
+        return false;
+    }
+    if claimed_length(headers).is_some_and(|length| length <= SMALL) {
+        let whole = async { while let Some(Ok(_frame)) = body.frame().await {} };
+        if tokio::time::timeout(MOMENT, whole).await.is_ok() {
+            return true;
+        }
     }
     tokio::spawn(async move {
         let dropping = async { while let Some(Ok(_frame)) = body.frame().await {} };
         // Over time is as good as done: the connection closes either way.
         let _elapsed = tokio::time::timeout(LINGER, dropping).await;
     });
+    false
 }

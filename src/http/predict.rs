@@ -31,11 +31,11 @@ pub(super) async fn predict(
     let (parts, mut incoming) = request.into_parts();
     let admitted = match admit(&api, &target, &parts) {
         Ok(admitted) => admitted,
-        Err(error) => return refuse_unread(&parts, incoming, error),
+        Err(error) => return refuse_unread(&parts, incoming, error).await,
     };
     let held = match body::read(&api, &context, &mut incoming).await {
         Ok(held) => held,
-        Err(error) => return refuse_unread(&parts, incoming, error),
+        Err(error) => return refuse_unread(&parts, incoming, error).await,
     };
     let timeout = match timeout::requested(&parts.headers) {
         Ok(timeout) => timeout,
@@ -48,10 +48,10 @@ pub(super) async fn predict(
         trace: context.begin_inference(),
         request_id: Arc::clone(&context.id),
     };
-    let read = |task: &Task, limits: &DecodeLimits| decode::prediction(&held.bytes, admitted.format, task, limits);
-    let write = |model: &Model, predictions: &Predictions<'_>| {
-        answer::encode_prediction(&model.facts, predictions)
-    };
+    let read =
+        |task: &Task, limits: &DecodeLimits| decode::prediction(&held.bytes, admitted.format, task, limits);
+    let write =
+        |model: &Model, predictions: &Predictions<'_>| answer::encode_prediction(&model.facts, predictions);
     let predicted = api.service.predict(prediction, read, write).await;
     let mut response =
         predicted.result.map_or_else(|error| Failure::from(error).into_response(), answer::json);
@@ -85,12 +85,10 @@ fn admit(api: &Api, target: &Target, parts: &Parts) -> Result<Admitted, ServiceE
     Ok(Admitted { model, format })
 }
 
-/// Answers before the body has been read to its end; the connection is not used again.
-fn refuse_unread(parts: &Parts, incoming: Body, error: ServiceError) -> Response {
-    let whole = http_body::Body::is_end_stream(&incoming);
-    body::linger(&parts.headers, incoming);
+/// Answers before the body has been read to its end.
+async fn refuse_unread(parts: &Parts, incoming: Body, error: ServiceError) -> Response {
     let mut response = Failure::from(error).into_response();
-    if !whole {
+    if !body::discard(&parts.headers, incoming).await {
         response.extensions_mut().insert(super::observe::CloseAfter);
     }
     response

@@ -89,8 +89,10 @@ pub fn discover(paths: &[ModelPath]) -> Discovered {
                 Ok(source) => {
                     if let Some(other) = found.get(&source.name) {
                         let both = format!("{} and {}", other.folder.display(), source.folder.display());
-                        problems
-                            .push(ModelProblem::new(source.name.as_str(), format!("two models have this name: {both}")));
+                        problems.push(ModelProblem::new(
+                            source.name.as_str(),
+                            format!("two models have this name: {both}"),
+                        ));
                     } else {
                         found.insert(source.name.clone(), source);
                     }
@@ -194,7 +196,8 @@ fn repository(root: &Path) -> Vec<Result<ModelSource, ModelProblem>> {
             continue;
         }
         if !resolved.starts_with(root) {
-            models.push(Err(ModelProblem::new(name, "a link that leads outside the given folder is refused")));
+            models
+                .push(Err(ModelProblem::new(name, "a link that leads outside the given folder is refused")));
             continue;
         }
         let entry = Entry { root: root.to_owned(), path, given_name: None };
@@ -272,7 +275,8 @@ fn versions(entry: &Entry, name: &ModelName, policy: &VersionPolicy) -> Result<V
             return Ok((vec![VersionSource { version: Version::UNVERSIONED, graph }], notes));
         }
         (true, None) => {
-            let message = "holds no graph: expected model.onnx or VERSION/model.onnx (did `make models` run?)";
+            let message =
+                "holds no graph: expected model.onnx or VERSION/model.onnx (did `make models` run?)";
             return Err(ModelProblem::new(name.as_str(), message));
         }
         (false, None) => {}
@@ -301,9 +305,8 @@ fn keep(mut all: Vec<VersionSource>, policy: &VersionPolicy) -> Result<Vec<Versi
 /// The real path of a file, if it lies inside `root`.
 fn resolved(path: &Path, root: &Path, name: &ModelName) -> Result<PathBuf, ModelProblem> {
     let shown = path.strip_prefix(root).unwrap_or(path).display();
-    let real = path
-        .canonicalize()
-        .map_err(|error| ModelProblem::new(name.as_str(), format!("{shown}: {error}")))?;
+    let real =
+        path.canonicalize().map_err(|error| ModelProblem::new(name.as_str(), format!("{shown}: {error}")))?;
     if real.starts_with(root) {
         Ok(real)
     } else {
@@ -386,7 +389,8 @@ mod tests {
 
     #[test]
     fn versions_that_are_asked_for_must_be_there() {
-        let root = tree(&[("m/1/model.onnx", ""), ("m/2/model.onnx", ""), ("m/model.toml", "versions = [3]")]);
+        let root =
+            tree(&[("m/1/model.onnx", ""), ("m/2/model.onnx", ""), ("m/model.toml", "versions = [3]")]);
         assert!(found(root.path()).unwrap_err()[0].message.contains("3 is asked for"));
         fs::write(root.path().join("m/model.toml"), "versions = \"latest\"").unwrap();
         assert_eq!(found(root.path()).unwrap()[0].versions[0].version, Version(2));
@@ -402,7 +406,8 @@ mod tests {
         std::os::unix::fs::symlink("real.onnx", repository.join("model.onnx")).unwrap();
         assert!(found(root.path().join("repository").as_path()).is_ok());
         fs::remove_file(repository.join("model.onnx")).unwrap();
-        std::os::unix::fs::symlink(root.path().join("outside/model.onnx"), repository.join("model.onnx")).unwrap();
+        std::os::unix::fs::symlink(root.path().join("outside/model.onnx"), repository.join("model.onnx"))
+            .unwrap();
         let problems = found(root.path().join("repository").as_path()).unwrap_err();
         assert!(problems[0].message.contains("outside the given folder"), "{problems:?}");
     }

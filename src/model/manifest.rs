@@ -263,10 +263,9 @@ impl Manifest {
             .map_err(|error| ModelProblem::new(model, format!("model.toml: {}", compact(&error, text))))?;
         match manifest.schema {
             None | Some(1) => Ok(manifest),
-            Some(other) => Err(ModelProblem::new(
-                model,
-                format!("model.toml: schema: expected 1, got {other}"),
-            )),
+            Some(other) => {
+                Err(ModelProblem::new(model, format!("model.toml: schema: expected 1, got {other}")))
+            }
         }
     }
 
@@ -302,7 +301,10 @@ mod tests {
     #[test]
     fn mistakes_name_the_line_and_the_key() {
         let error = Manifest::parse("schema = 1\npoling = \"mean\"\n", "m").unwrap_err();
-        assert!(error.message.contains("line 2 (poling") && error.message.contains("unknown field"), "{error}");
+        assert!(
+            error.message.contains("line 2 (poling") && error.message.contains("unknown field"),
+            "{error}"
+        );
         let error = Manifest::parse("schema = 2", "m").unwrap_err();
         assert_eq!(error.message, "model.toml: schema: expected 1, got 2");
     }

@@ -20,7 +20,7 @@ pub use error::{ErrorCode, GrpcCode, ServiceError};
 pub use health::{Health, ModelHealth};
 pub use load::{LoadedModel, load_version};
 pub use model::{Model, ModelFacts};
-pub use predict::{Predicted, PredictRequest};
+pub use predict::{PredictRequest, Predicted};
 pub use registry::{ModelState, Models, Registry};
 pub use timing::Timeline;
 
@@ -146,9 +146,9 @@ impl Service {
         let not_found = || ServiceError::new(ErrorCode::ModelNotFound, unknown_model(&models));
         let versions = models.versions(name).ok_or_else(not_found)?;
         let Some(version) = version else {
-            return Models::default_version(versions).cloned().ok_or_else(|| {
-                ServiceError::new(ErrorCode::NotReady, "no version of this model is ready")
-            });
+            return Models::default_version(versions)
+                .cloned()
+                .ok_or_else(|| ServiceError::new(ErrorCode::NotReady, "no version of this model is ready"));
         };
         match Version::parse(version).and_then(|version| versions.get(&version)) {
             Some(ModelState::Ready(model)) => Ok(Arc::clone(model)),

@@ -116,7 +116,9 @@ impl Service {
     ) -> Result<Vec<Tensor>, ServiceError> {
         let deadline = self.deadline(accounting);
         let queue = &accounting.model.queue;
-        let full = |seconds| ServiceError::new(ErrorCode::Overloaded, "the model's queue is full").retry_after(seconds);
+        let full = |seconds| {
+            ServiceError::new(ErrorCode::Overloaded, "the model's queue is full").retry_after(seconds)
+        };
         if deadline <= Instant::now() {
             return Err(if queue.is_full(rows.rows) { full(queue.retry_after()) } else { late() });
         }

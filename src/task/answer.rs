@@ -101,8 +101,12 @@ impl Predictions<'_> {
                 map.serialize_entry("confidence", &Score { value: confidence, single: scores.single })?;
                 map.serialize_entry("scores", &Ranking { scores, row, top_k: self.top_k })
             }
-            Content::Answers(Answers::Labels(labels)) => map.serialize_entry("label", &Cow::as_ref(&labels[row])),
-            Content::Answers(Answers::Values(data)) => map.serialize_entry("value", &ElementAt { data, index: row }),
+            Content::Answers(Answers::Labels(labels)) => {
+                map.serialize_entry("label", &Cow::as_ref(&labels[row]))
+            }
+            Content::Answers(Answers::Values(data)) => {
+                map.serialize_entry("value", &ElementAt { data, index: row })
+            }
             Content::Embeddings { vectors, width, tokens } => {
                 map.serialize_entry("embedding", &vectors[row * width..(row + 1) * width])?;
                 map.serialize_entry("tokens", &tokens[row])

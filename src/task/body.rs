@@ -3,15 +3,14 @@
 //! What an instance is, only the task's [`Builder`] knows; this file walks the forms once for all
 //! tasks and streams every instance into the builder as it comes.
 
-use std::fmt;
-
 use serde::Deserializer;
 use serde::de::{DeserializeSeed, Error, MapAccess, SeqAccess, Visitor};
 
+use super::key::{Key, KeySeed, unknown_member};
 use super::names::{Names, Seen};
 use super::parameters::{Accepted, Parameters, ParametersSeed};
 use super::problem::InputErrorCode::{BatchTooLarge, InvalidInput, MissingInput, UnknownInput};
-use super::report::{DecodeReport, Refused, Step, wrong_types};
+use super::report::{DecodeReport, Step, wrong_types};
 
 /// Collects instances of one task.
 pub(super) trait Builder {
@@ -49,7 +48,11 @@ pub(super) trait Builder {
     fn finish(&mut self, seen: &Seen) -> Option<usize>;
 
     /// Takes an instance that is an array.
-    fn array<'de, A: SeqAccess<'de>>(&mut self, elements: A, report: &mut DecodeReport) -> Result<(), A::Error>;
+    fn array<'de, A: SeqAccess<'de>>(
+        &mut self,
+        elements: A,
+        report: &mut DecodeReport,
+    ) -> Result<(), A::Error>;
 
     /// Takes an instance that is a string; false when the task has no use for one.
     fn text(&mut self, text: &str) -> bool;
@@ -84,65 +87,6 @@ pub(super) fn decode_one<'de, B: Builder, D: Deserializer<'de>>(
     Ok(Layout { count: 1, ..Layout::default() })
 }
 
-/// A key of an object.
-#[derive(Clone, Copy)]
-enum Key {
-    Instances,
-    Parameters,
-    Member(usize),
-    Unknown,
-}
-
-impl Key {
-    fn step(self) -> Step {
-        match self {
-            Self::Instances => Step::Word("instances"),
-            Self::Parameters => Step::Word("parameters"),
-            Self::Member(index) => Step::Member(index),
-            Self::Unknown => Step::Unknown,
-        }
-    }
-}
-
-struct KeySeed<'a> {
-    names: &'a Names,
-    expected: usize,
-    /// The keys are those of the body itself, where the forms' own words count.
-    body: bool,
-    report: &'a mut DecodeReport,
-}
-
-impl<'de> DeserializeSeed<'de> for KeySeed<'_> {
-    type Value = Key;
-
-    fn deserialize<D: Deserializer<'de>>(self, key: D) -> Result<Key, D::Error> {
-        key.deserialize_str(self)
-    }
-}
-
-impl Visitor<'_> for KeySeed<'_> {
-    type Value = Key;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.report.expecting(f, "a member's name")
-    }
-
-    #[inline]
-    fn visit_str<E: Error>(self, key: &str) -> Result<Key, E> {
-        if self.body && key == "instances" {
-            return Ok(Key::Instances);
-        }
-        if let Some(index) = self.names.find(key, self.expected) {
-            return Ok(Key::Member(index));
-        }
-        if self.body && key == "parameters" {
-            return Ok(Key::Parameters);
-        }
-        self.report.set_unknown(key);
-        Ok(Key::Unknown)
-    }
-}
-
 fn next_key<'de, B: Builder, A: MapAccess<'de>>(
     map: &mut A,
     builder: &B,
@@ -151,16 +95,6 @@ fn next_key<'de, B: Builder, A: MapAccess<'de>>(
 ) -> Result<Option<Key>, A::Error> {
     let body = report.bare;
     map.next_key_seed(KeySeed { names: builder.names(), expected, body, report })
-}
-
-/// A member that nobody knows, with the name that was probably meant.
-fn unknown_member(names: &Names, what: &str, report: &mut DecodeReport) -> Refused {
-    let hint = names.nearest(report.unknown()).map_or_else(
-        || format!("expected one of {}", names.listed()),
-        |near| format!("did you mean {near:?}?"),
-    );
-    let detail = format!("unknown {what} {:?}; {hint}", report.unknown());
-    report.refuse(UnknownInput, detail)
 }
 
 struct BodyVisitor<'a, B> {
@@ -180,7 +114,8 @@ impl<'de, B: Builder> Visitor<'de> for BodyVisitor<'_, B> {
         let mut first = next_key(&mut map, builder, 0, report)?;
         if let Some(Key::Parameters) = first {
             report.step(Step::Word("parameters"));
-            layout.parameters = map.next_value_seed(ParametersSeed { accepted: builder.accepted(), report })?;
+            layout.parameters =
+                map.next_value_seed(ParametersSeed { accepted: builder.accepted(), report })?;
             first = next_key(&mut map, builder, 0, report)?;
             let list = matches!(first, Some(Key::Instances));
             if !list && !builder.parameters_beside() {
@@ -188,7 +123,11 @@ impl<'de, B: Builder> Visitor<'de> for BodyVisitor<'_, B> {
                 return Err(report.refuse_as(UnknownInput, "\"parameters\" stands beside \"instances\" only"));
             }
             let beside = Beside { first, parameters: &mut layout.parameters, given: true };
-            return finish_body(beside, map, builder, report).map(|(list, count)| Layout { list, count, ..layout });
+            return finish_body(beside, map, builder, report).map(|(list, count)| Layout {
+                list,
+                count,
+                ..layout
+            });
         }
         if first.is_none() {
             report.leave();
@@ -248,11 +187,13 @@ fn list_tail<'de, B: Builder, A: MapAccess<'de>>(
         match key {
             Key::Parameters if !beside.given => {
                 beside.given = true;
-                *beside.parameters = map.next_value_seed(ParametersSeed { accepted: builder.accepted(), report })?;
+                *beside.parameters =
+                    map.next_value_seed(ParametersSeed { accepted: builder.accepted(), report })?;
             }
             Key::Parameters | Key::Instances => return Err(twice(report)),
             Key::Member(_) | Key::Unknown => {
-                let detail = format!("only \"parameters\" may stand beside \"instances\", got {:?}", report.unknown());
+                let detail =
+                    format!("only \"parameters\" may stand beside \"instances\", got {:?}", report.unknown());
                 return Err(report.refuse_as(UnknownInput, detail));
             }
         }
@@ -300,11 +241,14 @@ fn object<'de, B: Builder, A: MapAccess<'de>>(
                 if std::mem::replace(&mut beside.given, true) {
                     return Err(twice(report));
                 }
-                *beside.parameters = map.next_value_seed(ParametersSeed { accepted: builder.accepted(), report })?;
+                *beside.parameters =
+                    map.next_value_seed(ParametersSeed { accepted: builder.accepted(), report })?;
             }
             (Key::Instances, _) => {
                 report.step(first.unwrap_or(Key::Parameters).step());
-                return Err(report.refuse_as(UnknownInput, "only \"parameters\" may stand beside \"instances\""));
+                return Err(
+                    report.refuse_as(UnknownInput, "only \"parameters\" may stand beside \"instances\"")
+                );
             }
             (Key::Parameters, _) => {
                 report.step(Step::Word("parameters"));
@@ -363,7 +307,9 @@ impl<'de, B: Builder> Visitor<'de> for ListSeed<'_, B> {
         let mut seen = Seen::default();
         let mut count = 0;
         report.enter(Step::Index(0));
-        while let Some(()) = elements.next_element_seed(InstanceSeed { builder, report, seen: &mut seen, count })? {
+        while let Some(()) =
+            elements.next_element_seed(InstanceSeed { builder, report, seen: &mut seen, count })?
+        {
             count += 1;
             report.step(Step::Index(count));
         }
@@ -390,7 +336,9 @@ impl<'de, B: Builder> DeserializeSeed<'de> for InstanceSeed<'_, B> {
         let most = report.limits.max_instances;
         if count >= most {
             report.leave();
-            return Err(report.refuse_as(BatchTooLarge, format!("expected at most {most} instances, got more")));
+            return Err(
+                report.refuse_as(BatchTooLarge, format!("expected at most {most} instances, got more"))
+            );
         }
         if let Some(most) = builder.most_instances().filter(|&most| count >= most) {
             let detail = format!("this model takes no batches: expected {most} instance, got more");
@@ -423,10 +371,6 @@ impl<'de, B: Builder> Visitor<'de> for InstanceVisitor<'_, B> {
     }
 
     fn visit_str<E: Error>(self, text: &str) -> Result<(), E> {
-        if self.builder.text(text) {
-            Ok(())
-        } else {
-            Err(self.report.wrong_type(B::EXPECTED, "a string"))
-        }
+        if self.builder.text(text) { Ok(()) } else { Err(self.report.wrong_type(B::EXPECTED, "a string")) }
     }
 }

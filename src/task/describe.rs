@@ -149,7 +149,9 @@ pub(super) fn describe(task: &Task) -> TaskDescription<'_> {
     let (inputs, outputs) = match task {
         Task::Tensors(tensors) => (
             Inputs::Tensors(tensors.inputs().iter().map(|input| tensor(tensors, input)).collect()),
-            Outputs::Tensors { tensors: tensors.outputs().iter().map(|output| tensor(tensors, output)).collect() },
+            Outputs::Tensors {
+                tensors: tensors.outputs().iter().map(|output| tensor(tensors, output)).collect(),
+            },
         ),
         Task::Tabular(tabular) => {
             let outcome = tabular.outcome();
@@ -161,11 +163,16 @@ pub(super) fn describe(task: &Task) -> TaskDescription<'_> {
             } else {
                 vec![("label", "string".to_owned())]
             };
-            (Inputs::Features(tabular.described().map(feature).collect()), Outputs::Members(Members(members)))
+            (
+                Inputs::Features(tabular.described().map(|described| feature(&described)).collect()),
+                Outputs::Members(Members(members)),
+            )
         }
         Task::Embedding(embedding) => {
-            let vector = embedding.width().map_or_else(|| "numbers".to_owned(), |width| format!("{width} numbers"));
-            let text = TextDescription { max_length: embedding.max_length(), truncate: embedding.truncates() };
+            let vector =
+                embedding.width().map_or_else(|| "numbers".to_owned(), |width| format!("{width} numbers"));
+            let text =
+                TextDescription { max_length: embedding.max_length(), truncate: embedding.truncates() };
             let members = vec![("embedding", vector), ("tokens", "integer".to_owned())];
             (Inputs::Text(text), Outputs::Members(Members(members)))
         }
@@ -187,7 +194,7 @@ fn tensor<'a>(task: &Tensors, spec: &'a TensorSpec) -> TensorDescription<'a> {
     TensorDescription { name: &spec.name, datatype: spec.data_type.name(), shape }
 }
 
-fn feature(described: Described<'_>) -> FeatureDescription<'_> {
+fn feature<'a>(described: &Described<'a>) -> FeatureDescription<'a> {
     FeatureDescription {
         name: described.name,
         kind: written(described.kind),

@@ -11,7 +11,7 @@ use serde::de::{DeserializeSeed, Error, Visitor};
 
 use super::problem::InputErrorCode::{InvalidInput, NumberOutOfRange};
 use super::report::{DecodeReport, wrong_types};
-use crate::tensor::{Data, DataType};
+use crate::tensor::DataType;
 
 /// Why a value of the right JSON type is still no element.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,7 +59,10 @@ pub(super) trait Element: Sized + Clone + Default + Send + Sync + 'static {
     fn from_cell(text: &str) -> Result<Self, Misfit>;
 
     /// The request of the deserializer that loses nothing.
-    fn ask<'de, D: Deserializer<'de>, V: Visitor<'de>>(deserializer: D, visitor: V) -> Result<V::Value, D::Error> {
+    fn ask<'de, D: Deserializer<'de>, V: Visitor<'de>>(
+        deserializer: D,
+        visitor: V,
+    ) -> Result<V::Value, D::Error> {
         deserializer.deserialize_any(visitor)
     }
 }
@@ -102,7 +105,9 @@ pub(super) fn misfit_detail<T: Element>(misfit: Misfit, came: &str) -> String {
         Misfit::Fraction => {
             format!("expected {} written without fraction or exponent, got one with", T::EXPECTED)
         }
-        Misfit::Range => format!("expected {} within the range of {}, got one beyond it", T::EXPECTED, T::TYPE),
+        Misfit::Range => {
+            format!("expected {} within the range of {}, got one beyond it", T::EXPECTED, T::TYPE)
+        }
     }
 }
 
@@ -117,9 +122,7 @@ struct ElementVisitor<'a, T> {
 
 impl<T: Element> ElementVisitor<'_, T> {
     fn settle<E: Error>(self, result: Result<T, Misfit>, came: &str) -> Result<T, E> {
-        result.map_err(|misfit| {
-            self.report.refuse_as(misfit_code(misfit), misfit_detail::<T>(misfit, came))
-        })
+        result.map_err(|misfit| self.report.refuse_as(misfit_code(misfit), misfit_detail::<T>(misfit, came)))
     }
 }
 
@@ -182,7 +185,8 @@ impl<'de, T: Element> Visitor<'de> for OptionVisitor<'_, T> {
 
 /// Decimal text as JSON writes numbers; Rust's parser also takes `inf` and `nan`.
 fn is_decimal(text: &str) -> bool {
-    !text.is_empty() && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'+' | b'-' | b'.' | b'e' | b'E'))
+    !text.is_empty()
+        && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'+' | b'-' | b'.' | b'e' | b'E'))
 }
 
 macro_rules! integers {
@@ -296,7 +300,10 @@ impl Element for f32 {
 
     /// Asked for as a single, so that the decimal is rounded once and not first to a double.
     #[inline]
-    fn ask<'de, D: Deserializer<'de>, V: Visitor<'de>>(deserializer: D, visitor: V) -> Result<V::Value, D::Error> {
+    fn ask<'de, D: Deserializer<'de>, V: Visitor<'de>>(
+        deserializer: D,
+        visitor: V,
+    ) -> Result<V::Value, D::Error> {
         deserializer.deserialize_f32(visitor)
     }
 }
@@ -386,78 +393,5 @@ impl Element for String {
 
     fn from_cell(text: &str) -> Result<Self, Misfit> {
         Ok(text.to_owned())
-    }
-}
-
-/// Elements under collection: one growing vector of the tensor's type.
-#[derive(Clone, Debug)]
-pub(super) enum Column {
-    Bool(Vec<bool>),
-    Uint8(Vec<u8>),
-    Uint16(Vec<u16>),
-    Uint32(Vec<u32>),
-    Uint64(Vec<u64>),
-    Int8(Vec<i8>),
-    Int16(Vec<i16>),
-    Int32(Vec<i32>),
-    Int64(Vec<i64>),
-    Fp16(Vec<f16>),
-    Bf16(Vec<bf16>),
-    Fp32(Vec<f32>),
-    Fp64(Vec<f64>),
-    Bytes(Vec<String>),
-}
-
-/// Runs `$body` with `$vector` bound to the typed vector of any [`Column`].
-macro_rules! with_column {
-    ($column:expr, $vector:ident => $body:expr) => {
-        match $column {
-            $crate::task::element::Column::Bool($vector) => $body,
-            $crate::task::element::Column::Uint8($vector) => $body,
-            $crate::task::element::Column::Uint16($vector) => $body,
-            $crate::task::element::Column::Uint32($vector) => $body,
-            $crate::task::element::Column::Uint64($vector) => $body,
-            $crate::task::element::Column::Int8($vector) => $body,
-            $crate::task::element::Column::Int16($vector) => $body,
-            $crate::task::element::Column::Int32($vector) => $body,
-            $crate::task::element::Column::Int64($vector) => $body,
-            $crate::task::element::Column::Fp16($vector) => $body,
-            $crate::task::element::Column::Bf16($vector) => $body,
-            $crate::task::element::Column::Fp32($vector) => $body,
-            $crate::task::element::Column::Fp64($vector) => $body,
-            $crate::task::element::Column::Bytes($vector) => $body,
-        }
-    };
-}
-
-pub(super) use with_column;
-
-impl Column {
-    pub(super) fn new(data_type: DataType) -> Self {
-        match data_type {
-            DataType::Bool => Self::Bool(Vec::new()),
-            DataType::Uint8 => Self::Uint8(Vec::new()),
-            DataType::Uint16 => Self::Uint16(Vec::new()),
-            DataType::Uint32 => Self::Uint32(Vec::new()),
-            DataType::Uint64 => Self::Uint64(Vec::new()),
-            DataType::Int8 => Self::Int8(Vec::new()),
-            DataType::Int16 => Self::Int16(Vec::new()),
-            DataType::Int32 => Self::Int32(Vec::new()),
-            DataType::Int64 => Self::Int64(Vec::new()),
-            DataType::Fp16 => Self::Fp16(Vec::new()),
-            DataType::Bf16 => Self::Bf16(Vec::new()),
-            DataType::Fp32 => Self::Fp32(Vec::new()),
-            DataType::Fp64 => Self::Fp64(Vec::new()),
-            DataType::Bytes => Self::Bytes(Vec::new()),
-        }
-    }
-
-    /// Appends `count` zeros (false, empty strings).
-    pub(super) fn grow(&mut self, count: usize) {
-        with_column!(self, vector => vector.resize(vector.len() + count, Default::default()));
-    }
-
-    pub(super) fn into_data(self) -> Data {
-        with_column!(self, vector => vector.into())
     }
 }

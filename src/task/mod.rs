@@ -6,9 +6,11 @@
 
 mod answer;
 mod body;
+mod column;
 mod describe;
 mod element;
 mod embedding;
+mod key;
 mod names;
 mod nested;
 mod outcome;
@@ -63,7 +65,7 @@ pub enum Task {
     /// Features in, label and scores or one number out.
     Tabular(Tabular),
     /// Text in, one vector out.
-    Embedding(Embedding),
+    Embedding(Box<Embedding>),
 }
 
 impl Task {
@@ -77,7 +79,7 @@ impl Task {
             kind @ (TaskKind::TabularClassification | TaskKind::TabularRegression) => {
                 Tabular::build(spec, kind).map(Self::Tabular)
             }
-            TaskKind::TextEmbedding => Embedding::build(spec).map(Self::Embedding),
+            TaskKind::TextEmbedding => Embedding::build(spec).map(Box::new).map(Self::Embedding),
             kind @ (TaskKind::TextClassification | TaskKind::ImageClassification) => {
                 Err(TaskError::one(format!("task: {} is not served yet; it comes later", kind.name())))
             }
@@ -88,7 +90,9 @@ impl Task {
     pub fn kind(&self) -> TaskKind {
         match self {
             Self::Tensors(_) => TaskKind::Tensors,
-            Self::Tabular(tabular) if tabular.outcome().is_classification() => TaskKind::TabularClassification,
+            Self::Tabular(tabular) if tabular.outcome().is_classification() => {
+                TaskKind::TabularClassification
+            }
             Self::Tabular(_) => TaskKind::TabularRegression,
             Self::Embedding(_) => TaskKind::TextEmbedding,
         }
@@ -175,7 +179,11 @@ impl Task {
     ///
     /// # Errors
     /// An output that is not finite, or of another shape than promised.
-    pub fn predictions<'a>(&'a self, outputs: &'a [Tensor], reply: &Reply) -> Result<Predictions<'a>, OutputError> {
+    pub fn predictions<'a>(
+        &'a self,
+        outputs: &'a [Tensor],
+        reply: &Reply,
+    ) -> Result<Predictions<'a>, OutputError> {
         let content = match self {
             Self::Tensors(tensors) => {
                 tensors.check_outputs(outputs, reply.count)?;
@@ -267,8 +275,8 @@ fn recognised(spec: &TaskSpec<'_>) -> TaskKind {
     let one_table = matches!(inputs.as_slice(), [input]
         if input.data_type.is_float() | input.data_type.is_integer()
             && matches!(input.dims.as_slice(), [_, Dim::Fixed(1..)]));
-    let columns = !inputs.is_empty()
-        && inputs.iter().all(|input| matches!(input.dims.as_slice(), [_, Dim::Fixed(1)]));
+    let columns =
+        !inputs.is_empty() && inputs.iter().all(|input| matches!(input.dims.as_slice(), [_, Dim::Fixed(1)]));
     let answers = outcome::find_scores(spec.signature).is_some() && outcome::find_label(spec).is_some();
     if (one_table || columns) && answers { TaskKind::TabularClassification } else { TaskKind::Tensors }
 }

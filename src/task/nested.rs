@@ -82,7 +82,11 @@ impl Serialize for Nested<'_> {
                 let step: usize = inner.iter().product();
                 let mut sequence = serializer.serialize_seq(Some(*len))?;
                 for index in 0..*len {
-                    sequence.serialize_element(&Nested { data, shape: inner, start: start + index * step })?;
+                    sequence.serialize_element(&Nested {
+                        data,
+                        shape: inner,
+                        start: start + index * step,
+                    })?;
                 }
                 sequence.end()
             }

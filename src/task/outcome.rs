@@ -72,7 +72,9 @@ impl Outcome {
         let label = find_label(spec);
         let found = named.or_else(|| find_scores(signature)).map(|(index, _)| (Form::Scores, index));
         let Some((form, output)) = found.or_else(|| label.map(|index| (Form::Label, index))) else {
-            problems.push("no output holds scores or a label: name one in outputs.scores or outputs.label".into());
+            problems.push(
+                "no output holds scores or a label: name one in outputs.scores or outputs.label".into(),
+            );
             return Err(TaskError { problems });
         };
         let described = &signature.outputs[output];
@@ -106,7 +108,11 @@ impl Outcome {
                 let mut values = (0..outputs.len()).filter(|&index| is_value(&outputs[index]));
                 match (values.next(), values.next()) {
                     (Some(only), None) => only,
-                    _ => return Err(TaskError::one("several outputs could be the value: name it in outputs.scores")),
+                    _ => {
+                        return Err(TaskError::one(
+                            "several outputs could be the value: name it in outputs.scores",
+                        ));
+                    }
                 }
             }
         };
@@ -139,8 +145,13 @@ impl Outcome {
     }
 
     /// Reads the answers of `rows` rows.
-    pub(super) fn answers<'a>(&'a self, outputs: &'a [Tensor], rows: usize) -> Result<Answers<'a>, OutputError> {
-        let tensor = outputs.get(self.output).ok_or_else(|| OutputError::Shape("an output is missing".into()))?;
+    pub(super) fn answers<'a>(
+        &'a self,
+        outputs: &'a [Tensor],
+        rows: usize,
+    ) -> Result<Answers<'a>, OutputError> {
+        let tensor =
+            outputs.get(self.output).ok_or_else(|| OutputError::Shape("an output is missing".into()))?;
         let fits = match tensor.shape() {
             [n] => *n == rows,
             [n, columns] => *n == rows && (*columns == 1 || (self.form == Form::Scores && *columns > 0)),
@@ -219,10 +230,12 @@ impl Outcome {
 
 /// The scores output by name, else the only float output of rank 2.
 pub(super) fn find_scores(signature: &Signature) -> Option<(usize, &TensorSpec)> {
-    let named = SCORE_NAMES.iter().find_map(|name| signature.output(name).filter(|(_, output)| is_scores(output)));
+    let named =
+        SCORE_NAMES.iter().find_map(|name| signature.output(name).filter(|(_, output)| is_scores(output)));
     named.or_else(|| {
         let mut tables = signature.outputs.iter().enumerate();
-        let mut tables = tables.by_ref().filter(|(_, output)| output.data_type.is_float() && output.dims.len() == 2);
+        let mut tables =
+            tables.by_ref().filter(|(_, output)| output.data_type.is_float() && output.dims.len() == 2);
         let first = tables.next();
         if tables.next().is_some() { None } else { first }
     })
@@ -278,8 +291,8 @@ fn check_labels(labels: Option<&[String]>, output: &TensorSpec, problems: &mut V
     let Some(labels) = labels else { return };
     let mut sorted: Vec<&String> = labels.iter().collect();
     sorted.sort_unstable();
-    if let Some(pair) = sorted.windows(2).find(|pair| pair[0] == pair[1]) {
-        problems.push(format!("labels: {:?} stands twice", pair[0]));
+    if let Some([twice, _]) = sorted.array_windows().find(|[one, other]| one == other) {
+        problems.push(format!("labels: {twice:?} stands twice"));
     }
     match fixed_columns(output) {
         Some(1) if labels.len() != 2 => problems.push(format!(
@@ -304,12 +317,20 @@ fn sigmoid(value: f64) -> f64 {
 fn activate(row: &mut [f64], activation: Activation) {
     match activation {
         Activation::None => {}
-        Activation::Sigmoid => row.iter_mut().for_each(|value| *value = sigmoid(*value)),
+        Activation::Sigmoid => {
+            for value in row {
+                *value = sigmoid(*value);
+            }
+        }
         Activation::Softmax => {
             let highest = row.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-            row.iter_mut().for_each(|value| *value = (*value - highest).exp());
+            for value in row.iter_mut() {
+                *value = (*value - highest).exp();
+            }
             let sum: f64 = row.iter().sum();
-            row.iter_mut().for_each(|value| *value /= sum);
+            for value in row {
+                *value /= sum;
+            }
         }
     }
 }

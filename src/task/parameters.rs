@@ -53,7 +53,9 @@ impl<'de> Visitor<'de> for ParametersSeed<'_> {
                 Name::Unknown => false,
             };
             if twice {
-                return Err(report.refuse_as(InvalidInput, "expected each parameter once, got this one twice"));
+                return Err(
+                    report.refuse_as(InvalidInput, "expected each parameter once, got this one twice")
+                );
             }
             match name {
                 Name::Truncate if accepted.truncate => {
@@ -62,7 +64,9 @@ impl<'de> Visitor<'de> for ParametersSeed<'_> {
                 Name::TopK if accepted.top_k => {
                     let most = map.next_value_seed(Value::<u64>::new(report))?;
                     if most == 0 {
-                        return Err(report.refuse_as(InvalidInput, "expected an integer of at least 1, got zero"));
+                        return Err(
+                            report.refuse_as(InvalidInput, "expected an integer of at least 1, got zero")
+                        );
                     }
                     chosen.top_k = Some(usize::try_from(most).unwrap_or(usize::MAX));
                 }

@@ -9,9 +9,9 @@ use std::fmt::{self, Write};
 
 use serde::de;
 
+use super::DecodeLimits;
 use super::names::Names;
 use super::problem::{InputError, InputErrorCode, presentable, shortened};
-use super::DecodeLimits;
 
 /// Most characters of a pointer.
 const POINTER_CHARS: usize = 512;
@@ -35,6 +35,7 @@ pub(super) struct Refused;
 
 impl Refused {
     /// The deserializer's error that carries a refusal out.
+    #[expect(clippy::unused_self, reason = "only who holds a refusal may make an empty error")]
     pub(super) fn into_error<E: de::Error>(self) -> E {
         E::custom("")
     }

@@ -11,7 +11,8 @@ use serde::Deserializer;
 use serde::de::{DeserializeSeed, Error, SeqAccess, Visitor};
 
 use super::body::Builder;
-use super::element::{Column, Element, ElementSeed, element, with_column};
+use super::column::{Column, with_column};
+use super::element::{Element, ElementSeed, element};
 use super::names::{Names, Seen};
 use super::parameters::Accepted;
 use super::problem::InputErrorCode::{InvalidInput, ShapeMismatch};
@@ -31,7 +32,8 @@ pub struct Tensors {
 impl Tensors {
     pub(super) fn build(spec: &TaskSpec<'_>) -> Result<Self, TaskError> {
         let inputs = spec.signature.inputs.iter().map(|input| Arc::clone(&input.name)).collect();
-        let names = Names::new(inputs).map_err(|name| TaskError::one(format!("two inputs are called {name:?}")))?;
+        let names =
+            Names::new(inputs).map_err(|name| TaskError::one(format!("two inputs are called {name:?}")))?;
         if spec.manifest.features.is_some() {
             let problem = "features: only tabular models have them; set task = \"tabular-classification\" or \
                            \"tabular-regression\"";
@@ -75,7 +77,10 @@ impl Tensors {
         for (spec, output) in self.signature.outputs.iter().zip(outputs) {
             if self.batchable && output.shape().first() != Some(&rows) {
                 let shape = output.shape();
-                return Err(OutputError::Shape(format!("output {} has the shape {shape:?} for {rows} rows", spec.name)));
+                return Err(OutputError::Shape(format!(
+                    "output {} has the shape {shape:?} for {rows} rows",
+                    spec.name
+                )));
             }
             if output.data().first_non_finite().is_some() {
                 return Err(OutputError::NonFinite { output: spec.name.to_string() });
@@ -156,7 +161,8 @@ impl Builder for TensorsBuilder<'_> {
 
     fn array<'de, A: SeqAccess<'de>>(&mut self, array: A, report: &mut DecodeReport) -> Result<(), A::Error> {
         let [Nested { column, shape }] = self.inputs.as_mut_slice() else {
-            let detail = format!("expected an object with the inputs {}, got an array", self.task.names.listed());
+            let detail =
+                format!("expected an object with the inputs {}, got an array", self.task.names.listed());
             return Err(report.refuse_as(InvalidInput, detail));
         };
         with_column!(column, elements => NestedSeed { elements, shape, level: 0, report }.visit_seq(array))
@@ -266,7 +272,9 @@ impl<'de, T: Element> Visitor<'de> for NestedSeed<'_, T> {
         }
         if self.report.depth() >= self.report.limits.max_depth {
             let most = self.report.limits.max_depth;
-            return Err(self.report.refuse_as(InvalidInput, format!("expected at most {most} levels of nesting")));
+            return Err(self
+                .report
+                .refuse_as(InvalidInput, format!("expected at most {most} levels of nesting")));
         }
         let size = self.shape[level];
         let most = size.known().unwrap_or(usize::MAX);

@@ -34,6 +34,8 @@ pub(super) struct Activity {
     producing: AtomicUsize,
     /// Requests whose response waits for the transport to take more.
     sending: AtomicUsize,
+    /// Requests in flight, in whatever stage.
+    in_flight: AtomicUsize,
     /// Requests so far.
     requests: AtomicU64,
     /// First byte of a header that is not whole yet.
@@ -82,6 +84,7 @@ impl Activity {
             handling: AtomicUsize::new(0),
             producing: AtomicUsize::new(0),
             sending: AtomicUsize::new(0),
+            in_flight: AtomicUsize::new(0),
             requests: AtomicU64::new(0),
             header: AtomicU64::new(0),
             received: AtomicU64::new(0),
@@ -185,6 +188,16 @@ impl Activity {
         self.handling.fetch_add(1, Relaxed);
         self.requests.fetch_add(1, Relaxed);
         self.instant(began)
+    }
+
+    /// One more request is in flight; true when it is the only one.
+    pub(super) fn enter(&self) -> bool {
+        self.in_flight.fetch_add(1, Relaxed) == 0
+    }
+
+    /// One request less is in flight; true when it was the last one.
+    pub(super) fn leave(&self) -> bool {
+        self.in_flight.fetch_sub(1, Relaxed) == 1
     }
 
     /// A request goes from one stage to another.

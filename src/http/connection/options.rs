@@ -82,6 +82,10 @@ pub trait ConnectionObserver: Send + Sync + 'static {
     fn opened(&self);
     /// A connection that was taken is gone.
     fn closed(&self);
+    /// A connection without requests in flight has one now.
+    fn busy(&self);
+    /// The last request in flight on a connection has ended.
+    fn idle(&self);
     /// Something went wrong on, or for want of, a connection.
     fn error(&self, kind: ConnectionErrorKind);
     /// A connection with a request in flight was cut.

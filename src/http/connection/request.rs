@@ -13,21 +13,21 @@ use hyper::body::Incoming;
 use tower::{Service, ServiceExt};
 
 use super::activity::{Activity, Stage};
-use super::options::{ConnectionInfo, RequestStart};
+use super::options::{ConnectionInfo, ConnectionObserver, RequestStart};
 
 /// Hands one request to the service, marked with its connection and its start.
 pub(super) fn answer<S>(
     service: &S,
     mut request: Request<Incoming>,
     activity: &Arc<Activity>,
-    info: ConnectionInfo,
+    (info, observer): (ConnectionInfo, &Arc<dyn ConnectionObserver>),
 ) -> impl Future<Output = Result<Response<GuardedBody>, Infallible>> + use<S>
 where
     S: Service<Request<Incoming>, Response = Response<Body>, Error = Infallible> + Clone,
 {
     request.extensions_mut().insert(info);
     request.extensions_mut().insert(RequestStart(activity.begin()));
-    let guard = RequestGuard { activity: Arc::clone(activity), stage: Stage::Handling };
+    let guard = RequestGuard::new(activity, observer);
     let inner = service.clone();
     async move {
         let mut guard = guard;
@@ -38,13 +38,21 @@ where
 }
 
 /// Counts a request as long as it lives, wherever it is dropped.
-#[derive(Debug)]
 struct RequestGuard {
     activity: Arc<Activity>,
+    observer: Arc<dyn ConnectionObserver>,
     stage: Stage,
 }
 
 impl RequestGuard {
+    /// A guard for a request that [`Activity::begin`] has counted.
+    fn new(activity: &Arc<Activity>, observer: &Arc<dyn ConnectionObserver>) -> Self {
+        if activity.enter() {
+            observer.busy();
+        }
+        Self { activity: Arc::clone(activity), observer: Arc::clone(observer), stage: Stage::Handling }
+    }
+
     fn shift(&mut self, to: Stage) {
         if self.stage != to {
             self.activity.shift(self.stage, to);
@@ -56,11 +64,13 @@ impl RequestGuard {
 impl Drop for RequestGuard {
     fn drop(&mut self) {
         self.activity.end(self.stage);
+        if self.activity.leave() {
+            self.observer.idle();
+        }
     }
 }
 
 /// A response's body; its request is in flight until the transport has taken all of it.
-#[derive(Debug)]
 pub(super) struct GuardedBody {
     body: Body,
     guard: RequestGuard,

@@ -78,7 +78,12 @@ impl Embedding {
     }
 
     /// Tokenises `texts` into padded rows.
-    pub(super) fn encode(&self, texts: &[Text], mut reply: Reply, input_length: u64) -> Result<Rows, InputError> {
+    pub(super) fn encode(
+        &self,
+        texts: &[Text],
+        mut reply: Reply,
+        input_length: u64,
+    ) -> Result<Rows, InputError> {
         let truncate = reply.truncate.unwrap_or(self.truncate);
         let mut encoded = Vec::with_capacity(texts.len());
         for (index, text) in texts.iter().enumerate() {
@@ -101,7 +106,11 @@ impl Embedding {
     }
 
     /// The vectors of `outputs`.
-    pub(super) fn content<'a>(&self, outputs: &'a [Tensor], reply: &Reply) -> Result<Content<'a>, OutputError> {
+    pub(super) fn content<'a>(
+        &self,
+        outputs: &'a [Tensor],
+        reply: &Reply,
+    ) -> Result<Content<'a>, OutputError> {
         let tokens = reply.row_tokens.clone().unwrap_or_default();
         if tokens.len() != reply.count {
             return Err(OutputError::Shape("token counts are missing".into()));
@@ -113,8 +122,10 @@ impl Embedding {
     /// One short text, and two different ones.
     pub(super) fn example_rows(&self) -> Vec<Rows> {
         let text = |text: &str| Text { text: text.to_owned(), pair: None };
-        let examples =
-            [vec![text("A short example.")], vec![text("A short example."), text("Another text, a little longer.")]];
+        let examples = [
+            vec![text("A short example.")],
+            vec![text("A short example."), text("Another text, a little longer.")],
+        ];
         let encode = |texts: &Vec<Text>| {
             let decoded = Decoded::list(Payload::Texts(texts.clone()), texts.len());
             // Even a tiny `max_length` must not stop the warm-up.
@@ -176,7 +187,8 @@ impl Builder for TextBuilder<'_> {
     }
 
     fn array<'de, A: SeqAccess<'de>>(&mut self, _: A, report: &mut DecodeReport) -> Result<(), A::Error> {
-        let hint = "expected an object with \"text\", got an array; send {\"instances\": [...]} for several texts";
+        let hint =
+            "expected an object with \"text\", got an array; send {\"instances\": [...]} for several texts";
         Err(report.refuse_as(InvalidInput, hint))
     }
 

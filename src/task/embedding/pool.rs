@@ -24,9 +24,9 @@ impl Pool {
         let outputs = &spec.signature.outputs;
         let find = |rank: usize, names: &[&str]| {
             let fits = |output: &TensorSpec| output.data_type.is_float() && output.dims.len() == rank;
-            let named = names.iter().find_map(|name| {
-                outputs.iter().position(|output| fits(output) && &&*output.name == name)
-            });
+            let named = names
+                .iter()
+                .find_map(|name| outputs.iter().position(|output| fits(output) && &&*output.name == name));
             named.or_else(|| outputs.iter().position(fits))
         };
         let (pooled, tokens) = (find(2, &POOLED_NAMES), find(3, &TOKEN_NAMES));
@@ -56,10 +56,17 @@ impl Pool {
     }
 
     /// One vector per row, one after the other, and their length. `tokens` counts each row's.
-    pub(super) fn vectors(&self, outputs: &[Tensor], tokens: &[u32]) -> Result<(Vec<f32>, usize), OutputError> {
-        let tensor = outputs.get(self.output).ok_or_else(|| OutputError::Shape("an output is missing".into()))?;
+    pub(super) fn vectors(
+        &self,
+        outputs: &[Tensor],
+        tokens: &[u32],
+    ) -> Result<(Vec<f32>, usize), OutputError> {
+        let tensor =
+            outputs.get(self.output).ok_or_else(|| OutputError::Shape("an output is missing".into()))?;
         let (longest, width) = match *tensor.shape() {
-            [rows, longest, width] if rows == tokens.len() && self.pooling != Pooling::None => (longest, width),
+            [rows, longest, width] if rows == tokens.len() && self.pooling != Pooling::None => {
+                (longest, width)
+            }
             [rows, width] if rows == tokens.len() && self.pooling == Pooling::None => (1, width),
             _ => return Err(self.misshapen(tensor, tokens.len())),
         };
@@ -75,7 +82,10 @@ impl Pool {
             if self.normalize {
                 normalize(&mut sums);
             }
-            #[expect(clippy::cast_possible_truncation, reason = "vectors are singles; infinities are refused below")]
+            #[expect(
+                clippy::cast_possible_truncation,
+                reason = "vectors are singles; infinities are refused below"
+            )]
             vectors.extend(sums.iter().map(|&sum| sum as f32));
         }
         if vectors.iter().all(|value| value.is_finite()) {
@@ -92,7 +102,8 @@ impl Pool {
             return;
         }
         let whole = range.clone();
-        let used = if matches!(self.pooling, Pooling::Cls) { range.start..range.start + width } else { range };
+        let used =
+            if matches!(self.pooling, Pooling::Cls) { range.start..range.start + width } else { range };
         let max = self.pooling == Pooling::Max;
         sums.fill(if max { f64::NEG_INFINITY } else { 0.0 });
         let mut add = |index: usize, value: f64| {
@@ -114,7 +125,9 @@ impl Pool {
         if self.pooling == Pooling::Mean {
             #[expect(clippy::cast_precision_loss, reason = "counts of tokens are small")]
             let tokens = (whole.len() / width) as f64;
-            sums.iter_mut().for_each(|sum| *sum /= tokens);
+            for sum in sums {
+                *sum /= tokens;
+            }
         }
     }
 
@@ -127,5 +140,7 @@ impl Pool {
 /// Scales to length one; a zero vector stays zero.
 fn normalize(vector: &mut [f64]) {
     let length = vector.iter().map(|value| value * value).sum::<f64>().sqrt().max(1e-12);
-    vector.iter_mut().for_each(|value| *value /= length);
+    for value in vector {
+        *value /= length;
+    }
 }

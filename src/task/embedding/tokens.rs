@@ -27,7 +27,10 @@ pub(super) struct Encoder {
 impl std::fmt::Debug for Encoder {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         // The vocabulary would fill pages.
-        f.debug_struct("Encoder").field("inputs", &self.inputs).field("max_length", &self.max_length).finish_non_exhaustive()
+        f.debug_struct("Encoder")
+            .field("inputs", &self.inputs)
+            .field("max_length", &self.max_length)
+            .finish_non_exhaustive()
     }
 }
 
@@ -72,7 +75,9 @@ impl Encoder {
         };
         let (pad_id, pad_type_id) = match tokenizer.get_padding() {
             Some(padding) => (padding.pad_id, padding.pad_type_id),
-            None => (["[PAD]", "<pad>"].iter().find_map(|token| tokenizer.token_to_id(token)).unwrap_or(0), 0),
+            None => {
+                (["[PAD]", "<pad>"].iter().find_map(|token| tokenizer.token_to_id(token)).unwrap_or(0), 0)
+            }
         };
         tokenizer.with_padding(None);
         if tokenizer.with_truncation(None).is_err() {
@@ -103,8 +108,9 @@ impl Encoder {
         truncate: bool,
         pointer: &dyn Fn() -> String,
     ) -> Result<Row, InputError> {
-        let rejected =
-            |_| InputError::new(InvalidInput, pointer(), "expected a text that the tokenizer takes, got another");
+        let rejected = |_| {
+            InputError::new(InvalidInput, pointer(), "expected a text that the tokenizer takes, got another")
+        };
         let input = || match &text.pair {
             Some(pair) => EncodeInput::Dual(text.text.as_str().into(), pair.as_str().into()),
             None => EncodeInput::Single(text.text.as_str().into()),
@@ -112,7 +118,11 @@ impl Encoder {
         let encoding = self.tokenizer.encode_fast(input(), true).map_err(rejected)?;
         let length = encoding.get_ids().len();
         if length == 0 {
-            return Err(InputError::new(InvalidInput, pointer(), "expected a text with at least one token, got none"));
+            return Err(InputError::new(
+                InvalidInput,
+                pointer(),
+                "expected a text with at least one token, got none",
+            ));
         }
         match self.max_length.filter(|&most| length > most) {
             None => Ok(row(&encoding, false)),
@@ -203,7 +213,11 @@ fn shares((first, second): (usize, usize), room: usize) -> (usize, usize) {
     if first <= second { (short, long) } else { (long, short) }
 }
 
-fn role(input: &TensorSpec, width: &mut Option<usize>, problems: &mut Vec<String>) -> Option<(Role, DataType)> {
+fn role(
+    input: &TensorSpec,
+    width: &mut Option<usize>,
+    problems: &mut Vec<String>,
+) -> Option<(Role, DataType)> {
     let role = match &*input.name {
         "input_ids" => Role::Ids,
         "attention_mask" => Role::Mask,
@@ -229,7 +243,8 @@ fn role(input: &TensorSpec, width: &mut Option<usize>, problems: &mut Vec<String
 
 fn load(folder: &Path, path: &str) -> Result<Tokenizer, String> {
     // A manifest is untrusted: its paths stay inside its folder.
-    let inside = Path::new(path).components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
+    let inside =
+        Path::new(path).components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
     if !inside {
         return Err(format!("tokenizer: expected a path inside the model's folder, got {path:?}"));
     }

@@ -25,7 +25,11 @@ impl Tabular {
             .map_err(|_| InputError::new(InvalidInput, String::new(), "expected a table in UTF-8"))?;
         let mut records = Records::new(text);
         if !records.advance() {
-            return Err(InputError::new(InvalidInput, String::new(), "expected a header row, got an empty table"));
+            return Err(InputError::new(
+                InvalidInput,
+                String::new(),
+                "expected a header row, got an empty table",
+            ));
         }
         let columns = self.columns(&records)?;
         let mut builder = self.builder();
@@ -63,7 +67,11 @@ impl Tabular {
             };
             if !seen.insert(feature) {
                 push_escaped(&mut pointer, name);
-                return Err(InputError::new(InvalidInput, pointer, "expected each column once, got this one twice"));
+                return Err(InputError::new(
+                    InvalidInput,
+                    pointer,
+                    "expected each column once, got this one twice",
+                ));
             }
             columns.push(feature);
         }
@@ -71,7 +79,11 @@ impl Tabular {
             if feature.default.is_none() && !seen.contains(index) {
                 let mut pointer = String::from("/");
                 push_escaped(&mut pointer, &feature.name);
-                return Err(InputError::new(MissingInput, pointer, "expected a column of this name, got none"));
+                return Err(InputError::new(
+                    MissingInput,
+                    pointer,
+                    "expected a column of this name, got none",
+                ));
             }
         }
         Ok(columns)
@@ -99,7 +111,8 @@ impl Tabular {
             if cell.is_empty() {
                 continue;
             }
-            let stored = spec.read_cell(cell, &mut report).and_then(|value| builder.put(feature, value, &mut report));
+            let stored =
+                spec.read_cell(cell, &mut report).and_then(|value| builder.put(feature, value, &mut report));
             if stored.is_err() {
                 report.close(&self.names);
                 let failure = report.failure();
@@ -135,7 +148,13 @@ struct Records<'a> {
 
 impl<'a> Records<'a> {
     fn new(text: &'a str) -> Self {
-        Self { reader: Reader::new(), rest: text.as_bytes(), fields: vec![0; 1024], ends: vec![0; 64], count: 0 }
+        Self {
+            reader: Reader::new(),
+            rest: text.as_bytes(),
+            fields: vec![0; 1024],
+            ends: vec![0; 64],
+            count: 0,
+        }
     }
 
     fn len(&self) -> usize {

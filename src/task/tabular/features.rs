@@ -7,8 +7,8 @@ use std::sync::Arc;
 use serde::Deserializer;
 use serde::de::{Error, Visitor};
 
-use super::super::element::{Element, Misfit, element, misfit_code, misfit_detail, optional_element, with_column};
-use super::super::element::Column;
+use super::super::column::{Column, with_column};
+use super::super::element::{Element, Misfit, element, misfit_code, misfit_detail, optional_element};
 use super::super::problem::InputErrorCode::InvalidInput;
 use super::super::report::{DecodeReport, Refused, wrong_types};
 use crate::model::{Feature, FeatureType};
@@ -65,7 +65,9 @@ impl FeatureSpec {
             Some(list) => {
                 let index: HashMap<_, _> = list.iter().cloned().zip(0..).collect();
                 if index.len() != list.len() || list.is_empty() {
-                    problems.push(format!("features: {name}: categories: expected different strings, at least one"));
+                    problems.push(format!(
+                        "features: {name}: categories: expected different strings, at least one"
+                    ));
                 }
                 Accepts::Category(Categories { list: list.clone(), index })
             }
@@ -107,6 +109,12 @@ impl FeatureSpec {
         };
         let categories_fit = !matches!(self.accepts, Accepts::Category(_)) || target != DataType::Bool;
         (!fits || !categories_fit).then(|| format!("{kind} can't stand for an input of {target}"))
+    }
+
+    /// True when a value is a single and stays one.
+    #[inline]
+    pub(super) fn is_plain_single(&self) -> bool {
+        self.target == DataType::Fp32 && matches!(self.accepts, Accepts::Element(DataType::Fp32))
     }
 
     /// True when a value is text, where spaces count.

@@ -14,7 +14,8 @@ use serde::Deserializer;
 use serde::de::{DeserializeSeed, SeqAccess};
 
 use super::body::Builder;
-use super::element::Column;
+use super::column::Column;
+use super::element::optional_element;
 use super::names::{Names, Seen};
 use super::outcome::Outcome;
 use super::parameters::Accepted;
@@ -64,14 +65,19 @@ impl Tabular {
         if let Some(described) = described
             && described.len() != own.len()
         {
-            problems.push(format!("features: expected {}, as the inputs take, got {}", own.len(), described.len()));
+            problems.push(format!(
+                "features: expected {}, as the inputs take, got {}",
+                own.len(),
+                described.len()
+            ));
         }
         let features: Vec<FeatureSpec> = own
             .iter()
             .enumerate()
             .map(|(index, (own_name, target))| {
                 let feature = described.and_then(|described| described.get(index));
-                let name = feature.map_or_else(|| Arc::clone(own_name), |feature| feature.name.as_str().into());
+                let name =
+                    feature.map_or_else(|| Arc::clone(own_name), |feature| feature.name.as_str().into());
                 FeatureSpec::build(&name, *target, feature, &mut problems)
             })
             .collect();
@@ -133,7 +139,10 @@ impl<'a> Described<'a> {
     pub(super) fn default_shown(&self) -> Option<Shown<'a>> {
         let value = self.default?;
         if let (Value::Unsigned(position), Some(list)) = (value, self.categories) {
-            return usize::try_from(*position).ok().and_then(|position| list.get(position)).map(|s| Shown::Text(s));
+            return usize::try_from(*position)
+                .ok()
+                .and_then(|position| list.get(position))
+                .map(|s| Shown::Text(s));
         }
         Some(match value {
             Value::Unsigned(value) => Shown::Unsigned(*value),
@@ -179,11 +188,11 @@ pub(super) enum Shown<'a> {
     Text(&'a str),
 }
 
+/// A feature as the graph itself names and types it.
+type NamedType = (Arc<str>, DataType);
+
 /// The layout of the inputs, with a name and a type for every feature.
-fn lay_out(
-    inputs: &[TensorSpec],
-    described: Option<usize>,
-) -> Result<(Layout, Vec<(Arc<str>, DataType)>), String> {
+fn lay_out(inputs: &[TensorSpec], described: Option<usize>) -> Result<(Layout, Vec<NamedType>), String> {
     if let [input] = inputs
         && let [_, width] = input.dims.as_slice()
     {
@@ -204,7 +213,8 @@ fn lay_out(
             return Ok((Layout::Wide(input.data_type), names.collect()));
         }
     }
-    let is_column = |input: &TensorSpec| matches!(input.dims.as_slice(), [_] | [_, Dim::Fixed(1) | Dim::Free(_)]);
+    let is_column =
+        |input: &TensorSpec| matches!(input.dims.as_slice(), [_] | [_, Dim::Fixed(1) | Dim::Free(_)]);
     if inputs.is_empty() || !inputs.iter().all(is_column) {
         let shapes: Vec<String> =
             inputs.iter().take(8).map(|input| format!("{} {}", input.name, input.shape_text())).collect();
@@ -297,7 +307,13 @@ impl Builder for TabularBuilder<'_> {
         value: D,
         report: &mut DecodeReport,
     ) -> Result<bool, D::Error> {
-        match self.task.features[index].read(value, report)? {
+        let spec = &self.task.features[index];
+        // Singles for one input of singles are nearly every model: no detour over `Value`.
+        if let (true, [Column::Fp32(values)]) = (spec.is_plain_single(), self.columns.as_mut_slice()) {
+            let place = values.len() - self.task.features.len() + index;
+            return Ok(optional_element(value, report)?.map(|value: f32| values[place] = value).is_some());
+        }
+        match spec.read(value, report)? {
             Some(value) => self.put(index, value, report).map(|()| true).map_err(Refused::into_error),
             None => Ok(false),
         }
@@ -311,7 +327,11 @@ impl Builder for TabularBuilder<'_> {
         (0..width).find(|&feature| !seen.contains(feature) && !self.put_default(feature))
     }
 
-    fn array<'de, A: SeqAccess<'de>>(&mut self, mut row: A, report: &mut DecodeReport) -> Result<(), A::Error> {
+    fn array<'de, A: SeqAccess<'de>>(
+        &mut self,
+        mut row: A,
+        report: &mut DecodeReport,
+    ) -> Result<(), A::Error> {
         let width = self.task.features.len();
         self.begin();
         report.enter(Step::Index(0));

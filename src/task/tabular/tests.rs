@@ -1,0 +1,238 @@
+//! What classifiers and regressors answer, which layouts they take, and tables.
+
+use super::super::tests::{build, build_with, decode, singles, tensor_spec};
+use super::super::{DecodeLimits, InputErrorCode, Task};
+use crate::model::TensorSpec;
+use crate::tensor::{Data, DataType, Tensor};
+
+fn inputs() -> [TensorSpec; 1] {
+    [tensor_spec("x", DataType::Fp32, &[None, Some(2)])]
+}
+
+fn classifier(manifest: &str, outputs: &[TensorSpec]) -> Task {
+    build(&format!("task = \"tabular-classification\"\n{manifest}"), &inputs(), outputs).unwrap()
+}
+
+fn scores(name: &str, classes: Option<usize>) -> TensorSpec {
+    tensor_spec(name, DataType::Fp32, &[None, classes])
+}
+
+fn answer(task: &Task, body: &str, outputs: &[Tensor]) -> String {
+    let rows = decode(task, body).unwrap();
+    let predictions = task.predictions(outputs, &rows.reply).unwrap();
+    if predictions.is_bare() {
+        serde_json::to_string(&predictions.bare()).unwrap()
+    } else {
+        serde_json::to_string(&predictions).unwrap()
+    }
+}
+
+fn table(shape: &[usize], values: &[f32]) -> Tensor {
+    Tensor::new(shape.to_vec(), values.to_vec()).unwrap()
+}
+
+#[test]
+fn scores_come_highest_first_and_ties_go_to_the_lowest_index() {
+    let task = classifier("labels = [\"a\", \"b\", \"c\"]", &[scores("logits", None)]);
+    let outputs = [table(&[2, 3], &[0.1, 0.7, 0.2, 0.5, 0.0, 0.5])];
+    let list = r#"{"instances": [[1,2],[3,4]]}"#;
+    assert_eq!(
+        answer(&task, list, &outputs),
+        r#"[{"label":"b","confidence":0.7,"scores":{"b":0.7,"c":0.2,"a":0.1}},{"label":"a","confidence":0.5,"scores":{"a":0.5,"c":0.5,"b":0.0}}]"#
+    );
+    let top = r#"{"instances": [[1,2]], "parameters": {"top_k": 1}}"#;
+    let one = [table(&[1, 3], &[0.1, 0.7, 0.2])];
+    assert_eq!(answer(&task, top, &one), r#"[{"label":"b","confidence":0.7,"scores":{"b":0.7}}]"#);
+    let rows = decode(&task, list).unwrap();
+    let predictions = task.predictions(&outputs, &rows.reply).unwrap();
+    assert_eq!(predictions.lowest_confidence(), Some(0.5));
+    let labels: Vec<_> = predictions.labels().map(|(label, _)| label.unwrap()).collect();
+    assert_eq!((labels, predictions.len()), (vec!["b", "a"], 2));
+}
+
+#[test]
+fn names_of_classes_come_from_the_manifest_the_graph_or_the_index() {
+    let outputs = [table(&[1, 2], &[0.25, 0.75])];
+    let stored = ["no".to_owned(), "yes".to_owned()];
+    let spec = [scores("probabilities", Some(2))];
+    let with = |manifest: &str, class_labels: &[String]| {
+        let manifest = format!("task = \"tabular-classification\"\n{manifest}");
+        let task = build_with(&manifest, &inputs(), &spec, true, class_labels).unwrap();
+        answer(&task, "[1, 2]", &outputs).chars().skip(10).take_while(|&c| c != '"').collect::<String>()
+    };
+    assert_eq!(with("labels = [\"good\", \"bad\"]", &stored), "bad");
+    assert_eq!(with("", &stored), "yes");
+    assert_eq!(with("", &[]), "1");
+}
+
+#[test]
+fn one_column_is_the_positive_class() {
+    let task = classifier("labels = [\"ok\", \"fraud\"]", &[scores("p", Some(1))]);
+    let of = |value: f32| answer(&task, "[1, 2]", &[table(&[1, 1], &[value])]);
+    assert_eq!(of(0.75), r#"{"label":"fraud","confidence":0.75,"scores":{"fraud":0.75,"ok":0.25}}"#);
+    assert_eq!(of(0.5), r#"{"label":"ok","confidence":0.5,"scores":{"ok":0.5,"fraud":0.5}}"#);
+    let task = classifier("activation = \"sigmoid\"", &[scores("p", Some(1))]);
+    assert_eq!(
+        answer(&task, "[1, 2]", &[table(&[1, 1], &[0.0])]),
+        r#"{"label":"0","confidence":0.5,"scores":{"0":0.5,"1":0.5}}"#
+    );
+}
+
+#[test]
+fn activations_turn_raw_outputs_into_scores() {
+    let outputs = [table(&[1, 2], &[1000.0, 1000.0])];
+    let soft = classifier("activation = \"softmax\"", &[scores("logits", Some(2))]);
+    assert_eq!(
+        answer(&soft, "[1, 2]", &outputs),
+        r#"{"label":"0","confidence":0.5,"scores":{"0":0.5,"1":0.5}}"#
+    );
+    let sigmoid = classifier("activation = \"sigmoid\"", &[scores("logits", Some(2))]);
+    assert_eq!(
+        answer(&sigmoid, "[1, 2]", &outputs),
+        r#"{"label":"0","confidence":1.0,"scores":{"0":1.0,"1":1.0}}"#
+    );
+}
+
+#[test]
+fn the_label_output_counts_only_without_scores() {
+    let label = tensor_spec("label", DataType::Int64, &[None]);
+    let task = classifier("labels = [\"a\", \"b\"]", std::slice::from_ref(&label));
+    let of = |value: i64| answer(&task, "[1, 2]", &[Tensor::new(vec![1], vec![value]).unwrap()]);
+    assert_eq!(of(1), r#"{"label":"b"}"#);
+    assert_eq!(of(9_007_199_254_740_993), r#"{"label":"9007199254740993"}"#);
+    let both = classifier("", &[label, scores("probabilities", Some(2))]);
+    let outputs = [Tensor::new(vec![1], vec![0_i64]).unwrap(), table(&[1, 2], &[0.25, 0.75])];
+    assert!(answer(&both, "[1, 2]", &outputs).starts_with(r#"{"label":"1""#));
+    let words = classifier("", &[tensor_spec("label", DataType::Bytes, &[None])]);
+    let outputs = [Tensor::new(vec![1], vec!["cat".to_owned()]).unwrap()];
+    assert_eq!(answer(&words, "[1, 2]", &outputs), r#"{"label":"cat"}"#);
+}
+
+#[test]
+fn regressors_answer_one_number() {
+    for dims in [&[None][..], &[None, Some(1)]] {
+        let output = tensor_spec("variable", DataType::Fp32, dims);
+        let task = build("task = \"tabular-regression\"", &inputs(), &[output]).unwrap();
+        let shape = if dims.len() == 1 { vec![1] } else { vec![1, 1] };
+        let outputs = [Tensor::new(shape, vec![0.1_f32]).unwrap()];
+        assert_eq!(answer(&task, "[1, 2]", &outputs), r#"{"value":0.1}"#);
+    }
+}
+
+#[test]
+fn one_input_per_feature_is_named_after_it() {
+    let inputs = [
+        tensor_spec("age", DataType::Int64, &[None, Some(1)]),
+        tensor_spec("city", DataType::Bytes, &[None, Some(1)]),
+        tensor_spec("member", DataType::Bool, &[None]),
+    ];
+    let task = build("task = \"tabular-regression\"", &inputs, &[tensor_spec("y", DataType::Fp32, &[None])])
+        .unwrap();
+    let rows = decode(
+        &task,
+        r#"{"instances": [{"city": "Ulm", "age": 9007199254740993, "member": true}, [1, "", false]]}"#,
+    )
+    .unwrap();
+    assert_eq!(rows.inputs[0], Tensor::new(vec![2, 1], vec![9_007_199_254_740_993_i64, 1]).unwrap());
+    assert_eq!(rows.inputs[1], Tensor::new(vec![2, 1], vec!["Ulm".to_owned(), String::new()]).unwrap());
+    assert_eq!(rows.inputs[2], Tensor::new(vec![2], vec![true, false]).unwrap());
+}
+
+#[test]
+fn tasks_are_recognised_from_the_graph() {
+    let label = tensor_spec("label", DataType::Int64, &[None]);
+    let both = [label.clone(), scores("probabilities", Some(2))];
+    let kind = |outputs: &[TensorSpec]| build("", &inputs(), outputs).unwrap().kind().name();
+    assert_eq!(kind(&both), "tabular-classification");
+    assert_eq!(kind(&[label]), "tensors");
+    assert_eq!(kind(&[scores("probabilities", Some(2))]), "tensors");
+}
+
+#[test]
+fn every_mistake_in_a_description_is_told() {
+    let problems = |manifest: &str| {
+        let manifest = format!("task = \"tabular-classification\"\n{manifest}");
+        build(&manifest, &inputs(), &[scores("probabilities", Some(2))]).unwrap_err().problems
+    };
+    let told = problems(
+        "labels = [\"a\"]\n[outputs]\nlabel = \"nope\"\n[[features]]\nname = \"a\"\ntype = \"string\"\n\
+         [[features]]\nname = \"b\"\ndefault = \"x\"\n[[features]]\nname = \"c\"\n",
+    );
+    assert_eq!(told.len(), 5, "{told:#?}");
+    assert!(told.iter().any(|problem| problem.contains("expected 2, as the inputs take, got 3")));
+    assert!(told.iter().any(|problem| problem.contains("no output \"nope\"")));
+    assert!(told.iter().any(|problem| problem.contains("b: default: expected a number, got a string")));
+    assert!(problems("[[features]]\nname = \"a\"\n[[features]]\nname = \"a\"\n")[0].contains("twice"));
+    let later = build("task = \"image-classification\"", &inputs(), &[]).unwrap_err();
+    assert!(later.to_string().contains("comes later"));
+}
+
+#[test]
+fn tables_are_read_by_their_header() {
+    let task = build(
+        "task = \"tabular-regression\"\n[[features]]\nname = \"amount\"\n[[features]]\nname = \"a,b\"\ndefault = 7\n",
+        &inputs(),
+        &[tensor_spec("y", DataType::Fp32, &[None])],
+    )
+    .unwrap();
+    let limits = DecodeLimits { max_instances: 2, max_depth: 8 };
+    let read = |body: &[u8]| task.decode_csv(body, &limits).map(|decoded| task.encode(decoded).unwrap());
+    let good: &[(&[u8], &[f32])] = &[
+        (b"amount,\"a,b\"\n1,2\n3.5,4\n", &[1.0, 2.0, 3.5, 4.0]),
+        (b"\xef\xbb\xbf\"a,b\",amount\r\n\"2\", 1\r\n", &[1.0, 2.0]),
+        (b"amount\n1e2", &[100.0, 7.0]),
+        (b"amount,\"a,b\"\n1,\n", &[1.0, 7.0]),
+    ];
+    for (body, values) in good {
+        let rows = read(body).unwrap();
+        assert_eq!(singles(&rows.inputs[0]), *values);
+        assert!(rows.reply.is_list());
+    }
+    let bad: &[(&[u8], InputErrorCode, Option<&str>)] = &[
+        (b"", InputErrorCode::InvalidInput, None),
+        (b"amount\n", InputErrorCode::InvalidInput, Some("/instances")),
+        (b"amount\n\xff\n", InputErrorCode::InvalidInput, None),
+        (b"amount,x\n1,2\n", InputErrorCode::UnknownInput, Some("/x")),
+        (b"amount,amount\n1,2\n", InputErrorCode::InvalidInput, Some("/amount")),
+        (b"\"a,b\"\n1\n", InputErrorCode::MissingInput, Some("/amount")),
+        (b"amount,\"a,b\"\n1,2\n,2\n", InputErrorCode::MissingInput, Some("/instances/1/amount")),
+        (b"amount\n1\nx\n", InputErrorCode::InvalidInput, Some("/instances/1/amount")),
+        (b"amount\nnan\n", InputErrorCode::InvalidInput, Some("/instances/0/amount")),
+        (b"amount\n1e39\n", InputErrorCode::NumberOutOfRange, Some("/instances/0/amount")),
+        (b"amount\n1,2\n", InputErrorCode::InvalidInput, Some("/instances/0")),
+        (b"amount\n1\n2\n3\n", InputErrorCode::BatchTooLarge, Some("/instances")),
+    ];
+    for (body, code, pointer) in bad {
+        let error = read(body).map(|rows| rows.rows).unwrap_err();
+        assert_eq!(
+            (error.code, error.pointer.as_deref()),
+            (*code, *pointer),
+            "{}",
+            String::from_utf8_lossy(body)
+        );
+    }
+    let long = format!("amount,\"a,b\"\n{},2\n", "0".repeat(5000));
+    assert_eq!(singles(&read(long.as_bytes()).unwrap().inputs[0]), [0.0, 2.0]);
+}
+
+#[test]
+fn defaults_may_have_any_type_of_their_input() {
+    let inputs = [
+        tensor_spec("n", DataType::Int8, &[None, Some(1)]),
+        tensor_spec("s", DataType::Bytes, &[None, Some(1)]),
+    ];
+    let output = [tensor_spec("y", DataType::Fp32, &[None])];
+    let manifest = |n: &str| {
+        format!(
+            "task = \"tabular-regression\"\n[[features]]\nname = \"n\"\ndefault = {n}\n\
+             [[features]]\nname = \"s\"\ndefault = \"x\"\ncategories = [\"x\", \"y\"]\n"
+        )
+    };
+    let task = build(&manifest("-3"), &inputs, &output).unwrap();
+    let rows = decode(&task, r#"{"instances": [{}, {"s": "y"}]}"#).unwrap();
+    let (Data::Int8(numbers), Data::Bytes(strings)) = (rows.inputs[0].data(), rows.inputs[1].data()) else {
+        panic!()
+    };
+    assert_eq!((&numbers[..], &strings[..]), (&[-3_i8, -3][..], &["x".to_owned(), "y".to_owned()][..]));
+    assert!(build(&manifest("300"), &inputs, &output).is_err());
+}

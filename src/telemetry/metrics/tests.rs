@@ -111,7 +111,7 @@ fn touch_all(metrics: &Metrics) {
     model.loaded("sha", "ort", "cpu", Duration::from_secs(1), Duration::from_secs(2));
     model.prediction(Some("a"), Some(0.5));
     model.batch(4, Some(0.25), Duration::from_millis(3));
-    metrics.workers("cpu").busy(1);
+    metrics.workers("cpu").set(1, 1, 0);
     metrics.panicked("worker");
     drop(metrics.spans());
 }

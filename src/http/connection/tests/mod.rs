@@ -35,6 +35,7 @@ const GET: &str = "GET /ok HTTP/1.1\r\nhost: test\r\n\r\n";
 struct Heard {
     opened: usize,
     closed: usize,
+    busy: usize,
     forced: usize,
     errors: Vec<ConnectionErrorKind>,
     /// Handlers that began to wait at the gate, and those of them that were dropped there.
@@ -65,6 +66,17 @@ impl ConnectionObserver for Recorder {
 
     fn closed(&self) {
         self.0.send_modify(|heard| heard.closed += 1);
+    }
+
+    fn busy(&self) {
+        self.0.send_modify(|heard| heard.busy += 1);
+    }
+
+    fn idle(&self) {
+        self.0.send_modify(|heard| {
+            assert!(heard.busy > 0, "idle before it was busy");
+            heard.busy -= 1;
+        });
     }
 
     fn error(&self, kind: ConnectionErrorKind) {
