@@ -115,7 +115,10 @@ impl App {
     /// # Errors
     /// Everything that is wrong with any model.
     pub async fn load(&self, runtime: &'static Runtime, found: Discovered) -> Result<(), Vec<ModelProblem>> {
-        let Discovered { models, mut problems } = found;
+        let Discovered { models, mut problems, ignored } = found;
+        for entry in ignored {
+            tracing::info!(entry, "not a model, ignored");
+        }
         for source in &models {
             for version in &source.versions {
                 self.service.announce(&source.name, version.version);
@@ -123,8 +126,11 @@ impl App {
         }
         let (service, metrics) = (Arc::clone(&self.service), Arc::clone(&self.metrics));
         let defaults = self.options.defaults.clone();
+        // A service that will end for its faults must not be ready in between.
+        let serves = problems.is_empty();
         let loading = tokio::task::spawn_blocking(move || {
-            let loader = Loader { runtime, service: &service, metrics: &metrics, defaults: &defaults };
+            let loader =
+                Loader { runtime, service: &service, metrics: &metrics, defaults: &defaults, serves };
             loader.all(&models)
         });
         match loading.await {
@@ -222,6 +228,8 @@ struct Loader<'a> {
     service: &'a Service,
     metrics: &'a Metrics,
     defaults: &'a ManifestDefaults,
+    /// False when the models are only looked at, to tell all their faults.
+    serves: bool,
 }
 
 impl Loader<'_> {
@@ -270,6 +278,9 @@ impl Loader<'_> {
                 );
                 for note in &facts.notes {
                     tracing::info!(model = %source.name, note, "model note");
+                }
+                if !self.serves {
+                    return Vec::new();
                 }
                 let served = self.service.serve(loaded);
                 let failed =

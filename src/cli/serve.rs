@@ -46,6 +46,7 @@ pub(super) fn run(arguments: &ServeArguments) -> Result<ExitCode, Failure> {
     }
     let options = app_options(arguments, &loaded.config);
     let ended = executor.block_on(serve(options, listeners, &telemetry, (runtime, found)));
+    tracing::info!("stopped");
     let flush_timeout = loaded.config.telemetry.flush_timeout.0;
     if !telemetry.flush(flush_timeout) {
         tracing::warn!("not every span could be exported in time");
@@ -173,8 +174,8 @@ fn start_telemetry(loaded: &Loaded, runtime: &Runtime) -> (Telemetry, Vec<String
     };
     let build = BuildInfo {
         version: env!("CARGO_PKG_VERSION"),
-        revision: option_env!("ML_INFERENCE_REVISION").unwrap_or("unknown").to_owned(),
-        rustc: env!("CARGO_PKG_RUST_VERSION").to_owned(),
+        revision: env!("ML_INFERENCE_REVISION").to_owned(),
+        rustc: env!("ML_INFERENCE_RUSTC").to_owned(),
         runtime_version: runtime.version().to_owned(),
     };
     (telemetry::start(&options, &build), warnings)

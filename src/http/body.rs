@@ -99,11 +99,7 @@ fn broken(error: &axum::Error) -> BodyError {
     BodyError::ClientGone
 }
 
-async fn read_unbounded(
-    api: &Api,
-    context: &RequestContext,
-    body: &mut Body,
-) -> Result<HeldBody, BodyError> {
+async fn read_unbounded(api: &Api, context: &RequestContext, body: &mut Body) -> Result<HeldBody, BodyError> {
     let mut held = api.inflight.hold();
     let mut first: Option<Bytes> = None;
     let mut rest = BytesMut::new();

@@ -20,8 +20,9 @@ pub(super) fn prediction(
         BodyFormat::Json => decode_prediction(bytes, task, limits),
         BodyFormat::Csv => Ok(task.decode_csv(bytes, limits)?),
         BodyFormat::DeclaredForm => {
-            let first = bytes.iter().find(|byte| !byte.is_ascii_whitespace());
-            if matches!(first, Some(b'{' | b'[')) {
+            let mut shown = bytes.iter().filter(|byte| !byte.is_ascii_whitespace());
+            let first = shown.next();
+            if matches!(first, None | Some(b'{' | b'[')) {
                 decode_prediction(bytes, task, limits)
             } else {
                 Err(media::unsupported(false))

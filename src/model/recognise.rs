@@ -30,7 +30,7 @@ fn looks_tabular(signature: &Signature) -> bool {
 }
 
 fn is_rows_of(spec: &TensorSpec, width: impl Fn(&Dim) -> bool) -> bool {
-    matches!(spec.dims.as_slice(), [Dim::Free(_), dim] if width(dim))
+    matches!(spec.dims.as_slice(), [_, dim] if width(dim))
 }
 
 #[cfg(test)]

@@ -331,7 +331,8 @@ impl ServiceError {
         if let Some((end, _)) = detail.char_indices().nth(MAX_DETAIL) {
             detail.truncate(end);
         }
-        let retry_after_s = matches!(code.http_status(), 429 | 503).then_some(1);
+        // Without a measured rate: soon, and not all at once.
+        let retry_after_s = matches!(code.http_status(), 429 | 503).then(|| fastrand::u64(1..=3));
         Self { code, detail, pointer: None, retry_after_s, cause: None }
     }
 

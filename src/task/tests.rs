@@ -31,7 +31,14 @@ pub(super) fn build_with(
     let manifest = Manifest::parse(manifest, "m").unwrap();
     let signature = Signature { inputs: inputs.to_vec(), outputs: outputs.to_vec() };
     let folder = Path::new(".");
-    Task::build(&TaskSpec { manifest: &manifest, signature: &signature, batchable, folder, class_labels })
+    Task::build(&TaskSpec {
+        manifest: &manifest,
+        signature: &signature,
+        batchable,
+        root: folder,
+        folder,
+        class_labels,
+    })
 }
 
 pub(super) fn decode(task: &Task, body: &str) -> Result<Rows, (String, String)> {
