@@ -51,6 +51,8 @@ pub(super) fn run(arguments: &ServeArguments) -> Result<ExitCode, Failure> {
         tracing::warn!("not every span could be exported in time");
     }
     let code = match ended {
+        // A loader may still be inside the runtime, whose statics must not be torn down.
+        Err(Stopped::Loading(ended)) => leave(if ended.clean { 0 } else { FAILED }),
         Ok(Ended { clean: true, workers_joined: true }) => 0,
         Ok(ended) => {
             if !ended.workers_joined {
@@ -74,6 +76,8 @@ pub(super) fn run(arguments: &ServeArguments) -> Result<ExitCode, Failure> {
 enum Stopped {
     /// Models are wrong.
     Bad(Vec<ModelProblem>),
+    /// A signal came before every model was loaded.
+    Loading(Ended),
     /// A second signal came.
     Again,
     /// The system refused something.
@@ -90,16 +94,18 @@ async fn serve(
     let mut signals = Signals::new().map_err(failed)?;
     let shutdown = Arc::new(Shutdown::new());
     let app = App::start(options, listeners, telemetry, shutdown).map_err(failed)?;
-    let ending = tokio::select! {
+    let (ending, is_loaded) = tokio::select! {
         loaded = app.load(runtime, found) => {
             loaded.map_err(Stopped::Bad)?;
-            signals.next().await
+            (signals.next().await, true)
         }
-        ending = signals.next() => ending,
+        ending = signals.next() => (ending, false),
     };
     tracing::info!(signal = ?ending, "shutting down");
     tokio::select! {
-        ended = app.drain(ending == Ending::Interrupt) => Ok(ended),
+        ended = app.drain(ending == Ending::Interrupt) => {
+            if is_loaded { Ok(ended) } else { Err(Stopped::Loading(ended)) }
+        }
         _ = signals.next() => Err(Stopped::Again),
     }
 }

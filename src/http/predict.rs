@@ -11,10 +11,11 @@ use http::request::Parts;
 use http::{HeaderValue, Request};
 
 use super::context::RequestContext;
+use super::body::BodyError;
 use super::media::BodyFormat;
 use super::problem::Failure;
 use super::target::Target;
-use super::{Api, answer, body, decode, media, timeout};
+use super::{Api, answer, body, decode, media, observe, timeout};
 use crate::service::{ErrorCode, Model, PredictRequest, ServiceError};
 use crate::task::{DecodeLimits, Predictions, Task};
 
@@ -35,7 +36,8 @@ pub(super) async fn predict(
     };
     let held = match body::read(&api, &context, &mut incoming).await {
         Ok(held) => held,
-        Err(error) => return refuse_unread(&parts, incoming, error).await,
+        Err(BodyError::Refused(error)) => return refuse_unread(&parts, incoming, error).await,
+        Err(BodyError::ClientGone) => return observe::client_gone(),
     };
     let timeout = match timeout::requested(&parts.headers) {
         Ok(timeout) => timeout,
@@ -89,7 +91,7 @@ fn admit(api: &Api, target: &Target, parts: &Parts) -> Result<Admitted, ServiceE
 async fn refuse_unread(parts: &Parts, incoming: Body, error: ServiceError) -> Response {
     let mut response = Failure::from(error).into_response();
     if !body::discard(&parts.headers, incoming).await {
-        response.extensions_mut().insert(super::observe::CloseAfter);
+        response.extensions_mut().insert(observe::CloseAfter);
     }
     response
 }

@@ -282,9 +282,9 @@ fn compact(error: &toml::de::Error, text: &str) -> String {
         || message.clone(),
         |span| {
             let before = &text[..span.start.min(text.len())];
-            let line = before.matches('\n').count() + 1;
-            let written = text[span.start.min(text.len())..].lines().next().unwrap_or_default();
-            format!("line {line} ({}): {message}", written.chars().take(60).collect::<String>())
+            let line = before.matches('\n').count();
+            let written = text.lines().nth(line).unwrap_or_default().trim();
+            format!("line {} ({}): {message}", line + 1, written.chars().take(60).collect::<String>())
         },
     )
 }
