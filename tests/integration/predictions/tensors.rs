@@ -166,6 +166,9 @@ fn values_that_the_model_itself_refuses_are_the_callers_fault() {
     let body =
         assert_problem(&server.post("/predict/gather", &json!({"ids": [0, 99]})), 400, "invalid_input");
     assert!(body["detail"].as_str().unwrap().contains("the model rejected these values"), "{body}");
+    // One bad instance fails the list.
+    let list = json!({"instances": [{"ids": [0, 1]}, {"ids": [0, 99]}]});
+    assert_problem(&server.post("/predict/gather", &list), 400, "invalid_input");
     let good = server.post("/predict/gather", &json!({"ids": [1, 2]})).ok();
     assert_eq!(good["rows"][0], json!([20.0, 21.0, 22.0]));
 }
