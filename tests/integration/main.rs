@@ -3,6 +3,8 @@
 //! One binary with a module per theme. Run by `make test`, which sets what the harness needs. No
 //! test sleeps, relies on a fixed port, or leaves this machine.
 
+#![expect(clippy::unwrap_used, reason = "in a test, what cannot go on fails")]
+
 mod cli;
 mod harness;
 mod health;

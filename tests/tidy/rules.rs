@@ -21,6 +21,7 @@ pub(crate) fn problems_of_test(source: &Source) -> Vec<String> {
     let mut problems = header(source);
     problems.extend(ignored(source));
     problems.extend(json_extractor(source));
+    problems.extend(sleeps_of_test(source));
     let lines = source.text.lines().count();
     if lines > MAX_FILE {
         problems.push(source.on_line(lines, format!("{lines} lines, more than {MAX_FILE}")));
@@ -130,7 +131,7 @@ fn crates(source: &Source) -> Vec<String> {
             continue;
         }
         let name = external.package.replace('-', "_");
-        let is_module_here = words(code, &format!("mod {name}")).first().is_some();
+        let is_module_here = !words(code, &format!("mod {name}")).is_empty();
         for at in words(code, &name) {
             let before = code[..at].trim_end();
             let after = code[at + name.len()..].trim_start();
@@ -203,6 +204,16 @@ fn json_extractor(source: &Source) -> Vec<String> {
 fn sleeps_of_source(source: &Source) -> Vec<String> {
     let message = "nothing in production blocks a thread by sleeping";
     words(&source.production, "thread::sleep").into_iter().map(|at| source.at(at, message)).collect()
+}
+
+/// Waiting is the harness' own business, in one file and with an end.
+fn sleeps_of_test(source: &Source) -> Vec<String> {
+    if source.path.ends_with("harness/wait.rs") {
+        return Vec::new();
+    }
+    let calls =
+        ["thread::sleep", "time::sleep", "park_timeout"].iter().flat_map(|call| words(&source.code, call));
+    calls.map(|at| source.at(at, "tests do not sleep: wait for a condition")).collect()
 }
 
 fn ignored(source: &Source) -> Vec<String> {
@@ -358,6 +369,8 @@ mod tests {
         let ignored =
             problems_of_test(&Source::new("tests/a.rs", "//! x\n#[test]\n#[ignore = \"later\"]\nfn f() {}"));
         assert_eq!(ignored, ["tests/a.rs:3: no ignored tests: fix it or delete it"]);
+        let slept = problems_of_test(&Source::new("tests/a.rs", "//! x\nfn f() { std::thread::sleep(x); }"));
+        assert_eq!(slept, ["tests/a.rs:2: tests do not sleep: wait for a condition"]);
     }
 
     #[test]

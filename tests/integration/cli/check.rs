@@ -18,6 +18,15 @@ fn good_models_are_described() {
     }
 }
 
+#[test]
+fn the_demo_models_are_good() {
+    let models = settings::package("models");
+    let finished = run(["check".as_ref(), models.as_os_str()]).finish().exits(0);
+    for name in ["fraud-detector", "sentence-embedder"] {
+        assert!(finished.stdout.contains(name), "{name}: {}", finished.stdout);
+    }
+}
+
 /// The model's part of the answer, wherever the list stands.
 fn model<'a>(answer: &'a Value, name: &str) -> &'a Value {
     let list = answer

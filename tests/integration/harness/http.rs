@@ -52,7 +52,7 @@ impl Request {
             head.push_str("host: localhost\r\n");
         }
         for (name, value) in &self.headers {
-            head.push_str(&format!("{name}: {value}\r\n"));
+            head.extend([name, ": ", value, "\r\n"]);
         }
         head
     }

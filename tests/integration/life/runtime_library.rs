@@ -1,13 +1,14 @@
 //! ONNX Runtime that is missing, too old or something else: one clear error that says what to do.
 
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::Command;
 
 use tempfile::TempDir;
 
 use crate::harness::wait::PATIENCE;
-use crate::harness::{Repository, Server};
+use crate::harness::{Repository, Server, settings};
 
 /// What a server says that finds this at `ORT_DYLIB_PATH`.
 #[track_caller]
@@ -67,4 +68,36 @@ fn a_runtime_that_is_too_old() {
     let folder = TempDir::new().unwrap();
     let said = said_with(&library(&folder, "old", OLD));
     assert!(said.contains("1.16.3"), "its version: {said}");
+}
+
+/// Runs `check` with a copy of the binary in `bin/` of a folder, and no `ORT_DYLIB_PATH`.
+fn check_from(folder: &TempDir) -> std::process::Output {
+    let binary = folder.path().join("bin/ml-inference-api");
+    if !binary.exists() {
+        fs::create_dir_all(folder.path().join("bin")).unwrap();
+        fs::copy(env!("CARGO_BIN_EXE_ml-inference-api"), &binary).unwrap();
+    }
+    let repository = Repository::new().fixture("add-one");
+    let mut command = Command::new(&binary);
+    command.arg("check").arg(repository.path()).env_clear().env("PATH", "/usr/bin:/bin");
+    // Neither of these is looked at.
+    let elsewhere = settings::runtime_library().parent().unwrap().to_owned();
+    command.env("LD_LIBRARY_PATH", &elsewhere).current_dir(&elsewhere).output().unwrap()
+}
+
+#[test]
+fn without_the_variable_it_lies_beside_the_binary_or_in_lib_and_nowhere_else() {
+    let folder = TempDir::new().unwrap();
+    let output = check_from(&folder);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("ORT_DYLIB_PATH"), "what to do: {said}");
+    for place in ["bin", "lib"] {
+        let library = folder.path().join(place).join("libonnxruntime.so");
+        fs::create_dir_all(library.parent().unwrap()).unwrap();
+        symlink(settings::runtime_library(), &library).unwrap();
+        let output = check_from(&folder);
+        assert!(output.status.success(), "{place}: {}", String::from_utf8_lossy(&output.stderr));
+        fs::remove_file(&library).unwrap();
+    }
 }

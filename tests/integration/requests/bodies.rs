@@ -96,6 +96,20 @@ fn idle_connections_are_closed() {
 }
 
 #[test]
+fn a_client_that_never_reads_is_cut_off() {
+    let server = Server::builder()
+        .repository(Repository::new().fixture("add-one"))
+        .env("ML_INFERENCE_HTTP__WRITE_TIMEOUT", "300ms")
+        .start();
+    let mut connection = Connection::open(server.http);
+    // More answers than the buffers of both sides hold.
+    let requests = Request::get("/metrics").bytes().repeat(400);
+    drop(connection.try_write(&requests));
+    server.wait_for_metric("http_connection_errors_total", &[("kind", "write_timeout")], 1.0);
+    server.call(&row()).ok();
+}
+
+#[test]
 fn a_client_that_leaves_amid_its_body_counts_as_499() {
     let server = impatient();
     let mut connection = Connection::open(server.http);

@@ -20,7 +20,7 @@ fn traceresponse(answer: &Response) -> Vec<String> {
     let parts: Vec<String> = header.split('-').map(str::to_owned).collect();
     let [version, trace, span, flags] = &parts[..] else { panic!("{header}") };
     assert!(version == "00" && is_hex(trace, 32) && is_hex(span, 16) && is_hex(flags, 2), "{header}");
-    assert!(trace.trim_matches('0') != "" && span.trim_matches('0') != "", "{header}");
+    assert!(!trace.trim_matches('0').is_empty() && !span.trim_matches('0').is_empty(), "{header}");
     parts
 }
 

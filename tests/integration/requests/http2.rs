@@ -65,7 +65,7 @@ fn connections_are_told_to_go_away_at_the_end() {
         // The client's side ends by itself once GOAWAY has come.
         let closed = tokio::time::timeout(PATIENCE, async {
             while sender.ready().await.is_ok() {
-                tokio::task::yield_now().await
+                tokio::task::yield_now().await;
             }
         });
         closed.await.expect("GOAWAY while the delay still runs");

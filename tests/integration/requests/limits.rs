@@ -5,7 +5,7 @@ use std::time::Instant;
 use serde_json::json;
 
 use crate::harness::wait::PATIENCE;
-use crate::harness::{Connection, Repository, Request, Server, assert_problem, models};
+use crate::harness::{Connection, Repository, Request, Server, assert_problem, models, wait};
 
 const LIMIT: usize = 4096;
 
@@ -97,4 +97,29 @@ fn bytes_of_all_requests_together_are_bounded() {
     assert_problem(&answer, 503, "overloaded");
     holder.read().ok();
     server.call(&Request::text("/predict/slow", "application/json", &large)).ok();
+}
+
+#[test]
+fn a_crowd_of_idle_connections_does_not_shut_out_a_probe() {
+    let server = Server::builder()
+        .repository(Repository::new().fixture("add-one"))
+        .env("ML_INFERENCE_HTTP__MAX_CONNECTIONS", "4")
+        .start();
+    let crowd: Vec<_> = (0..20).map(|_| Connection::open(server.http)).collect();
+    wait::until("an answer to the probe", PATIENCE, || {
+        let mut probe = Connection::try_open(server.http).ok()?;
+        probe.try_write(&Request::get("/health").bytes()).ok()?;
+        probe.try_read().ok().filter(|answer| answer.status == 200)
+    });
+    assert!(server.metrics().sum("http_connection_errors_total", &[("kind", "limit")]) >= 1.0);
+    assert!(
+        server.metrics().sum("http_connections", &[]) < 4.0 + 2.0,
+        "the admin listener's own one or two aside"
+    );
+    drop(crowd);
+    wait::until("room again", PATIENCE, || {
+        let mut connection = Connection::try_open(server.http).ok()?;
+        connection.try_write(&Request::json("/predict/add-one", &json!([1, 2, 3])).bytes()).ok()?;
+        connection.try_read().ok().filter(|answer| answer.status == 200)
+    });
 }
