@@ -44,7 +44,7 @@ serve: build models ## build, assemble the models and serve them on http://local
 test: prerequisites runtime models ## run every test, against a real collector and promtool
 	@otelcol=$$(scripts/tools/otelcol.sh)
 	promtool=$$(scripts/tools/promtool.sh)
-	export ML_INFERENCE_TEST_OTELCOL="$$otelcol" ML_INFERENCE_TEST_PROMTOOL="$$promtool"
+	export INFERENCE_TEST_OTELCOL="$$otelcol" INFERENCE_TEST_PROMTOOL="$$promtool"
 	export ORT_DYLIB_PATH=$(RELEASE)/libonnxruntime.so
 	exec cargo test --release --locked $(ARGS)
 

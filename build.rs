@@ -14,9 +14,8 @@ fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
-#[expect(clippy::print_stdout, reason = "that is how a build script talks to cargo")]
 fn main() {
-    println!("cargo::rerun-if-env-changed=ML_INFERENCE_BUILD_REVISION");
+    println!("cargo::rerun-if-env-changed=INFERENCE_BUILD_REVISION");
     println!("cargo::rerun-if-changed=build.rs");
     // Absent in a source archive; a path that is not there would mean a rebuild every time.
     if std::path::Path::new(".git/HEAD").exists() {
@@ -26,9 +25,9 @@ fn main() {
     let rustc =
         variable("RUSTC").and_then(|rustc| first_line(&rustc, &["--version"])).unwrap_or_else(unknown);
     // An image is built without the repository: its recipe gives the revision.
-    let revision = variable("ML_INFERENCE_BUILD_REVISION")
+    let revision = variable("INFERENCE_BUILD_REVISION")
         .or_else(|| first_line("git", &["rev-parse", "--short=12", "HEAD"]))
         .unwrap_or_else(unknown);
-    println!("cargo::rustc-env=ML_INFERENCE_RUSTC={rustc}");
-    println!("cargo::rustc-env=ML_INFERENCE_REVISION={revision}");
+    println!("cargo::rustc-env=INFERENCE_BUILT_WITH={rustc}");
+    println!("cargo::rustc-env=INFERENCE_BUILT_FROM={revision}");
 }

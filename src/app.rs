@@ -7,14 +7,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use axum::Router;
 use tokio::task::JoinHandle;
 
 use crate::engine::Runtime;
 use crate::http::connection::{
     ConnectionErrorKind, ConnectionObserver, ConnectionOptions, ServeReport, serve,
 };
-use crate::http::{Api, HttpOptions, admin_router, public_router};
+use crate::http::{Api, HttpOptions, Routes, admin_router, public_router};
 use crate::model::{Discovered, ManifestDefaults, ModelProblem, ModelSource, VersionSource};
 use crate::scheduler::Scheduler;
 use crate::service::{Service, ServiceOptions, load_version};
@@ -99,10 +98,10 @@ impl App {
         let admin_shutdown = Shutdown::new();
         let observer: Arc<dyn ConnectionObserver> = Arc::new(Observer(Arc::clone(&metrics)));
         let connections = options.connections.clone();
-        let listen = |listener: TcpListener, router: Router, watch: ShutdownWatch| {
+        let listen = |listener: TcpListener, routes: Routes, watch: ShutdownWatch| {
             let address = listener.local_addr()?;
             let serving =
-                tokio::spawn(serve(listener, router, connections.clone(), Arc::clone(&observer), watch));
+                tokio::spawn(serve(listener, routes, connections.clone(), Arc::clone(&observer), watch));
             std::io::Result::Ok(Listening { address, serving })
         };
         let http = listen(listeners.http, public_router(&api), shutdown.watch())?;

@@ -28,6 +28,14 @@ pub(super) fn run(arguments: &ServeArguments) -> Result<ExitCode, Failure> {
     let loaded = config::load(&arguments.source)?;
     refuse_unsupported(&loaded.config)?;
     let found = find(&loaded.config)?;
+    let executor = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::failed(format!("no threads: {error}")))?;
+    // Before anything is bound: from the moment that a probe can connect, a signal is heard.
+    let signals = executor
+        .block_on(async { Signals::new() })
+        .map_err(|error| Failure::failed(format!("no signals: {error}")))?;
     let (_, descriptors) = raise_descriptor_limit();
     let listeners = Listeners {
         http: listen("http.addr", loaded.config.http.addr)?,
@@ -35,17 +43,13 @@ pub(super) fn run(arguments: &ServeArguments) -> Result<ExitCode, Failure> {
     };
     let runtime = Runtime::load(&models::runtime_options(loaded.ort_dylib_path.clone()))
         .map_err(|error| Failure::failed(error.to_string()))?;
-    let executor = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| Failure::failed(format!("no threads: {error}")))?;
     let (telemetry, warnings) = start_telemetry(&loaded, runtime);
     tracing::info!(version = env!("CARGO_PKG_VERSION"), runtime = runtime.version(), descriptors, "starting");
     for warning in loaded.warnings.iter().chain(&warnings) {
         tracing::warn!(warning, "configuration");
     }
     let options = app_options(arguments, &loaded.config);
-    let ended = executor.block_on(serve(options, listeners, &telemetry, (runtime, found)));
+    let ended = executor.block_on(serve(options, listeners, &telemetry, (signals, runtime, found)));
     tracing::info!("stopped");
     let flush_timeout = loaded.config.telemetry.flush_timeout.0;
     if !telemetry.flush(flush_timeout) {
@@ -89,10 +93,9 @@ async fn serve(
     options: AppOptions,
     listeners: Listeners,
     telemetry: &Telemetry,
-    (runtime, found): (&'static Runtime, Discovered),
+    (mut signals, runtime, found): (Signals, &'static Runtime, Discovered),
 ) -> Result<Ended, Stopped> {
     let failed = |error: std::io::Error| Stopped::Failed(error.to_string());
-    let mut signals = Signals::new().map_err(failed)?;
     let shutdown = Arc::new(Shutdown::new());
     let app = App::start(options, listeners, telemetry, shutdown).map_err(failed)?;
     let (ending, is_loaded) = tokio::select! {
@@ -174,8 +177,8 @@ fn start_telemetry(loaded: &Loaded, runtime: &Runtime) -> (Telemetry, Vec<String
     };
     let build = BuildInfo {
         version: env!("CARGO_PKG_VERSION"),
-        revision: env!("ML_INFERENCE_REVISION").to_owned(),
-        rustc: env!("ML_INFERENCE_RUSTC").to_owned(),
+        revision: env!("INFERENCE_BUILT_FROM").to_owned(),
+        rustc: env!("INFERENCE_BUILT_WITH").to_owned(),
         runtime_version: runtime.version().to_owned(),
     };
     (telemetry::start(&options, &build), warnings)

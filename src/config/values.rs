@@ -4,9 +4,9 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use tracing_subscriber::EnvFilter;
 
 use crate::model::ModelName;
+use crate::telemetry::is_log_filter;
 
 pub(super) const MODEL_LOCATION_FORM: &str = "a list of `[NAME=]PATH_OR_URI` with at least one entry; \
      NAME is a letter or digit, then at most 127 letters, digits, dots, underscores or hyphens";
@@ -97,7 +97,7 @@ impl TryFrom<String> for LogFilter {
     fn try_from(text: String) -> Result<Self, ValueError> {
         let bare_words_are_levels =
             text.contains('[') || text.split(',').all(|one| one.contains('=') || is_level(one.trim()));
-        if bare_words_are_levels && EnvFilter::builder().parse(&text).is_ok() {
+        if bare_words_are_levels && is_log_filter(&text) {
             Ok(Self(text))
         } else {
             Err(ValueError(LOG_FILTER_FORM))

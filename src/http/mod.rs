@@ -25,7 +25,7 @@ use std::time::Duration;
 
 pub use answer::encode_prediction;
 pub use decode::decode_prediction;
-pub use routes::{admin_router, public_router};
+pub use routes::{Routes, admin_router, public_router};
 
 use crate::service::Service;
 use crate::telemetry::{Metrics, Tracer};

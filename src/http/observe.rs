@@ -17,7 +17,6 @@ use http::header::{CONNECTION, HOST, HeaderName, USER_AGENT};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Request, StatusCode, Version};
 use http_body::{Frame, SizeHint};
-use opentelemetry::propagation::Extractor;
 
 use super::catch_panic::CatchPanic;
 use super::connection::{ConnectionInfo, RequestStart};
@@ -25,7 +24,7 @@ use super::context::RequestContext;
 use super::problem::{self, Failure};
 use super::{AccessLog, Api, predict, routes};
 use crate::service::{ErrorCode, ServiceError};
-use crate::telemetry::{HttpObservation, HttpSpanEnd, Outcome, known_method};
+use crate::telemetry::{Extractor, HttpObservation, HttpSpanEnd, Outcome, known_method};
 
 /// Marks an answer after which the connection must not be used again.
 #[derive(Clone, Copy)]

@@ -56,8 +56,11 @@ fn finished(routes: Router<Arc<Api>>, api: &Arc<Api>) -> Router {
         .with_state(Arc::clone(api))
 }
 
+/// A listener's routes, ready to serve.
+pub type Routes = Router;
+
 /// The routes of the public port.
-pub fn public_router(api: &Arc<Api>) -> Router {
+pub fn public_router(api: &Arc<Api>) -> Routes {
     for (route, methods) in ROUTES {
         for method in methods {
             api.metrics.http().register_route(method, route);
@@ -72,7 +75,7 @@ pub fn public_router(api: &Arc<Api>) -> Router {
 }
 
 /// The routes of the admin listener.
-pub fn admin_router(api: &Arc<Api>) -> Router {
+pub fn admin_router(api: &Arc<Api>) -> Routes {
     finished(probes(), api)
 }
 

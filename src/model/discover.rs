@@ -237,24 +237,24 @@ fn single_file(entry: &Entry) -> Found {
 fn model_folder(entry: &Entry) -> Found {
     let folder_name = file_name(&entry.path);
     let mut problems = Vec::new();
-    let mut noted = |problem: ModelProblem| problems.push(problem);
+    let mut tell = |problem: ModelProblem| problems.push(problem);
     let (manifest, is_there) = match fs::read_to_string(entry.path.join("model.toml")) {
-        Ok(text) => (Manifest::parse(&text, &folder_name).map_err(&mut noted).unwrap_or_default(), true),
+        Ok(text) => (Manifest::parse(&text, &folder_name).map_err(&mut tell).unwrap_or_default(), true),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => (Manifest::default(), false),
         Err(error) => {
-            noted(ModelProblem::new(&folder_name, format!("model.toml: {error}")));
+            tell(ModelProblem::new(&folder_name, format!("model.toml: {error}")));
             (Manifest::default(), false)
         }
     };
     let name = entry.given_name.clone().or_else(|| {
         let wanted = manifest.name.as_deref().unwrap_or(&folder_name);
-        wanted.parse().map_err(|error| noted(ModelProblem::new(wanted, format!("name: {error}")))).ok()
+        wanted.parse().map_err(|error| tell(ModelProblem::new(wanted, format!("name: {error}")))).ok()
     });
     let shown = name.as_ref().map_or(folder_name.as_str(), ModelName::as_str);
     if is_there && let Err(problem) = resolve_inside(&entry.root, &entry.path, "model.toml") {
-        noted(ModelProblem::new(shown, problem));
+        tell(ModelProblem::new(shown, problem));
     }
-    let versions = versions(entry, shown, &manifest.versions).map_err(&mut noted).ok();
+    let versions = versions(entry, shown, &manifest.versions).map_err(&mut tell).ok();
     let (Some(name), Some((versions, mut notes)), true) = (name, versions, problems.is_empty()) else {
         return Err(problems);
     };

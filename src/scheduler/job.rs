@@ -2,9 +2,9 @@
 
 use std::time::Instant;
 
-use opentelemetry::trace::SpanContext;
 use tokio::sync::oneshot;
 
+use crate::telemetry::SpanContext;
 use crate::tensor::Tensor;
 
 /// A request's rows, ready to run.

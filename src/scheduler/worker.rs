@@ -8,7 +8,7 @@ use std::time::{Instant, SystemTime};
 use super::job::{BatchSummary, FailureKind, Finished, Job, JobFailure, JobTimes};
 use super::run::{Ran, run_job};
 use super::state::{Done, ModelFacts, Shared, Work};
-use crate::telemetry::{BatchMember, BatchRecord};
+use crate::telemetry::{BatchMember, BatchRecord, SpanContext};
 
 /// Tells the device that this worker has left, also when it leaves by a panic.
 struct Alive<'a>(&'a Shared);
@@ -81,7 +81,7 @@ fn record_batch(
     job: &Job,
     times: JobTimes,
     failure: Option<&FailureKind>,
-) -> Option<opentelemetry::trace::SpanContext> {
+) -> Option<SpanContext> {
     let (now, wall) = (Instant::now(), SystemTime::now());
     let at = |instant: Instant| wall - now.saturating_duration_since(instant);
     let member =

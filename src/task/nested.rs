@@ -10,7 +10,7 @@ use serde::ser::SerializeSeq;
 use serde::{Serialize, Serializer};
 
 use crate::tensor::Data;
-use crate::with_buffer;
+use crate::tensor::with_buffer;
 
 /// Some elements of a tensor under a shape.
 pub(super) struct Nested<'a> {

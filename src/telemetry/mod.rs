@@ -15,8 +15,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use labels::{ConnectionError, LoadResult, Outcome, Stage, known_method};
-pub use logs::LIFECYCLE;
+pub use logs::{LIFECYCLE, is_log_filter};
 pub use metrics::{HttpMetrics, HttpObservation, Metrics, ModelMetrics, WorkerMetrics};
+pub use opentelemetry::propagation::Extractor;
 pub use opentelemetry::trace::{SpanContext, SpanId, TraceId};
 pub use options::{LogFormat, LogOptions, Options};
 pub use otel::{

@@ -2,8 +2,7 @@
 //!
 //! `split` after `concatenate` gives the same rows back (property-tested below).
 
-use super::{Data, Tensor, TensorError};
-use crate::with_buffer;
+use super::{Data, Tensor, TensorError, with_buffer};
 
 /// Tensors that can't share a batch, or rows that are not there.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]

@@ -4,6 +4,32 @@ use half::{bf16, f16};
 
 use super::{Buffer, DataType};
 
+/// Runs `$body` with `$buffer` bound to the typed buffer of any [`Data`] variant.
+///
+/// One place lists the variants; everything generic over the element type goes through here.
+macro_rules! with_buffer {
+    ($data:expr, $buffer:ident => $body:expr) => {
+        match $data {
+            $crate::tensor::Data::Bool($buffer) => $body,
+            $crate::tensor::Data::Uint8($buffer) => $body,
+            $crate::tensor::Data::Uint16($buffer) => $body,
+            $crate::tensor::Data::Uint32($buffer) => $body,
+            $crate::tensor::Data::Uint64($buffer) => $body,
+            $crate::tensor::Data::Int8($buffer) => $body,
+            $crate::tensor::Data::Int16($buffer) => $body,
+            $crate::tensor::Data::Int32($buffer) => $body,
+            $crate::tensor::Data::Int64($buffer) => $body,
+            $crate::tensor::Data::Fp16($buffer) => $body,
+            $crate::tensor::Data::Bf16($buffer) => $body,
+            $crate::tensor::Data::Fp32($buffer) => $body,
+            $crate::tensor::Data::Fp64($buffer) => $body,
+            $crate::tensor::Data::Bytes($buffer) => $body,
+        }
+    };
+}
+
+pub(crate) use with_buffer;
+
 /// The elements of a tensor, in row-major order.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Data {
@@ -35,31 +61,6 @@ pub enum Data {
     Fp64(Buffer<f64>),
     /// `BYTES`, which ONNX restricts to UTF-8 strings.
     Bytes(Buffer<String>),
-}
-
-/// Runs `$body` with `$buffer` bound to the typed buffer of any [`Data`] variant.
-///
-/// One place lists the variants; everything generic over the element type goes through here.
-#[macro_export]
-macro_rules! with_buffer {
-    ($data:expr, $buffer:ident => $body:expr) => {
-        match $data {
-            $crate::tensor::Data::Bool($buffer) => $body,
-            $crate::tensor::Data::Uint8($buffer) => $body,
-            $crate::tensor::Data::Uint16($buffer) => $body,
-            $crate::tensor::Data::Uint32($buffer) => $body,
-            $crate::tensor::Data::Uint64($buffer) => $body,
-            $crate::tensor::Data::Int8($buffer) => $body,
-            $crate::tensor::Data::Int16($buffer) => $body,
-            $crate::tensor::Data::Int32($buffer) => $body,
-            $crate::tensor::Data::Int64($buffer) => $body,
-            $crate::tensor::Data::Fp16($buffer) => $body,
-            $crate::tensor::Data::Bf16($buffer) => $body,
-            $crate::tensor::Data::Fp32($buffer) => $body,
-            $crate::tensor::Data::Fp64($buffer) => $body,
-            $crate::tensor::Data::Bytes($buffer) => $body,
-        }
-    };
 }
 
 impl Data {

@@ -10,5 +10,6 @@ mod data_type;
 
 pub use batch_axis::{AxisError, concatenate, pad_to, split};
 pub use buffer::Buffer;
+pub(crate) use data::with_buffer;
 pub use data::{Data, Tensor, TensorError};
 pub use data_type::DataType;

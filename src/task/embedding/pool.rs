@@ -2,8 +2,8 @@
 //!
 //! Sums are doubles, so that the order of rows in a batch or its padding never shows in a result.
 
-use super::super::{OutputError, TaskError, TaskSpec};
 use crate::model::{Dim, Pooling, TensorSpec};
+use crate::task::{OutputError, TaskError, TaskSpec};
 use crate::tensor::{Data, Tensor};
 
 const POOLED_NAMES: [&str; 3] = ["sentence_embedding", "embeddings", "embedding"];

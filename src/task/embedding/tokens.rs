@@ -3,10 +3,10 @@
 use tokenizers::tokenizer::{EncodeInput, Encoding, PostProcessor};
 use tokenizers::{Tokenizer, TruncationDirection};
 
-use super::super::problem::InputErrorCode::{InputTooLong, InvalidInput};
-use super::super::{InputError, TaskError, TaskSpec};
 use super::Text;
 use crate::model::{Dim, TensorSpec, resolve_inside};
+use crate::task::problem::InputErrorCode::{InputTooLong, InvalidInput};
+use crate::task::{InputError, TaskError, TaskSpec};
 use crate::tensor::{DataType, Tensor};
 
 /// Turns texts into the inputs of a graph.

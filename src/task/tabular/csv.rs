@@ -5,17 +5,17 @@
 
 use csv_core::{ReadRecordResult, Reader};
 
-use super::super::body::Builder;
-use super::super::names::Seen;
-use super::super::problem::InputErrorCode::{BatchTooLarge, InvalidInput, MissingInput, UnknownInput};
-use super::super::problem::presentable;
-use super::super::report::push_escaped;
-use super::super::{DecodeLimits, DecodeReport, InputError};
 use super::{Tabular, TabularBuilder};
+use crate::task::body::Builder;
+use crate::task::names::Seen;
+use crate::task::problem::InputErrorCode::{BatchTooLarge, InvalidInput, MissingInput, UnknownInput};
+use crate::task::problem::presentable;
+use crate::task::report::push_escaped;
+use crate::task::{DecodeLimits, DecodeReport, InputError};
 
 impl Tabular {
     /// Decodes a table; gives the builder and the number of rows.
-    pub(in super::super) fn decode_csv(
+    pub(in crate::task) fn decode_csv(
         &self,
         body: &[u8],
         limits: &DecodeLimits,

@@ -7,11 +7,11 @@ use std::sync::Arc;
 use serde::Deserializer;
 use serde::de::{Error, Visitor};
 
-use super::super::column::{Column, with_column};
-use super::super::element::{Element, Misfit, element, misfit_code, misfit_detail, optional_element};
-use super::super::problem::InputErrorCode::InvalidInput;
-use super::super::report::{DecodeReport, Refused, wrong_types};
 use crate::model::{Feature, FeatureType};
+use crate::task::column::{Column, with_column};
+use crate::task::element::{Element, Misfit, element, misfit_code, misfit_detail, optional_element};
+use crate::task::problem::InputErrorCode::InvalidInput;
+use crate::task::report::{DecodeReport, Refused, wrong_types};
 use crate::tensor::DataType;
 
 /// What a value of a feature is, once read.
@@ -85,7 +85,7 @@ impl FeatureSpec {
                 spec.store(value.clone(), &mut column, 0, &mut report).is_ok()
             });
             if !stores {
-                report.close(&super::super::names::Names::none());
+                report.close(&crate::task::names::Names::none());
                 let detail = report.failure().map_or_else(String::new, |failure| failure.detail);
                 problems.push(format!("features: {name}: default: {detail}"));
             }

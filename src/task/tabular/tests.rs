@@ -1,8 +1,8 @@
 //! What classifiers and regressors answer, which layouts they take, and tables.
 
-use super::super::tests::{build, build_with, decode, singles, tensor_spec};
-use super::super::{DecodeLimits, InputErrorCode, Task};
 use crate::model::TensorSpec;
+use crate::task::tests::{build, build_with, decode, singles, tensor_spec};
+use crate::task::{DecodeLimits, InputErrorCode, Task};
 use crate::tensor::{Data, DataType, Tensor};
 
 fn inputs() -> [TensorSpec; 1] {

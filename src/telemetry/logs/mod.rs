@@ -25,6 +25,11 @@ pub const LIFECYCLE: &str = "ml_inference_api::lifecycle";
 
 const DEFAULT_FILTER: &str = "info";
 
+/// True for a level or directives that the log's filter takes.
+pub fn is_log_filter(text: &str) -> bool {
+    EnvFilter::builder().parse(text).is_ok()
+}
+
 /// Installs the process' subscriber; a second call, as tests make, leaves the first one.
 pub(super) fn install(options: &LogOptions, tracer: Option<SdkTracer>) {
     let (filter, refused) = match EnvFilter::try_new(&options.filter) {

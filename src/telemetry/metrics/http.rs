@@ -9,8 +9,8 @@ use std::time::Instant;
 
 use prometheus::{Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge};
 
-use super::super::labels::ConnectionError;
 use super::catalogue::Catalogue;
+use crate::telemetry::labels::ConnectionError;
 
 /// Statuses that exist at zero for every route, so that alerts see the first one.
 const ZEROED: [u16; 7] = [200, 400, 404, 429, 500, 503, 504];

@@ -9,9 +9,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use prometheus::{Gauge, Histogram, IntCounter, IntGauge};
 
-use super::super::labels::{LoadResult, Outcome, Stage};
 use super::catalogue::Catalogue;
 use super::children::Children;
+use crate::telemetry::labels::{LoadResult, Outcome, Stage};
 
 /// Predicted labels that get a series of their own, per model.
 const LABEL_CAP: usize = 100;

@@ -10,9 +10,9 @@ use opentelemetry::trace::{Link, Span as _, SpanBuilder, SpanContext, SpanKind, 
 use opentelemetry_sdk::trace::Span;
 use opentelemetry_semantic_conventions::attribute::ERROR_TYPE;
 
-use super::super::labels::{Outcome, Stage};
 use super::Tracer;
 use super::request::CLIENT_GONE;
+use crate::telemetry::labels::{Outcome, Stage};
 
 pub(super) const BATCH_SIZE: &str = "inference.batch.size";
 pub(super) const BATCH_INDEX: &str = "inference.batch.index";

@@ -1,6 +1,6 @@
 //! Builds the SDK's tracer over our queue, from explicit values only.
 //!
-//! Called once by [`super::super::start`]. Invariant: whatever is wrong with the configuration or
+//! Called once by [`crate::telemetry::start`]. Invariant: whatever is wrong with the configuration or
 //! the collector, the result is tracing off and a log line, not a failed start.
 
 use opentelemetry::trace::TracerProvider;
@@ -11,12 +11,12 @@ use opentelemetry_sdk::trace::{SdkTracer, SdkTracerProvider, SpanLimits};
 use opentelemetry_semantic_conventions::SCHEMA_URL;
 use opentelemetry_semantic_conventions::resource::{SERVICE_INSTANCE_ID, SERVICE_NAME, SERVICE_VERSION};
 
-use super::super::metrics::SpanMetrics;
-use super::super::options::Options;
-use super::super::otel::{OtelOptions, TraceExporter};
 use super::queue::SpanQueue;
 use super::sampler::ConfiguredSampler;
 use super::sink::{ConsoleSink, OtlpSink};
+use crate::telemetry::metrics::SpanMetrics;
+use crate::telemetry::options::Options;
+use crate::telemetry::otel::{OtelOptions, TraceExporter};
 
 /// What a recording tracer consists of.
 #[derive(Clone, Debug)]

@@ -15,8 +15,8 @@ use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
 use opentelemetry_sdk::trace::{Span, SpanData, SpanProcessor};
 
-use super::super::metrics::SpanMetrics;
-use super::super::otel::QueueOptions;
+use crate::telemetry::metrics::SpanMetrics;
+use crate::telemetry::otel::QueueOptions;
 
 /// Takes batches of spans, blocking, on the queue's thread.
 pub(super) trait SpanSink {

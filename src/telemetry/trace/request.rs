@@ -11,8 +11,8 @@ use opentelemetry::trace::{Span as _, SpanBuilder, SpanContext, SpanId, SpanKind
 use opentelemetry_sdk::trace::Span;
 use opentelemetry_semantic_conventions::attribute as semconv;
 
-use super::super::labels::Outcome;
 use super::{InferenceTrace, Tracer};
+use crate::telemetry::labels::Outcome;
 
 const OTHER_METHOD: &str = "_OTHER";
 /// Bytes of a client's text that are kept.

@@ -7,7 +7,7 @@ use opentelemetry::trace::{Link, SpanKind, TraceContextExt, TraceId};
 use opentelemetry::{Context, KeyValue};
 use opentelemetry_sdk::trace::{ParentBasedSampler, Sampler, SamplingDecision, SamplingResult, ShouldSample};
 
-use super::super::otel::{RootSampler, SamplerKind};
+use crate::telemetry::otel::{RootSampler, SamplerKind};
 
 /// In a context: record this span, whatever the sampler says.
 #[derive(Clone, Copy, Debug)]

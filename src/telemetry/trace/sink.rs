@@ -22,8 +22,8 @@ use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::trace::{SpanData, SpanExporter};
 use tokio::runtime::{Builder, Runtime};
 
-use super::super::otel::{OtlpOptions, OtlpProtocol};
 use super::queue::{ExportError, ExportErrorKind, SpanSink};
+use crate::telemetry::otel::{OtlpOptions, OtlpProtocol};
 
 /// An open way to a collector.
 pub(super) struct OtlpSink {

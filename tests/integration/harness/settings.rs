@@ -19,12 +19,12 @@ pub(crate) fn runtime_library() -> PathBuf {
 
 /// The OpenTelemetry Collector.
 pub(crate) fn collector() -> PathBuf {
-    path_of("ML_INFERENCE_TEST_OTELCOL")
+    path_of("INFERENCE_TEST_OTELCOL")
 }
 
 /// Prometheus' own checker.
 pub(crate) fn promtool() -> PathBuf {
-    path_of("ML_INFERENCE_TEST_PROMTOOL")
+    path_of("INFERENCE_TEST_PROMTOOL")
 }
 
 /// A folder or file of the repository.
