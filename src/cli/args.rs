@@ -9,7 +9,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 #[command(version, propagate_version = true, after_help = "Examples:
   ml-inference-api serve --models models
   ml-inference-api check models/fraud-detector
-  ml-inference-api predict model.onnx --input instance.json")]
+  ml-inference-api predict model.onnx --input instance.json
+  ml-inference-api bench models/fraud-detector")]
 pub(super) struct Arguments {
     #[command(subcommand)]
     pub(super) command: Command,
@@ -20,6 +21,7 @@ pub(super) enum Command {
     Serve(ServeArguments),
     Check(CheckArguments),
     Predict(PredictArguments),
+    Bench(super::bench::BenchArguments),
     Health(HealthArguments),
     Config(ConfigArguments),
 }
