@@ -15,7 +15,7 @@ yardsticks=$(cargo build --release --locked --bench null_server --bench bare_run
 import json, sys
 for line in sys.stdin:
     message = json.loads(line)
-    if message.get("executable"):
+    if message.get("executable") and message["target"]["kind"] == ["bench"]:
         print("--" + message["target"]["name"].replace("_", "-"), message["executable"])')
 
 # The lines are options and values without spaces of their own.

@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::super::args::Format;
+use crate::cli::args::Format;
 use crate::units::Timespan;
 
 /// No measurement is longer: a load generator that was forgotten ends by itself.
-const LONGEST: Duration = Duration::from_secs(3600);
+const LONGEST: Duration = Duration::from_hours(1);
 /// More connections need more ports than one client address has to spare.
 const MOST_CONNECTIONS: usize = 10_000;
 
@@ -25,7 +25,7 @@ const MOST_CONNECTIONS: usize = 10_000;
   ml-inference-api bench http://127.0.0.1:8080/predict/fraud-detector --connections 1,64
   ml-inference-api bench http://127.0.0.1:8080/predict/fraud-detector --model models/fraud-detector
   ml-inference-api bench models/sentence-embedder --batch 1,8 --duration 30s --format json --plot latency.svg")]
-pub(in super::super) struct BenchArguments {
+pub(in crate::cli) struct BenchArguments {
     /// A model (its bare runtime loop, then the same rows through the service, all in this process)
     /// or the http:// URL of a prediction route.
     #[arg(value_name = "MODEL_PATH|URL")]
@@ -128,7 +128,7 @@ pub(super) mod tests {
         bench: BenchArguments,
     }
 
-    pub(in super::super) fn parse(line: &str) -> BenchArguments {
+    pub(in crate::cli) fn parse(line: &str) -> BenchArguments {
         Line::try_parse_from(std::iter::once("bench").chain(line.split(' '))).unwrap().bench
     }
 

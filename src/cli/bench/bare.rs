@@ -4,6 +4,7 @@
 //! own call, which copies the outputs out of the runtime, as any use of them must.
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use super::arguments::Bounds;
@@ -14,6 +15,9 @@ use super::tally::Tally;
 use crate::engine::{Run, Session};
 use crate::service::LoadedModel;
 use crate::tensor::{Tensor, concatenate};
+
+/// How often the progress bar moves.
+const GLANCE: Duration = Duration::from_millis(50);
 
 /// Measures the loop for each batch size, all of them within the time of one measurement.
 ///
@@ -68,21 +72,24 @@ fn run_all(sessions: &mut [Session], inputs: &[Tensor], bounds: Bounds, progress
     let left = AtomicU64::new(bounds.requests);
     let begun = Instant::now();
     let deadline = begun + bounds.duration;
+    let (done, finished) = mpsc::channel();
     std::thread::scope(|scope| {
-        let one = |session| scope.spawn(|| run_one(session, inputs, deadline, &left));
-        let threads: Vec<_> = sessions.iter_mut().map(one).collect();
-        while !threads.iter().all(std::thread::ScopedJoinHandle::is_finished) {
-            progress.show(begun.elapsed(), bounds.requests - left.load(Ordering::Relaxed));
-            std::thread::sleep(Duration::from_millis(20).min(bounds.duration / 10));
+        for session in sessions {
+            let (done, left) = (done.clone(), &left);
+            // The receiver is there until every thread has sent.
+            scope.spawn(move || drop(done.send(run_one(session, inputs, deadline, left))));
         }
+        drop(done);
         let mut all = Tally::default();
-        for thread in threads {
-            match thread.join() {
+        loop {
+            match finished.recv_timeout(GLANCE) {
                 Ok(tally) => all.merge(tally),
-                Err(_panicked) => all.bad("panic"),
+                Err(mpsc::RecvTimeoutError::Disconnected) => return all,
+                Err(mpsc::RecvTimeoutError::Timeout) => {
+                    progress.show(begun.elapsed(), bounds.requests - left.load(Ordering::Relaxed));
+                }
             }
         }
-        all
     })
 }
 

@@ -11,7 +11,7 @@ use super::answer::{self, Body, Head};
 use super::drive::Exchange;
 
 /// An answer that takes longer counts as `timeout`.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 /// No answer that we ask for is longer.
 const LONGEST_ANSWER: usize = 64 << 20;
 

@@ -121,7 +121,7 @@ mod tests {
 
     #[tokio::test]
     async fn exactly_as_many_requests_as_asked_for_and_every_error_counted() {
-        let bounds = Bounds { warmup: Duration::ZERO, duration: Duration::from_secs(60), requests: 100 };
+        let bounds = Bounds { warmup: Duration::ZERO, duration: Duration::from_mins(1), requests: 100 };
         let exchanges = vec![Scripted(0), Scripted(0)];
         let probes = AtomicU64::new(0);
         let probe = async || probes.fetch_add(1, Ordering::Relaxed);

@@ -118,8 +118,8 @@ fn escaped(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::report::tests::report;
     use super::*;
+    use crate::cli::bench::report::tests::report;
 
     /// Every tag is closed in order, every attribute quoted, nothing raw between tags.
     fn assert_well_formed(svg: &str) {

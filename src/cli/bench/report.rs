@@ -211,10 +211,10 @@ pub(super) fn bare(
 
 #[cfg(test)]
 pub(super) mod tests {
-    use super::super::tally::Tally;
     use super::*;
+    use crate::cli::bench::tally::Tally;
 
-    pub(in super::super) fn report() -> Report {
+    pub(in crate::cli::bench) fn report() -> Report {
         let mut tally = Tally::default();
         for micros in 1..=100 {
             tally.good(Duration::from_micros(micros));
