@@ -35,7 +35,7 @@ serve: build models ## build, assemble the models and serve them on http://local
 	@printf '%s\n' >&2 '' \
 	    '  Serving models/, with fraud-detector as the default model. Ctrl-C stops it.' \
 	    '  Once it is ready, unless ARGS or the environment moves the addresses:' '' \
-	    '    curl -s localhost:8080/predict   what the model takes, with an example to POST' \
+	    '    curl -s localhost:8080/predict/fraud-detector   what it takes, with an example to POST' \
 	    '    curl -s localhost:8080/health    which models are ready' \
 	    '    curl -s localhost:8080/metrics   its metrics' ''
 	MODEL_NAME=$${MODEL_NAME:-fraud-detector} exec $(RELEASE)/ml-inference-api serve --models models $(ARGS)

@@ -94,12 +94,8 @@ impl App {
             options.service.clone(),
             shutdown.watch(),
         ));
-        let api = Api::new(
-            Arc::clone(&service),
-            Arc::clone(&metrics),
-            telemetry.tracer.clone(),
-            options.http,
-        );
+        let api =
+            Api::new(Arc::clone(&service), Arc::clone(&metrics), telemetry.tracer.clone(), options.http);
         let admin_shutdown = Shutdown::new();
         let observer: Arc<dyn ConnectionObserver> = Arc::new(Observer(Arc::clone(&metrics)));
         let connections = options.connections.clone();
@@ -119,7 +115,10 @@ impl App {
     /// # Errors
     /// Everything that is wrong with any model.
     pub async fn load(&self, runtime: &'static Runtime, found: Discovered) -> Result<(), Vec<ModelProblem>> {
-        let Discovered { models, mut problems } = found;
+        let Discovered { models, mut problems, ignored } = found;
+        for entry in ignored {
+            tracing::info!(entry, "not a model, ignored");
+        }
         for source in &models {
             for version in &source.versions {
                 self.service.announce(&source.name, version.version);
@@ -127,8 +126,11 @@ impl App {
         }
         let (service, metrics) = (Arc::clone(&self.service), Arc::clone(&self.metrics));
         let defaults = self.options.defaults.clone();
+        // A service that will end for its faults must not be ready in between.
+        let serves = problems.is_empty();
         let loading = tokio::task::spawn_blocking(move || {
-            let loader = Loader { runtime, service: &service, metrics: &metrics, defaults: &defaults };
+            let loader =
+                Loader { runtime, service: &service, metrics: &metrics, defaults: &defaults, serves };
             loader.all(&models)
         });
         match loading.await {
@@ -226,6 +228,8 @@ struct Loader<'a> {
     service: &'a Service,
     metrics: &'a Metrics,
     defaults: &'a ManifestDefaults,
+    /// False when the models are only looked at, to tell all their faults.
+    serves: bool,
 }
 
 impl Loader<'_> {
@@ -246,7 +250,10 @@ impl Loader<'_> {
                 }
             };
             let threads: Vec<_> = (0..loaders).map(|_| scope.spawn(work)).collect();
-            threads.into_iter().flat_map(|thread| thread.join().unwrap_or_else(|_| vec![panicked()])).collect()
+            threads
+                .into_iter()
+                .flat_map(|thread| thread.join().unwrap_or_else(|_| vec![panicked()]))
+                .collect()
         });
         problems.sort_by_key(|(index, _)| *index);
         problems.into_iter().flat_map(|(_, problems)| problems).collect()
@@ -272,8 +279,12 @@ impl Loader<'_> {
                 for note in &facts.notes {
                     tracing::info!(model = %source.name, note, "model note");
                 }
+                if !self.serves {
+                    return Vec::new();
+                }
                 let served = self.service.serve(loaded);
-                let failed = |error: std::io::Error| vec![ModelProblem::new(source.name.as_str(), error.to_string())];
+                let failed =
+                    |error: std::io::Error| vec![ModelProblem::new(source.name.as_str(), error.to_string())];
                 served.map_or_else(failed, |()| Vec::new())
             }
             Err(problems) => {

@@ -127,7 +127,8 @@ mod tests {
 
     #[test]
     fn durations_read_and_write() {
-        for (text, nanos) in [("0ms", 0), ("250us", 250_000), ("1.5s", 1_500_000_000), ("2 m", 120_000_000_000)]
+        for (text, nanos) in
+            [("0ms", 0), ("250us", 250_000), ("1.5s", 1_500_000_000), ("2 m", 120_000_000_000)]
         {
             assert_eq!(text.parse(), Ok(Timespan(Duration::from_nanos(nanos))), "{text}");
         }

@@ -6,11 +6,15 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// Serve ONNX models over HTTP: fast, bounded, and observable to the bottom.
 #[derive(Debug, Parser)]
-#[command(version, propagate_version = true, after_help = "Examples:
+#[command(
+    version,
+    propagate_version = true,
+    after_help = "Examples:
   ml-inference-api serve --models models
   ml-inference-api check models/fraud-detector
   ml-inference-api predict model.onnx --input instance.json
-  ml-inference-api bench models/fraud-detector")]
+  ml-inference-api bench models/fraud-detector"
+)]
 pub(super) struct Arguments {
     #[command(subcommand)]
     pub(super) command: Command,

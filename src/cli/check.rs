@@ -12,7 +12,7 @@ use crate::service::{ModelFacts, load_version};
 
 /// Checks every version of every model behind the paths.
 pub(super) fn run(arguments: &CheckArguments) -> Result<ExitCode, Failure> {
-    let Discovered { models: sources, mut problems } = models::find(&arguments.paths);
+    let Discovered { models: sources, mut problems, ignored } = models::find(&arguments.paths);
     let mut good = Vec::new();
     if !sources.is_empty() {
         let runtime = models::runtime()?;
@@ -25,21 +25,32 @@ pub(super) fn run(arguments: &CheckArguments) -> Result<ExitCode, Failure> {
             }
         }
     }
+    let report = Report { good: &good, problems: &problems, ignored: &ignored };
     let text = match arguments.format {
-        Format::Text => as_text(&good, &problems),
-        Format::Json => as_json(&good, &problems),
+        Format::Text => as_text(&report),
+        Format::Json => as_json(&report),
     };
     print(text.trim_end())?;
     Ok(if problems.is_empty() { ExitCode::SUCCESS } else { FAILED.into() })
 }
 
-fn as_text(good: &[ModelFacts], problems: &[ModelProblem]) -> String {
+struct Report<'a> {
+    good: &'a [ModelFacts],
+    problems: &'a [ModelProblem],
+    ignored: &'a [String],
+}
+
+fn as_text(report: &Report<'_>) -> String {
+    let Report { good, problems, ignored } = report;
     let mut text = String::new();
-    for facts in good {
+    for facts in *good {
         // Writing to a string can't fail.
         let _infallible = describe(&mut text, facts);
     }
-    for problem in problems {
+    for entry in *ignored {
+        let _infallible = writeln!(text, "      ignored   {entry}: not a model");
+    }
+    for problem in *problems {
         let _infallible = writeln!(text, "BAD   {problem}");
     }
     let _infallible = writeln!(text, "{} good, {} problems", good.len(), problems.len());
@@ -60,7 +71,8 @@ fn describe(text: &mut String, facts: &ModelFacts) -> std::fmt::Result {
     writeln!(text, "      golden    {} right", facts.golden)?;
     writeln!(text, "      sha256    {}", facts.digest)?;
     let (load, warm) = (facts.load_time.as_secs_f64() * 1e3, facts.warmup_time.as_secs_f64() * 1e3);
-    let memory = facts.memory_bytes.map_or_else(|| "unknown".to_owned(), |bytes| format!("{} kB", bytes / 1000));
+    let memory =
+        facts.memory_bytes.map_or_else(|| "unknown".to_owned(), |bytes| format!("{} kB", bytes / 1000));
     writeln!(text, "      load      {load:.0} ms, verified in {warm:.0} ms, memory {memory}")?;
     for note in &facts.notes {
         writeln!(text, "      note      {note}")?;
@@ -68,21 +80,21 @@ fn describe(text: &mut String, facts: &ModelFacts) -> std::fmt::Result {
     Ok(())
 }
 
-fn as_json(good: &[ModelFacts], problems: &[ModelProblem]) -> String {
+fn as_json(report: &Report<'_>) -> String {
+    let Report { good, problems, ignored } = report;
     let problems: Vec<Value> = problems
         .iter()
         .map(|problem| json!({ "model": problem.model, "message": problem.message }))
         .collect();
     let models: Vec<Value> = good.iter().map(facts_json).collect();
-    let report = json!({ "ok": problems.is_empty(), "models": models, "problems": problems });
+    let report =
+        json!({ "ok": problems.is_empty(), "models": models, "problems": problems, "ignored": ignored });
     format!("{report:#}")
 }
 
 fn facts_json(facts: &ModelFacts) -> Value {
     let specs = |specs: &[TensorSpec]| -> Vec<Value> {
-        let one = |spec: &TensorSpec| {
-            json!({ "name": *spec.name, "datatype": spec.data_type.name(), "shape": spec.shape_text() })
-        };
+        let one = |spec: &TensorSpec| json!({ "name": *spec.name, "datatype": spec.data_type.name(), "shape": spec.shape_text() });
         specs.iter().map(one).collect()
     };
     json!({

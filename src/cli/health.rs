@@ -29,11 +29,8 @@ fn default_url() -> Result<String, Failure> {
     let source = ConfigSource { config: None, models: Vec::new(), http: None, grpc: None, admin: None };
     let mut address = config::load(&source)?.config.http.addr;
     if address.ip().is_unspecified() {
-        let loopback = if address.is_ipv4() {
-            IpAddr::V4(Ipv4Addr::LOCALHOST)
-        } else {
-            IpAddr::V6(Ipv6Addr::LOCALHOST)
-        };
+        let loopback =
+            if address.is_ipv4() { IpAddr::V4(Ipv4Addr::LOCALHOST) } else { IpAddr::V6(Ipv6Addr::LOCALHOST) };
         address.set_ip(loopback);
     }
     Ok(format!("http://{address}/health"))

@@ -40,7 +40,7 @@ fn read(path: &Path) -> Result<Vec<u8>, Failure> {
 
 /// Loads the one model behind a path, its highest version.
 pub(super) fn load_one(path: &str) -> Result<LoadedModel, Failure> {
-    let Discovered { models: sources, problems } = models::find(&[path.to_owned()]);
+    let Discovered { models: sources, problems, .. } = models::find(&[path.to_owned()]);
     let listed = |problems: &[crate::model::ModelProblem]| {
         let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
         Failure::failed(lines.join("\n"))

@@ -46,11 +46,14 @@ pub(super) fn run(arguments: &ServeArguments) -> Result<ExitCode, Failure> {
     }
     let options = app_options(arguments, &loaded.config);
     let ended = executor.block_on(serve(options, listeners, &telemetry, (runtime, found)));
+    tracing::info!("stopped");
     let flush_timeout = loaded.config.telemetry.flush_timeout.0;
     if !telemetry.flush(flush_timeout) {
         tracing::warn!("not every span could be exported in time");
     }
     let code = match ended {
+        // A loader may still be inside the runtime, whose statics must not be torn down.
+        Err(Stopped::Loading(ended)) => leave(if ended.clean { 0 } else { FAILED }),
         Ok(Ended { clean: true, workers_joined: true }) => 0,
         Ok(ended) => {
             if !ended.workers_joined {
@@ -74,6 +77,8 @@ pub(super) fn run(arguments: &ServeArguments) -> Result<ExitCode, Failure> {
 enum Stopped {
     /// Models are wrong.
     Bad(Vec<ModelProblem>),
+    /// A signal came before every model was loaded.
+    Loading(Ended),
     /// A second signal came.
     Again,
     /// The system refused something.
@@ -90,16 +95,18 @@ async fn serve(
     let mut signals = Signals::new().map_err(failed)?;
     let shutdown = Arc::new(Shutdown::new());
     let app = App::start(options, listeners, telemetry, shutdown).map_err(failed)?;
-    let ending = tokio::select! {
+    let (ending, is_loaded) = tokio::select! {
         loaded = app.load(runtime, found) => {
             loaded.map_err(Stopped::Bad)?;
-            signals.next().await
+            (signals.next().await, true)
         }
-        ending = signals.next() => ending,
+        ending = signals.next() => (ending, false),
     };
     tracing::info!(signal = ?ending, "shutting down");
     tokio::select! {
-        ended = app.drain(ending == Ending::Interrupt) => Ok(ended),
+        ended = app.drain(ending == Ending::Interrupt) => {
+            if is_loaded { Ok(ended) } else { Err(Stopped::Loading(ended)) }
+        }
         _ = signals.next() => Err(Stopped::Again),
     }
 }
@@ -167,8 +174,8 @@ fn start_telemetry(loaded: &Loaded, runtime: &Runtime) -> (Telemetry, Vec<String
     };
     let build = BuildInfo {
         version: env!("CARGO_PKG_VERSION"),
-        revision: option_env!("ML_INFERENCE_REVISION").unwrap_or("unknown").to_owned(),
-        rustc: env!("CARGO_PKG_RUST_VERSION").to_owned(),
+        revision: env!("ML_INFERENCE_REVISION").to_owned(),
+        rustc: env!("ML_INFERENCE_RUSTC").to_owned(),
         runtime_version: runtime.version().to_owned(),
     };
     (telemetry::start(&options, &build), warnings)

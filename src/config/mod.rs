@@ -1,6 +1,6 @@
 //! The configuration: defaults, TOML file, environment and flags, merged and checked in one pass.
 //!
-//! `cli` collects the [`Sources`] and calls [`load`]; nobody else reads a file or a variable for a
+//! `cli` collects the [`Sources`] and calls [`load()`]; nobody else reads a file or a variable for a
 //! setting. What [`Config`] holds is valid: no layer below checks it again. Every mistake of every
 //! source is reported at once, before anything is bound.
 

@@ -68,6 +68,7 @@ fn defaults_are_the_contracts() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table of cases")]
 fn every_mistake_names_key_value_source_and_form() {
     let whole = "whole number from 1 to 1000000";
     let files: &[(&str, &[&str])] = &[

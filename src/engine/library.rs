@@ -60,6 +60,9 @@ pub(super) fn inspect(path: &Path) -> Result<Option<String>, RuntimeError> {
     if head[18..20] != machine().to_le_bytes() {
         return Err(fail(format!("it is built for another processor than {}", std::env::consts::ARCH)));
     }
+    if is_cut_short(&file).map_err(|error| fail(error.to_string()))? {
+        return Err(fail("it is cut short: parts that its header names are missing".into()));
+    }
     let (has_entry, version) = scan(file).map_err(|error| fail(error.to_string()))?;
     if !has_entry {
         return Err(fail("it is a shared library, but not ONNX Runtime (no OrtGetApiBase)".into()));
@@ -83,6 +86,36 @@ pub(super) fn unusable(path: &Path, reason: String) -> RuntimeError {
 /// `e_machine` of this program's architecture in an ELF header.
 const fn machine() -> u16 {
     if cfg!(target_arch = "aarch64") { 183 } else { 62 }
+}
+
+/// Whether a segment to be loaded reaches beyond the file's end: the loader would crash on it with
+/// a bus error instead of refusing it. Offsets are those of the ELF-64 specification.
+fn is_cut_short(file: &File) -> std::io::Result<bool> {
+    use std::os::unix::fs::FileExt;
+    const LOADED: u32 = 1;
+    let length = file.metadata()?.len();
+    let mut header = [0; 64];
+    if file.read_exact_at(&mut header, 0).is_err() {
+        return Ok(true);
+    }
+    let table = u64::from_le_bytes(field(&header, 32));
+    let (size, count) = (u16::from_le_bytes(field(&header, 54)), u16::from_le_bytes(field(&header, 56)));
+    for index in 0..u64::from(count) {
+        let mut entry = [0; 56];
+        if file.read_exact_at(&mut entry, table.saturating_add(index * u64::from(size))).is_err() {
+            return Ok(true);
+        }
+        let (offset, bytes) = (u64::from_le_bytes(field(&entry, 8)), u64::from_le_bytes(field(&entry, 32)));
+        if u32::from_le_bytes(field(&entry, 0)) == LOADED && offset.saturating_add(bytes) > length {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// The `N` bytes at `at`, which lie inside `bytes`.
+fn field<const N: usize>(bytes: &[u8], at: usize) -> [u8; N] {
+    std::array::from_fn(|index| bytes[at + index])
 }
 
 /// Whether the entry symbol is in `file`, and the version that its symbols carry. Both lie in the
@@ -130,6 +163,7 @@ mod tests {
         let mut bytes = b"\x7fELF".to_vec();
         bytes.resize(18, 0);
         bytes.extend(machine.to_le_bytes());
+        bytes.resize(64, 0);
         bytes.extend(symbols);
         let path = folder.join("made.so");
         std::fs::write(&path, bytes).unwrap();

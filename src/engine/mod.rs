@@ -1,6 +1,6 @@
 //! Loads ONNX graphs into sessions of ONNX Runtime, checks them, and runs them.
 //!
-//! `service/` loads through [`load`], `scheduler/` runs through [`Run`]. This is the only room that
+//! `service/` loads through [`load()`], `scheduler/` runs through [`Run`]. This is the only room that
 //! names the `ort` crate; it knows nothing of queues, requests or wire formats. Nothing that the
 //! runtime says goes to a client from here: [`RunError`]'s text is for logs.
 

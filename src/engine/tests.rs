@@ -114,12 +114,14 @@ fn a_library_that_is_no_runtime_is_one_clear_error() {
     std::fs::write(&text, "not a library, though its name says so").unwrap();
     let pretender = folder.path().join("pretender.so");
     let mut bytes = std::fs::read(std::env::current_exe().unwrap()).unwrap();
-    bytes.truncate(1 << 20);
     bytes.extend(b"OrtGetApiBase\0VERS_1.31.1\0");
-    std::fs::write(&pretender, bytes).unwrap();
+    std::fs::write(&pretender, &bytes).unwrap();
+    let half = folder.path().join("half.so");
+    std::fs::write(&half, &bytes[..1 << 20]).unwrap();
     for (library, expected) in [
         (&text, "no ELF header"),
         (&pretender, "can't be used"),
+        (&half, "cut short"),
         (&folder.path().join("none"), "was not found"),
     ] {
         let child = Command::new(std::env::current_exe().unwrap())

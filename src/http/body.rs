@@ -52,39 +52,67 @@ fn too_large(options: &HttpOptions) -> ServiceError {
 /// Reads the whole body.
 ///
 /// # Errors
-/// `client_too_slow`, `payload_too_large`, `overloaded` when too much is held at once, and
-/// `invalid_json` when the body breaks off.
-pub(super) async fn read(api: &Api, context: &RequestContext, body: &mut Body) -> Result<HeldBody, ServiceError> {
+/// `client_too_slow`, `payload_too_large`, `overloaded` when too much is held at once,
+/// `invalid_json` when its chunks are malformed; or that the client went away.
+pub(super) async fn read(
+    api: &Api,
+    context: &RequestContext,
+    body: &mut Body,
+) -> Result<HeldBody, BodyError> {
     let reading = read_unbounded(api, context, body);
     match tokio::time::timeout(api.options.body_timeout, reading).await {
         Ok(result) => result,
         Err(_elapsed) => {
             let seconds = api.options.body_timeout.as_secs_f64();
             let detail = format!("the whole body must arrive within {seconds} s");
-            Err(ServiceError::new(ErrorCode::ClientTooSlow, detail))
+            Err(ServiceError::new(ErrorCode::ClientTooSlow, detail).into())
         }
     }
 }
 
-async fn read_unbounded(
-    api: &Api,
-    context: &RequestContext,
-    body: &mut Body,
-) -> Result<HeldBody, ServiceError> {
+/// Why there is no body.
+pub(super) enum BodyError {
+    /// It is refused.
+    Refused(ServiceError),
+    /// The client went away before its end: there is nobody to answer.
+    ClientGone,
+}
+
+impl From<ServiceError> for BodyError {
+    fn from(error: ServiceError) -> Self {
+        Self::Refused(error)
+    }
+}
+
+/// A body that broke off is the client's going; one whose chunks are malformed is its fault.
+fn broken(error: &axum::Error) -> BodyError {
+    let mut source: Option<&dyn std::error::Error> = Some(error);
+    while let Some(error) = source {
+        let malformed = error.downcast_ref::<std::io::Error>().is_some_and(|error| {
+            matches!(error.kind(), std::io::ErrorKind::InvalidInput | std::io::ErrorKind::InvalidData)
+        });
+        if malformed {
+            return ServiceError::new(ErrorCode::InvalidJson, "the body's chunks are malformed").into();
+        }
+        source = error.source();
+    }
+    BodyError::ClientGone
+}
+
+async fn read_unbounded(api: &Api, context: &RequestContext, body: &mut Body) -> Result<HeldBody, BodyError> {
     let mut held = api.inflight.hold();
     let mut first: Option<Bytes> = None;
     let mut rest = BytesMut::new();
     let mut length = 0;
     while let Some(frame) = body.frame().await {
-        let broken = |_| ServiceError::new(ErrorCode::InvalidJson, "the body broke off");
-        let Ok(data) = frame.map_err(broken)?.into_data() else { continue };
+        let Ok(data) = frame.map_err(|error| broken(&error))?.into_data() else { continue };
         length += data.len() as u64;
         context.body_came(length);
         if length > api.options.max_body_bytes {
-            return Err(too_large(&api.options));
+            return Err(too_large(&api.options).into());
         }
         if !held.try_add(data.len() as u64) {
-            return Err(ServiceError::new(ErrorCode::Overloaded, "too many bytes of bodies are held"));
+            return Err(ServiceError::new(ErrorCode::Overloaded, "too many bytes of bodies are held").into());
         }
         match first.take() {
             None if rest.is_empty() => first = Some(data),

@@ -20,8 +20,13 @@ pub(super) fn prediction(
         BodyFormat::Json => decode_prediction(bytes, task, limits),
         BodyFormat::Csv => Ok(task.decode_csv(bytes, limits)?),
         BodyFormat::DeclaredForm => {
-            let first = bytes.iter().find(|byte| !byte.is_ascii_whitespace());
-            if matches!(first, Some(b'{' | b'[')) { decode_prediction(bytes, task, limits) } else { Err(media::unsupported(false)) }
+            let mut shown = bytes.iter().filter(|byte| !byte.is_ascii_whitespace());
+            let first = shown.next();
+            if matches!(first, None | Some(b'{' | b'[')) {
+                decode_prediction(bytes, task, limits)
+            } else {
+                Err(media::unsupported(false))
+            }
         }
     }
 }
@@ -32,7 +37,10 @@ pub(super) fn prediction(
 /// What is wrong with it, and where.
 pub fn decode_prediction(bytes: &[u8], task: &Task, limits: &DecodeLimits) -> Result<Decoded, ServiceError> {
     if bytes.iter().all(u8::is_ascii_whitespace) {
-        return Err(ServiceError::new(ErrorCode::InvalidJson, "expected a JSON object or array, got an empty body"));
+        return Err(ServiceError::new(
+            ErrorCode::InvalidJson,
+            "expected a JSON object or array, got an empty body",
+        ));
     }
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
     let mut report = DecodeReport::new();

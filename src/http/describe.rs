@@ -33,8 +33,8 @@ struct Listed {
 struct Description<'a> {
     model: Name<'a>,
     versions: Vec<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    description: Option<&'a str>,
+    #[serde(rename = "description", skip_serializing_if = "Option::is_none")]
+    about: Option<&'a str>,
     #[serde(flatten)]
     task: TaskDescription<'a>,
     execution: Execution<'a>,
@@ -93,7 +93,7 @@ fn description<'a>(api: &Api, model: &'a Model) -> Description<'a> {
     Description {
         model: Name { name: model.name(), version: facts.version.to_string() },
         versions: versions.into_iter().flat_map(|all| all.keys().map(ToString::to_string)).collect(),
-        description: facts.description.as_deref(),
+        about: facts.description.as_deref(),
         task: model.task.describe(),
         execution: Execution {
             provider: facts.provider,

@@ -27,10 +27,8 @@ pub(super) fn body_format(headers: &HeaderMap, task: Option<TaskKind>) -> Result
     let text = value.to_str().unwrap_or_default().to_ascii_lowercase();
     let mut parts = text.split(';').map(str::trim);
     let essence = parts.next().unwrap_or_default();
-    let takes_csv = matches!(
-        task,
-        None | Some(TaskKind::TabularClassification | TaskKind::TabularRegression)
-    );
+    let takes_csv =
+        matches!(task, None | Some(TaskKind::TabularClassification | TaskKind::TabularRegression));
     let format = match essence {
         "" | "application/json" => BodyFormat::Json,
         "application/x-www-form-urlencoded" => BodyFormat::DeclaredForm,

@@ -66,7 +66,12 @@ pub struct Api {
 
 impl Api {
     /// The state of the routers.
-    pub fn new(service: Arc<Service>, metrics: Arc<Metrics>, tracer: Tracer, options: HttpOptions) -> Arc<Self> {
+    pub fn new(
+        service: Arc<Service>,
+        metrics: Arc<Metrics>,
+        tracer: Tracer,
+        options: HttpOptions,
+    ) -> Arc<Self> {
         let inflight = InflightBytes::new(options.max_inflight_bytes);
         Arc::new(Self { service, metrics, tracer, options, inflight })
     }

@@ -15,7 +15,7 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use http::header::{CONNECTION, HOST, HeaderName, USER_AGENT};
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue, Request, Version};
+use http::{HeaderMap, HeaderValue, Request, StatusCode, Version};
 use http_body::{Frame, SizeHint};
 use opentelemetry::propagation::Extractor;
 
@@ -30,6 +30,18 @@ use crate::telemetry::{HttpObservation, HttpSpanEnd, Outcome, known_method};
 /// Marks an answer after which the connection must not be used again.
 #[derive(Clone, Copy)]
 pub(super) struct CloseAfter;
+
+/// Marks an answer that nobody takes: the request counts as 499.
+#[derive(Clone, Copy)]
+struct ClientGone;
+
+/// The answer for a client that went away amid its request.
+pub(super) fn client_gone() -> Response {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::BAD_REQUEST;
+    response.extensions_mut().insert(ClientGone);
+    response
+}
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const TRACERESPONSE: HeaderName = HeaderName::from_static("traceresponse");
@@ -47,6 +59,10 @@ pub(super) async fn observe(State(api): State<Arc<Api>>, request: Request<Body>,
         let error = ServiceError::new(ErrorCode::Internal, "an internal error");
         Failure::from(error.because("a handler panicked")).into_response()
     });
+    if response.extensions().get::<ClientGone>().is_some() {
+        // The exchange is dropped unanswered, which counts it as 499 and ends its span.
+        return response;
+    }
     let failure = response.extensions_mut().remove::<Arc<Failure>>();
     if let Some(failure) = &failure {
         problem::render(failure, &exchange.context.id, &mut response);

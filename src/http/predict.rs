@@ -1,6 +1,7 @@
 //! `POST /predict...`: decode, call, encode.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Extension;
 use axum::body::Body;
@@ -10,11 +11,12 @@ use http::header::HeaderName;
 use http::request::Parts;
 use http::{HeaderValue, Request};
 
+use super::body::{BodyError, HeldBody};
 use super::context::RequestContext;
 use super::media::BodyFormat;
 use super::problem::Failure;
 use super::target::Target;
-use super::{Api, answer, body, decode, media, timeout};
+use super::{Api, answer, body, decode, media, observe, timeout};
 use crate::service::{ErrorCode, Model, PredictRequest, ServiceError};
 use crate::task::{DecodeLimits, Predictions, Task};
 
@@ -29,29 +31,27 @@ pub(super) async fn predict(
     request: Request<Body>,
 ) -> Response {
     let (parts, mut incoming) = request.into_parts();
-    let admitted = match admit(&api, &target, &parts) {
-        Ok(admitted) => admitted,
-        Err(error) => return refuse_unread(&parts, incoming, error).await,
-    };
-    let held = match body::read(&api, &context, &mut incoming).await {
-        Ok(held) => held,
-        Err(error) => return refuse_unread(&parts, incoming, error).await,
-    };
-    let timeout = match timeout::requested(&parts.headers) {
-        Ok(timeout) => timeout,
-        Err(error) => return Failure::from(error).into_response(),
+    let found = api.service.resolve(target.model.as_deref(), target.version.as_deref());
+    let model = found.as_ref().ok().cloned();
+    let taken = take(&api, &context, found, (&parts, &mut incoming)).await;
+    let Taken { model, format, held, timeout } = match taken {
+        Ok(taken) => taken,
+        Err(BodyError::ClientGone) => return observe::client_gone(),
+        Err(BodyError::Refused(error)) => {
+            api.service.refused(model.as_deref(), &error);
+            return refuse(&parts, incoming, error).await;
+        }
     };
     let prediction = PredictRequest {
-        model: admitted.model,
+        model,
         started: context.started,
         timeout,
         trace: context.begin_inference(),
         request_id: Arc::clone(&context.id),
     };
-    let read = |task: &Task, limits: &DecodeLimits| decode::prediction(&held.bytes, admitted.format, task, limits);
-    let write = |model: &Model, predictions: &Predictions<'_>| {
-        answer::encode_prediction(&model.facts, predictions)
-    };
+    let read = |task: &Task, limits: &DecodeLimits| decode::prediction(&held.bytes, format, task, limits);
+    let write =
+        |model: &Model, predictions: &Predictions<'_>| answer::encode_prediction(&model.facts, predictions);
     let predicted = api.service.predict(prediction, read, write).await;
     let mut response =
         predicted.result.map_or_else(|error| Failure::from(error).into_response(), answer::json);
@@ -61,20 +61,26 @@ pub(super) async fn predict(
     response
 }
 
-/// What is known before the body is read.
-struct Admitted {
+/// A request that may be predicted on.
+struct Taken {
     model: Arc<Model>,
     format: BodyFormat,
+    held: HeldBody,
+    timeout: Option<Duration>,
 }
 
-/// Everything that can be refused from the headers alone, in the order of the contract: 404 model,
-/// 413, 415, 503 not ready or draining, 503 early.
-fn admit(api: &Api, target: &Target, parts: &Parts) -> Result<Admitted, ServiceError> {
-    let found = api.service.resolve(target.model.as_deref(), target.version.as_deref());
+/// Refuses or reads, in the order of the contract: 404 model, 413, 415, 503 not ready or draining,
+/// 503 early, then 408 and 413 while reading, then 400.
+async fn take(
+    api: &Api,
+    context: &RequestContext,
+    found: Result<Arc<Model>, ServiceError>,
+    (parts, incoming): (&Parts, &mut Body),
+) -> Result<Taken, BodyError> {
     if let Err(error) = &found
         && error.code != ErrorCode::NotReady
     {
-        return Err(error.clone());
+        return Err(error.clone().into());
     }
     body::check_claimed_length(&parts.headers, &api.options)?;
     let task = found.as_ref().ok().map(|model| model.facts.task);
@@ -82,14 +88,16 @@ fn admit(api: &Api, target: &Target, parts: &Parts) -> Result<Admitted, ServiceE
     let model = found?;
     api.service.accepting()?;
     api.service.early_refusal(&model, body::claimed_length(&parts.headers))?;
-    Ok(Admitted { model, format })
+    let held = body::read(api, context, incoming).await?;
+    let timeout = timeout::requested(&parts.headers)?;
+    Ok(Taken { model, format, held, timeout })
 }
 
-/// Answers before the body has been read to its end.
-async fn refuse_unread(parts: &Parts, incoming: Body, error: ServiceError) -> Response {
+/// Answers a refusal; the body may not have been read to its end.
+async fn refuse(parts: &Parts, incoming: Body, error: ServiceError) -> Response {
     let mut response = Failure::from(error).into_response();
     if !body::discard(&parts.headers, incoming).await {
-        response.extensions_mut().insert(super::observe::CloseAfter);
+        response.extensions_mut().insert(observe::CloseAfter);
     }
     response
 }

@@ -97,5 +97,6 @@ async fn not_found() -> Response {
 }
 
 async fn method_not_allowed() -> Response {
-    Failure::new(ErrorCode::MethodNotAllowed, "this route takes other methods; see the allow header").into_response()
+    Failure::new(ErrorCode::MethodNotAllowed, "this route takes other methods; see the allow header")
+        .into_response()
 }

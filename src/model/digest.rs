@@ -6,7 +6,7 @@ use std::path::Path;
 
 use sha2::{Digest as _, Sha256};
 
-use super::Digests;
+use super::{Digests, resolve_inside};
 
 /// A file that is not what its digest says.
 #[derive(Debug, thiserror::Error)]
@@ -22,13 +22,8 @@ pub enum DigestError {
         actual: String,
     },
     /// A digest is given for a file that can't be read.
-    #[error("{path}: {source}")]
-    Unreadable {
-        /// The file, relative to the model's folder.
-        path: String,
-        /// Why not.
-        source: io::Error,
-    },
+    #[error("sha256: {0}")]
+    Unreadable(String),
 }
 
 /// The SHA-256 of a file in lower-case hexadecimal, read in pieces.
@@ -47,16 +42,15 @@ pub fn sha256_file(path: &Path) -> io::Result<String> {
     }
 }
 
-/// Checks every digest of a manifest in `folder`; `graph` is the model file of this version, whose
-/// digest `graph_sha256` was measured before.
+/// Checks every digest of a manifest in `folder`, which is inside `root`; `graph` is the model file
+/// of this version, whose digest `graph_sha256` was measured before.
 ///
 /// # Errors
 /// Every file that differs or can't be read.
 pub fn verify_digests(
     digests: Option<&Digests>,
-    folder: &Path,
-    graph: &Path,
-    graph_sha256: &str,
+    (root, folder): (&Path, &Path),
+    (graph, graph_sha256): (&Path, &str),
 ) -> Result<(), Vec<DigestError>> {
     let shown = graph.strip_prefix(folder).unwrap_or(graph).display().to_string();
     let problems: Vec<DigestError> = match digests {
@@ -64,9 +58,14 @@ pub fn verify_digests(
         Some(Digests::Graph(expected)) => compare(shown, expected, graph_sha256).into_iter().collect(),
         Some(Digests::Files(files)) => files
             .iter()
-            .filter_map(|(path, expected)| match sha256_file(&folder.join(path)) {
-                Ok(actual) => compare(path.clone(), expected, &actual),
-                Err(source) => Some(DigestError::Unreadable { path: path.clone(), source }),
+            .filter_map(|(path, expected)| {
+                let unreadable = |error: io::Error| format!("{path}: cannot be read: {}", error.kind());
+                let measured = resolve_inside(root, folder, path)
+                    .and_then(|file| sha256_file(&file).map_err(unreadable));
+                match measured {
+                    Ok(actual) => compare(path.clone(), expected, &actual),
+                    Err(problem) => Some(DigestError::Unreadable(problem)),
+                }
             })
             .collect(),
     };
@@ -92,9 +91,10 @@ mod tests {
     #[test]
     fn every_wrong_file_is_named() {
         let folder = tempfile::tempdir().unwrap();
-        let graph = folder.path().join("model.onnx");
+        let root = folder.path().canonicalize().unwrap();
+        let graph = root.join("model.onnx");
         std::fs::write(&graph, b"").unwrap();
-        let check = |digests: &Digests| verify_digests(Some(digests), folder.path(), &graph, EMPTY);
+        let check = |digests: &Digests| verify_digests(Some(digests), (&root, &root), (&graph, EMPTY));
         assert!(check(&Digests::Graph(EMPTY.to_uppercase())).is_ok());
         assert!(check(&Digests::Graph("00".into())).is_err());
         let files = BTreeMap::from([

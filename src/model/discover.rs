@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use super::{Manifest, ModelName, ModelProblem, NamedPolicy, Version, VersionPolicy};
+use super::{Manifest, ModelName, ModelProblem, NamedPolicy, Version, VersionPolicy, resolve_inside};
 
 /// `[NAME=]PATH` as given to `--models`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -77,36 +77,40 @@ pub struct Discovered {
     pub models: Vec<ModelSource>,
     /// Every problem of every other model, and paths that hold none.
     pub problems: Vec<ModelProblem>,
+    /// Entries that are no models: dot entries, READMEs, folders and files without one.
+    pub ignored: Vec<String>,
 }
 
 /// Looks for the models behind all of `paths`.
 pub fn discover(paths: &[ModelPath]) -> Discovered {
-    let mut problems = Vec::new();
+    let (mut problems, mut ignored) = (Vec::new(), Vec::new());
     let mut found: BTreeMap<ModelName, ModelSource> = BTreeMap::new();
     for path in paths {
-        for result in sources(path) {
+        for result in sources(path, &mut ignored) {
             match result {
                 Ok(source) => {
                     if let Some(other) = found.get(&source.name) {
                         let both = format!("{} and {}", other.folder.display(), source.folder.display());
-                        problems
-                            .push(ModelProblem::new(source.name.as_str(), format!("two models have this name: {both}")));
+                        problems.push(ModelProblem::new(
+                            source.name.as_str(),
+                            format!("two models have this name: {both}"),
+                        ));
                     } else {
                         found.insert(source.name.clone(), source);
                     }
                 }
-                Err(problem) => problems.push(problem),
+                Err(mut found) => problems.append(&mut found),
             }
         }
     }
-    Discovered { models: found.into_values().collect(), problems }
+    Discovered { models: found.into_values().collect(), problems, ignored }
 }
 
-fn sources(given: &ModelPath) -> Vec<Result<ModelSource, ModelProblem>> {
+fn sources(given: &ModelPath, ignored: &mut Vec<String>) -> Vec<Found> {
     let shown = given.path.display().to_string();
     let root = match given.path.canonicalize() {
         Ok(root) => root,
-        Err(error) => return vec![Err(ModelProblem::new(shown, format!("cannot be read: {error}")))],
+        Err(error) => return vec![Err(vec![ModelProblem::new(shown, format!("cannot be read: {error}"))])],
     };
     if root.is_file() {
         let parent = root.parent().unwrap_or(&root).to_owned();
@@ -119,16 +123,19 @@ fn sources(given: &ModelPath) -> Vec<Result<ModelSource, ModelProblem>> {
     }
     if given.name.is_some() {
         let message = "NAME= needs one model, this folder holds none directly";
-        return vec![Err(ModelProblem::new(shown, message))];
+        return vec![Err(vec![ModelProblem::new(shown, message)])];
     }
-    let models = repository(&root);
+    let models = repository(&root, ignored);
     if models.is_empty() {
         let message = "holds no model: expected an .onnx file, model.toml, model.onnx or numeric version folders \
                        here or one level deeper";
-        return vec![Err(ModelProblem::new(shown, message))];
+        return vec![Err(vec![ModelProblem::new(shown, message)])];
     }
     models
 }
+
+/// A model, or everything that is wrong with it.
+type Found = Result<ModelSource, Vec<ModelProblem>>;
 
 /// A place where a model was found.
 struct Entry {
@@ -175,26 +182,26 @@ fn is_model_folder(folder: &Path) -> bool {
     folders > 0 && folders == numeric
 }
 
-fn repository(root: &Path) -> Vec<Result<ModelSource, ModelProblem>> {
+fn repository(root: &Path, ignored: &mut Vec<String>) -> Vec<Found> {
     let mut models = Vec::new();
     for path in listing(root) {
         let name = file_name(&path);
         let is_graph = path.extension().is_some_and(|extension| extension == "onnx");
         if name.starts_with('.') || name.to_ascii_lowercase().starts_with("readme") {
-            tracing::debug!(entry = name, "not a model, ignored");
+            ignored.push(name);
             continue;
         }
         let Ok(resolved) = path.canonicalize() else {
-            models.push(Err(ModelProblem::new(name, "a link that leads nowhere")));
+            models.push(Err(vec![ModelProblem::new(name, "a link that leads nowhere")]));
             continue;
         };
         let is_model = if resolved.is_dir() { is_model_folder(&resolved) } else { is_graph };
         if !is_model {
-            tracing::info!(entry = name, "not a model, ignored");
+            ignored.push(name);
             continue;
         }
         if !resolved.starts_with(root) {
-            models.push(Err(ModelProblem::new(name, "a link that leads outside the given folder is refused")));
+            models.push(Err(vec![ModelProblem::new(name, "leads outside the given folder and is refused")]));
             continue;
         }
         let entry = Entry { root: root.to_owned(), path, given_name: None };
@@ -203,16 +210,20 @@ fn repository(root: &Path) -> Vec<Result<ModelSource, ModelProblem>> {
     models
 }
 
-fn single_file(entry: &Entry) -> Result<ModelSource, ModelProblem> {
+fn single_file(entry: &Entry) -> Found {
     let stem = entry.path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
     if entry.path.extension().is_none_or(|extension| extension != "onnx") {
-        return Err(ModelProblem::new(stem, "expected an .onnx file or a folder"));
+        return Err(vec![ModelProblem::new(stem, "expected an .onnx file or a folder")]);
     }
     let name = match &entry.given_name {
         Some(name) => name.clone(),
-        None => stem.parse().map_err(|error| ModelProblem::new(&stem, format!("file name: {error}")))?,
+        None => {
+            stem.parse().map_err(|error| vec![ModelProblem::new(&stem, format!("file name: {error}"))])?
+        }
     };
-    let graph = resolved(&entry.path, &entry.root, &name)?;
+    let folder = entry.path.parent().unwrap_or(&entry.root);
+    let graph = resolve_inside(&entry.root, folder, &file_name(&entry.path))
+        .map_err(|problem| vec![ModelProblem::new(&stem, problem)])?;
     Ok(ModelSource {
         folder: graph.parent().unwrap_or(&entry.root).to_owned(),
         root: entry.root.clone(),
@@ -223,23 +234,30 @@ fn single_file(entry: &Entry) -> Result<ModelSource, ModelProblem> {
     })
 }
 
-fn model_folder(entry: &Entry) -> Result<ModelSource, ModelProblem> {
+fn model_folder(entry: &Entry) -> Found {
     let folder_name = file_name(&entry.path);
-    let manifest_path = entry.path.join("model.toml");
-    let manifest = match fs::read_to_string(&manifest_path) {
-        Ok(text) => Manifest::parse(&text, &folder_name)?,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Manifest::default(),
-        Err(error) => return Err(ModelProblem::new(folder_name, format!("model.toml: {error}"))),
+    let mut problems = Vec::new();
+    let mut noted = |problem: ModelProblem| problems.push(problem);
+    let (manifest, is_there) = match fs::read_to_string(entry.path.join("model.toml")) {
+        Ok(text) => (Manifest::parse(&text, &folder_name).map_err(&mut noted).unwrap_or_default(), true),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => (Manifest::default(), false),
+        Err(error) => {
+            noted(ModelProblem::new(&folder_name, format!("model.toml: {error}")));
+            (Manifest::default(), false)
+        }
     };
-    let wanted = manifest.name.clone().unwrap_or_else(|| folder_name.clone());
-    let name = match &entry.given_name {
-        Some(name) => name.clone(),
-        None => wanted.parse().map_err(|error| ModelProblem::new(&wanted, format!("name: {error}")))?,
-    };
-    if manifest_path.is_file() {
-        resolved(&manifest_path, &entry.root, &name)?;
+    let name = entry.given_name.clone().or_else(|| {
+        let wanted = manifest.name.as_deref().unwrap_or(&folder_name);
+        wanted.parse().map_err(|error| noted(ModelProblem::new(wanted, format!("name: {error}")))).ok()
+    });
+    let shown = name.as_ref().map_or(folder_name.as_str(), ModelName::as_str);
+    if is_there && let Err(problem) = resolve_inside(&entry.root, &entry.path, "model.toml") {
+        noted(ModelProblem::new(shown, problem));
     }
-    let (versions, mut notes) = versions(entry, &name, &manifest.versions)?;
+    let versions = versions(entry, shown, &manifest.versions).map_err(&mut noted).ok();
+    let (Some(name), Some((versions, mut notes)), true) = (name, versions, problems.is_empty()) else {
+        return Err(problems);
+    };
     for unread in UNREAD.into_iter().filter(|file| entry.path.join(file).is_file()) {
         notes.push(format!("{unread} is not read by this release"));
     }
@@ -248,7 +266,12 @@ fn model_folder(entry: &Entry) -> Result<ModelSource, ModelProblem> {
 
 type Versions = (Vec<VersionSource>, Vec<String>);
 
-fn versions(entry: &Entry, name: &ModelName, policy: &VersionPolicy) -> Result<Versions, ModelProblem> {
+fn versions(entry: &Entry, name: &str, policy: &VersionPolicy) -> Result<Versions, ModelProblem> {
+    let problem = |message: String| ModelProblem::new(name, message);
+    let resolved = |path: &Path| {
+        let relative = path.strip_prefix(&entry.path).unwrap_or(path).to_string_lossy();
+        resolve_inside(&entry.root, &entry.path, &relative).map_err(problem)
+    };
     let folders = version_folders(&entry.path);
     let unversioned = ["model.onnx", "onnx/model.onnx"].map(|file| entry.path.join(file));
     let unversioned = unversioned.into_iter().find(|path| path.is_file());
@@ -257,7 +280,7 @@ fn versions(entry: &Entry, name: &ModelName, policy: &VersionPolicy) -> Result<V
     for (version, folder) in folders {
         let graph = folder.join("model.onnx");
         if graph.is_file() {
-            all.push(VersionSource { version, graph: resolved(&graph, &entry.root, name)? });
+            all.push(VersionSource { version, graph: resolved(&graph)? });
         } else {
             notes.push(format!("version folder {version} holds no model.onnx and is ignored"));
         }
@@ -265,19 +288,20 @@ fn versions(entry: &Entry, name: &ModelName, policy: &VersionPolicy) -> Result<V
     match (all.is_empty(), unversioned) {
         (false, Some(_)) => {
             let message = "holds both model.onnx and version folders: keep one of them";
-            return Err(ModelProblem::new(name.as_str(), message));
+            return Err(problem(message.to_owned()));
         }
         (true, Some(graph)) => {
-            let graph = resolved(&graph, &entry.root, name)?;
+            let graph = resolved(&graph)?;
             return Ok((vec![VersionSource { version: Version::UNVERSIONED, graph }], notes));
         }
         (true, None) => {
-            let message = "holds no graph: expected model.onnx or VERSION/model.onnx (did `make models` run?)";
-            return Err(ModelProblem::new(name.as_str(), message));
+            let message =
+                "holds no graph: expected model.onnx or VERSION/model.onnx (did `make models` run?)";
+            return Err(problem(message.to_owned()));
         }
         (false, None) => {}
     }
-    let kept = keep(all, policy).map_err(|message| ModelProblem::new(name.as_str(), message))?;
+    let kept = keep(all, policy).map_err(problem)?;
     Ok((kept, notes))
 }
 
@@ -295,20 +319,6 @@ fn keep(mut all: Vec<VersionSource>, policy: &VersionPolicy) -> Result<Vec<Versi
             all.retain(|source| only.contains(&source.version.0));
             if all.is_empty() { Err("versions: the list is empty".into()) } else { Ok(all) }
         }
-    }
-}
-
-/// The real path of a file, if it lies inside `root`.
-fn resolved(path: &Path, root: &Path, name: &ModelName) -> Result<PathBuf, ModelProblem> {
-    let shown = path.strip_prefix(root).unwrap_or(path).display();
-    let real = path
-        .canonicalize()
-        .map_err(|error| ModelProblem::new(name.as_str(), format!("{shown}: {error}")))?;
-    if real.starts_with(root) {
-        Ok(real)
-    } else {
-        let message = format!("{shown}: a link that leads outside the given folder is refused");
-        Err(ModelProblem::new(name.as_str(), message))
     }
 }
 
@@ -331,7 +341,7 @@ mod tests {
     }
 
     fn all(paths: &[ModelPath]) -> Result<Vec<ModelSource>, Vec<ModelProblem>> {
-        let Discovered { models, problems } = discover(paths);
+        let Discovered { models, problems, .. } = discover(paths);
         if problems.is_empty() { Ok(models) } else { Err(problems) }
     }
 
@@ -378,7 +388,7 @@ mod tests {
         ]);
         let problems = found(root.path()).unwrap_err();
         let text: Vec<String> = problems.iter().map(ModelProblem::to_string).collect();
-        assert_eq!(problems.len(), 4, "{text:?}");
+        assert_eq!(problems.len(), 5, "{text:?}");
         assert!(text.iter().any(|line| line.contains("keep one of them")));
         assert!(text.iter().any(|line| line.contains("two models have this name")));
         assert!(text.iter().any(|line| line.contains("holds no graph")));
@@ -386,7 +396,8 @@ mod tests {
 
     #[test]
     fn versions_that_are_asked_for_must_be_there() {
-        let root = tree(&[("m/1/model.onnx", ""), ("m/2/model.onnx", ""), ("m/model.toml", "versions = [3]")]);
+        let root =
+            tree(&[("m/1/model.onnx", ""), ("m/2/model.onnx", ""), ("m/model.toml", "versions = [3]")]);
         assert!(found(root.path()).unwrap_err()[0].message.contains("3 is asked for"));
         fs::write(root.path().join("m/model.toml"), "versions = \"latest\"").unwrap();
         assert_eq!(found(root.path()).unwrap()[0].versions[0].version, Version(2));
@@ -402,9 +413,10 @@ mod tests {
         std::os::unix::fs::symlink("real.onnx", repository.join("model.onnx")).unwrap();
         assert!(found(root.path().join("repository").as_path()).is_ok());
         fs::remove_file(repository.join("model.onnx")).unwrap();
-        std::os::unix::fs::symlink(root.path().join("outside/model.onnx"), repository.join("model.onnx")).unwrap();
+        std::os::unix::fs::symlink(root.path().join("outside/model.onnx"), repository.join("model.onnx"))
+            .unwrap();
         let problems = found(root.path().join("repository").as_path()).unwrap_err();
-        assert!(problems[0].message.contains("outside the given folder"), "{problems:?}");
+        assert!(problems[0].message.contains("outside"), "{problems:?}");
     }
 
     #[test]

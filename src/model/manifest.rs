@@ -263,10 +263,9 @@ impl Manifest {
             .map_err(|error| ModelProblem::new(model, format!("model.toml: {}", compact(&error, text))))?;
         match manifest.schema {
             None | Some(1) => Ok(manifest),
-            Some(other) => Err(ModelProblem::new(
-                model,
-                format!("model.toml: schema: expected 1, got {other}"),
-            )),
+            Some(other) => {
+                Err(ModelProblem::new(model, format!("model.toml: schema: expected 1, got {other}")))
+            }
         }
     }
 
@@ -283,9 +282,9 @@ fn compact(error: &toml::de::Error, text: &str) -> String {
         || message.clone(),
         |span| {
             let before = &text[..span.start.min(text.len())];
-            let line = before.matches('\n').count() + 1;
-            let written = text[span.start.min(text.len())..].lines().next().unwrap_or_default();
-            format!("line {line} ({}): {message}", written.chars().take(60).collect::<String>())
+            let line = before.matches('\n').count();
+            let written = text.lines().nth(line).unwrap_or_default().trim();
+            format!("line {} ({}): {message}", line + 1, written.chars().take(60).collect::<String>())
         },
     )
 }
@@ -302,7 +301,10 @@ mod tests {
     #[test]
     fn mistakes_name_the_line_and_the_key() {
         let error = Manifest::parse("schema = 1\npoling = \"mean\"\n", "m").unwrap_err();
-        assert!(error.message.contains("line 2 (poling") && error.message.contains("unknown field"), "{error}");
+        assert!(
+            error.message.contains("line 2 (poling") && error.message.contains("unknown field"),
+            "{error}"
+        );
         let error = Manifest::parse("schema = 2", "m").unwrap_err();
         assert_eq!(error.message, "model.toml: schema: expected 1, got 2");
     }

@@ -5,6 +5,7 @@
 mod digest;
 mod discover;
 mod execution;
+mod inside;
 mod manifest;
 mod name;
 mod problem;
@@ -17,6 +18,7 @@ pub use discover::{Discovered, ModelPath, ModelSource, VersionSource, discover};
 pub use execution::{
     Batching, Execution, GraphOptimization, ManifestDefaults, Precision, ProviderKind, Queue,
 };
+pub use inside::resolve_inside;
 pub use manifest::{
     Activation, Digests, Feature, FeatureType, Golden, ImageInput, InputLimits, Manifest, NamedPolicy,
     OutputNames, Pooling, TaskKind, VersionPolicy, Warmup,

@@ -6,9 +6,7 @@ use std::sync::Arc;
 
 /// A name that is no valid model name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "a model name is a letter or digit, then at most 127 letters, digits, dots, underscores or hyphens"
-)]
+#[error("a model name is a letter or digit, then at most 127 letters, digits, dots, underscores or hyphens")]
 pub struct NameError;
 
 /// A valid model name: `[A-Za-z0-9][A-Za-z0-9._-]{0,127}`.

@@ -13,7 +13,9 @@ pub fn task_kind(manifest: &Manifest, signature: &Signature) -> TaskKind {
 /// One numeric `[N,F]` input, or only `[N,1]` inputs, with a label and a score output.
 fn looks_tabular(signature: &Signature) -> bool {
     let one_matrix = match signature.inputs.as_slice() {
-        [input] => input.data_type != DataType::Bytes && is_rows_of(input, |dim| matches!(dim, Dim::Fixed(_))),
+        [input] => {
+            input.data_type != DataType::Bytes && is_rows_of(input, |dim| matches!(dim, Dim::Fixed(_)))
+        }
         _ => false,
     };
     let columns = !signature.inputs.is_empty()
@@ -28,7 +30,7 @@ fn looks_tabular(signature: &Signature) -> bool {
 }
 
 fn is_rows_of(spec: &TensorSpec, width: impl Fn(&Dim) -> bool) -> bool {
-    matches!(spec.dims.as_slice(), [Dim::Free(_), dim] if width(dim))
+    matches!(spec.dims.as_slice(), [_, dim] if width(dim))
 }
 
 #[cfg(test)]

@@ -128,7 +128,11 @@ impl Shared {
         state.queues.len() - 1
     }
 
-    pub(super) fn submit(shared: &Arc<Self>, queue: usize, request: JobRequest) -> Result<Ticket, SubmitError> {
+    pub(super) fn submit(
+        shared: &Arc<Self>,
+        queue: usize,
+        request: JobRequest,
+    ) -> Result<Ticket, SubmitError> {
         let (reply, receiver) = oneshot::channel();
         let control = Arc::new(Control::default());
         let enqueued = Instant::now();
@@ -154,7 +158,15 @@ impl Shared {
         });
         drop(state);
         shared.work_or_close.notify_one();
-        Ok(Ticket { shared: Arc::clone(shared), queue, id, enqueued, control, reply: receiver, answered: false })
+        Ok(Ticket {
+            shared: Arc::clone(shared),
+            queue,
+            id,
+            enqueued,
+            control,
+            reply: receiver,
+            answered: false,
+        })
     }
 
     /// Takes an abandoned job out of its queue, so that it holds no room.

@@ -84,11 +84,8 @@ fn record_batch(
 ) -> Option<opentelemetry::trace::SpanContext> {
     let (now, wall) = (Instant::now(), SystemTime::now());
     let at = |instant: Instant| wall - now.saturating_duration_since(instant);
-    let member = BatchMember {
-        context: job.request.trace.clone(),
-        index: 0,
-        input_length: job.request.input_length,
-    };
+    let member =
+        BatchMember { context: job.request.trace.clone(), index: 0, input_length: job.request.input_length };
     shared.tracer.record_batch(&BatchRecord {
         model: &facts.model,
         version: &facts.version,

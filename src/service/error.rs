@@ -87,31 +87,175 @@ use Outcome as O;
 
 /// Every code, once.
 const TABLE: [Row; 26] = [
-    (E::InvalidJson, "invalid_json", 400, G::InvalidArgument, "The body is not valid JSON", false, O::ClientError),
-    (E::InvalidInput, "invalid_input", 400, G::InvalidArgument, "The input is not what the model takes", false, O::ClientError),
-    (E::NumberOutOfRange, "number_out_of_range", 400, G::InvalidArgument, "A number does not fit its type", false, O::ClientError),
-    (E::InputTooLong, "input_too_long", 400, G::InvalidArgument, "The input is longer than the model takes", false, O::ClientError),
-    (E::ShapeMismatch, "shape_mismatch", 400, G::InvalidArgument, "A tensor has another shape than the model takes", false, O::ClientError),
-    (E::UnknownInput, "unknown_input", 400, G::InvalidArgument, "The model knows no such input", false, O::ClientError),
+    (
+        E::InvalidJson,
+        "invalid_json",
+        400,
+        G::InvalidArgument,
+        "The body is not valid JSON",
+        false,
+        O::ClientError,
+    ),
+    (
+        E::InvalidInput,
+        "invalid_input",
+        400,
+        G::InvalidArgument,
+        "The input is not what the model takes",
+        false,
+        O::ClientError,
+    ),
+    (
+        E::NumberOutOfRange,
+        "number_out_of_range",
+        400,
+        G::InvalidArgument,
+        "A number does not fit its type",
+        false,
+        O::ClientError,
+    ),
+    (
+        E::InputTooLong,
+        "input_too_long",
+        400,
+        G::InvalidArgument,
+        "The input is longer than the model takes",
+        false,
+        O::ClientError,
+    ),
+    (
+        E::ShapeMismatch,
+        "shape_mismatch",
+        400,
+        G::InvalidArgument,
+        "A tensor has another shape than the model takes",
+        false,
+        O::ClientError,
+    ),
+    (
+        E::UnknownInput,
+        "unknown_input",
+        400,
+        G::InvalidArgument,
+        "The model knows no such input",
+        false,
+        O::ClientError,
+    ),
     (E::MissingInput, "missing_input", 400, G::InvalidArgument, "An input is missing", false, O::ClientError),
-    (E::BatchTooLarge, "batch_too_large", 400, G::InvalidArgument, "Too many instances in one request", false, O::ClientError),
-    (E::Unauthenticated, "unauthenticated", 401, G::Unauthenticated, "Credentials are missing or unknown", false, O::ClientError),
-    (E::Forbidden, "forbidden", 403, G::PermissionDenied, "The credentials do not allow this", false, O::ClientError),
+    (
+        E::BatchTooLarge,
+        "batch_too_large",
+        400,
+        G::InvalidArgument,
+        "Too many instances in one request",
+        false,
+        O::ClientError,
+    ),
+    (
+        E::Unauthenticated,
+        "unauthenticated",
+        401,
+        G::Unauthenticated,
+        "Credentials are missing or unknown",
+        false,
+        O::ClientError,
+    ),
+    (
+        E::Forbidden,
+        "forbidden",
+        403,
+        G::PermissionDenied,
+        "The credentials do not allow this",
+        false,
+        O::ClientError,
+    ),
     (E::NotFound, "not_found", 404, G::NotFound, "There is no such route", false, O::ClientError),
     (E::ModelNotFound, "model_not_found", 404, G::NotFound, "There is no such model", false, O::ClientError),
-    (E::VersionNotFound, "version_not_found", 404, G::NotFound, "The model has no such version", false, O::ClientError),
-    (E::MethodNotAllowed, "method_not_allowed", 405, G::Unimplemented, "The route does not know this method", false, O::ClientError),
-    (E::ClientTooSlow, "client_too_slow", 408, G::DeadlineExceeded, "The body did not arrive in time", true, O::ClientError),
-    (E::PayloadTooLarge, "payload_too_large", 413, G::ResourceExhausted, "The body is larger than the limit", false, O::ClientError),
-    (E::UnsupportedMediaType, "unsupported_media_type", 415, G::InvalidArgument, "The body has a type that this route does not take", false, O::ClientError),
-    (E::QuotaExceeded, "quota_exceeded", 429, G::ResourceExhausted, "This caller is over its quota", true, O::Rejected),
+    (
+        E::VersionNotFound,
+        "version_not_found",
+        404,
+        G::NotFound,
+        "The model has no such version",
+        false,
+        O::ClientError,
+    ),
+    (
+        E::MethodNotAllowed,
+        "method_not_allowed",
+        405,
+        G::Unimplemented,
+        "The route does not know this method",
+        false,
+        O::ClientError,
+    ),
+    (
+        E::ClientTooSlow,
+        "client_too_slow",
+        408,
+        G::DeadlineExceeded,
+        "The body did not arrive in time",
+        true,
+        O::ClientError,
+    ),
+    (
+        E::PayloadTooLarge,
+        "payload_too_large",
+        413,
+        G::ResourceExhausted,
+        "The body is larger than the limit",
+        false,
+        O::ClientError,
+    ),
+    (
+        E::UnsupportedMediaType,
+        "unsupported_media_type",
+        415,
+        G::InvalidArgument,
+        "The body has a type that this route does not take",
+        false,
+        O::ClientError,
+    ),
+    (
+        E::QuotaExceeded,
+        "quota_exceeded",
+        429,
+        G::ResourceExhausted,
+        "This caller is over its quota",
+        true,
+        O::Rejected,
+    ),
     (E::Overloaded, "overloaded", 503, G::Unavailable, "The service is out of capacity", true, O::Rejected),
-    (E::DeadlineUnmeetable, "deadline_unmeetable", 503, G::Unavailable, "The deadline cannot be met", true, O::Rejected),
+    (
+        E::DeadlineUnmeetable,
+        "deadline_unmeetable",
+        503,
+        G::Unavailable,
+        "The deadline cannot be met",
+        true,
+        O::Rejected,
+    ),
     (E::NotReady, "not_ready", 503, G::Unavailable, "The service is not ready", true, O::Rejected),
     (E::Draining, "draining", 503, G::Unavailable, "The service is shutting down", true, O::Rejected),
-    (E::DeadlineExceeded, "deadline_exceeded", 504, G::DeadlineExceeded, "The deadline passed", true, O::Timeout),
+    (
+        E::DeadlineExceeded,
+        "deadline_exceeded",
+        504,
+        G::DeadlineExceeded,
+        "The deadline passed",
+        true,
+        O::Timeout,
+    ),
     (E::InferenceFailed, "inference_failed", 500, G::Internal, "The model failed", false, O::Error),
-    (E::NonFiniteOutput, "non_finite_output", 500, G::Internal, "The model gave a number that JSON cannot carry", false, O::Error),
+    (
+        E::NonFiniteOutput,
+        "non_finite_output",
+        500,
+        G::Internal,
+        "The model gave a number that JSON cannot carry",
+        false,
+        O::Error,
+    ),
     (E::Internal, "internal", 500, G::Internal, "An internal error", false, O::Error),
 ];
 
@@ -187,7 +331,8 @@ impl ServiceError {
         if let Some((end, _)) = detail.char_indices().nth(MAX_DETAIL) {
             detail.truncate(end);
         }
-        let retry_after_s = matches!(code.http_status(), 429 | 503).then_some(1);
+        // Without a measured rate: soon, and not all at once.
+        let retry_after_s = matches!(code.http_status(), 429 | 503).then(|| fastrand::u64(1..=3));
         Self { code, detail, pointer: None, retry_after_s, cause: None }
     }
 
@@ -225,7 +370,10 @@ mod tests {
     fn callers_faults_are_never_5xx_and_ours_never_4xx() {
         for code in ErrorCode::all() {
             let is_server_fault = code.http_status() >= 500;
-            assert_eq!(is_server_fault, !matches!(code.outcome(), Outcome::ClientError) && code != E::QuotaExceeded);
+            assert_eq!(
+                is_server_fault,
+                !matches!(code.outcome(), Outcome::ClientError) && code != E::QuotaExceeded
+            );
         }
     }
 

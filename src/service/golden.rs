@@ -21,12 +21,18 @@ pub(super) fn check(task: &Task, manifest: &Manifest, graph: &mut LoadedGraph) -
         .collect()
 }
 
-fn check_one(task: &Task, golden: &Golden, session: &mut dyn Run, provider: ProviderKind) -> Result<(), String> {
+fn check_one(
+    task: &Task,
+    golden: &Golden,
+    session: &mut dyn Run,
+    provider: ProviderKind,
+) -> Result<(), String> {
     let rows = rows_of(task, &golden.input)?;
     let outputs = session.run(&rows.inputs).map_err(|error| format!("the run failed: {error}"))?;
     let predictions = task.predictions(&outputs, &rows.reply).map_err(|error| error.to_string())?;
     let actual = toml::Value::try_from(predictions.bare()).map_err(|error| error.to_string())?;
-    let mut compared = Comparison { tolerance: &golden.tolerance, provider, differences: Vec::new(), more: 0 };
+    let mut compared =
+        Comparison { tolerance: &golden.tolerance, provider, differences: Vec::new(), more: 0 };
     compared.values("", &toml::Value::Table(golden.expected.clone()), &actual);
     compared.verdict()
 }
@@ -81,7 +87,7 @@ impl Comparison<'_> {
         }
         let mut text = self.differences.join("; ");
         if self.more > 0 {
-            text.push_str(&format!("; and {} more", self.more));
+            text = format!("{text}; and {} more", self.more);
         }
         Err(text)
     }

@@ -43,7 +43,8 @@ pub fn load_version(
     let mut manifest = source.manifest.clone();
     manifest.apply_defaults(defaults);
     let digest = sha256_file(&version.graph).map_err(|error| fail(format!("cannot be read: {error}")))?;
-    verify_digests(manifest.sha256.as_ref(), &source.folder, &version.graph, &digest).map_err(|errors| {
+    let folders = (source.root.as_path(), source.folder.as_path());
+    verify_digests(manifest.sha256.as_ref(), folders, (&version.graph, &digest)).map_err(|errors| {
         errors.iter().map(|error| ModelProblem::new(label.clone(), error.to_string())).collect::<Vec<_>>()
     })?;
     let options = SessionOptions {
@@ -56,7 +57,7 @@ pub fn load_version(
     manifest.task = Some(task_kind(&manifest, &graph.signature));
     let warm = Instant::now();
     let Verified { task, batchable, batchable_reason, golden, notes } =
-        verify::verify(&manifest, &source.folder, &mut graph).map_err(|messages| {
+        verify::verify(&manifest, folders, &mut graph).map_err(|messages| {
             messages.into_iter().map(|message| ModelProblem::new(label.clone(), message)).collect::<Vec<_>>()
         })?;
     let max_batch_size = manifest.batching.max_batch_size.map_or(MAX_BATCH_SIZE, std::num::NonZero::get);

@@ -20,7 +20,7 @@ pub use error::{ErrorCode, GrpcCode, ServiceError};
 pub use health::{Health, ModelHealth};
 pub use load::{LoadedModel, load_version};
 pub use model::{Model, ModelFacts};
-pub use predict::{Predicted, PredictRequest};
+pub use predict::{PredictRequest, Predicted};
 pub use registry::{ModelState, Models, Registry};
 pub use timing::Timeline;
 
@@ -127,14 +127,6 @@ impl Service {
     /// # Errors
     /// `not_ready` before the first load has ended; then 404 for what there is not.
     pub fn resolve(&self, name: Option<&str>, version: Option<&str>) -> Result<Arc<Model>, ServiceError> {
-        let found = self.find(name, version);
-        if found.as_ref().is_err_and(|error| error.code.http_status() == 404) {
-            self.metrics.unknown_model(Outcome::ClientError);
-        }
-        found
-    }
-
-    fn find(&self, name: Option<&str>, version: Option<&str>) -> Result<Arc<Model>, ServiceError> {
         let models = self.registry.models();
         if !models.started() {
             return Err(ServiceError::new(ErrorCode::NotReady, "the models are still being loaded"));
@@ -146,9 +138,9 @@ impl Service {
         let not_found = || ServiceError::new(ErrorCode::ModelNotFound, unknown_model(&models));
         let versions = models.versions(name).ok_or_else(not_found)?;
         let Some(version) = version else {
-            return Models::default_version(versions).cloned().ok_or_else(|| {
-                ServiceError::new(ErrorCode::NotReady, "no version of this model is ready")
-            });
+            return Models::default_version(versions)
+                .cloned()
+                .ok_or_else(|| ServiceError::new(ErrorCode::NotReady, "no version of this model is ready"));
         };
         match Version::parse(version).and_then(|version| versions.get(&version)) {
             Some(ModelState::Ready(model)) => Ok(Arc::clone(model)),
@@ -182,10 +174,18 @@ impl Service {
         if body_bytes.is_none_or(|bytes| bytes <= EARLY_REFUSAL_BYTES) || !model.queue.is_full(1) {
             return Ok(());
         }
-        model.metrics.rejected(ErrorCode::Overloaded.text());
-        model.metrics.outcome(Outcome::Rejected);
         let error = ServiceError::new(ErrorCode::Overloaded, "the model's queue is full");
         Err(error.retry_after(model.queue.retry_after()))
+    }
+
+    /// Counts a prediction that was refused before it began; `model` where it is known by then.
+    pub fn refused(&self, model: Option<&Model>, error: &ServiceError) {
+        let outcome = error.code.outcome();
+        let Some(model) = model else { return self.metrics.unknown_model(outcome) };
+        model.metrics.outcome(outcome);
+        if outcome == Outcome::Rejected {
+            model.metrics.rejected(error.code.text());
+        }
     }
 
     /// Workers that have not returned from a run for too long; updates their gauge.

@@ -116,7 +116,9 @@ impl Service {
     ) -> Result<Vec<Tensor>, ServiceError> {
         let deadline = self.deadline(accounting);
         let queue = &accounting.model.queue;
-        let full = |seconds| ServiceError::new(ErrorCode::Overloaded, "the model's queue is full").retry_after(seconds);
+        let full = |seconds| {
+            ServiceError::new(ErrorCode::Overloaded, "the model's queue is full").retry_after(seconds)
+        };
         if deadline <= Instant::now() {
             return Err(if queue.is_full(rows.rows) { full(queue.retry_after()) } else { late() });
         }
@@ -146,6 +148,19 @@ impl Service {
 
 fn late() -> ServiceError {
     ServiceError::new(ErrorCode::DeadlineExceeded, "the deadline passed before there was an answer")
+}
+
+/// A runtime's words with every number masked: some of them quote inputs, which no log may hold.
+fn without_numbers(text: &str) -> String {
+    let mut masked = String::with_capacity(text.len());
+    for character in text.chars() {
+        if !character.is_ascii_digit() {
+            masked.push(character);
+        } else if !masked.ends_with('#') {
+            masked.push('#');
+        }
+    }
+    masked
 }
 
 fn internal(cause: &str) -> ServiceError {
@@ -275,16 +290,17 @@ impl Accounting {
                 metrics.queue_expired();
                 late()
             }
-            FailureKind::InvalidInput(cause) => {
-                ServiceError::new(ErrorCode::InvalidInput, "the model rejected these values").because(cause)
+            // The runtime's words quote the caller's values: they go nowhere.
+            FailureKind::InvalidInput(_) => {
+                ServiceError::new(ErrorCode::InvalidInput, "the model rejected these values")
             }
             FailureKind::Device(cause) => {
                 metrics.error("device");
-                ServiceError::new(ErrorCode::InferenceFailed, failed).because(cause)
+                ServiceError::new(ErrorCode::InferenceFailed, failed).because(without_numbers(&cause))
             }
             FailureKind::Failed(cause) => {
                 metrics.error("runtime");
-                ServiceError::new(ErrorCode::InferenceFailed, failed).because(cause)
+                ServiceError::new(ErrorCode::InferenceFailed, failed).because(without_numbers(&cause))
             }
             FailureKind::Panicked => internal("a worker panicked"),
             FailureKind::Cancelled => internal("the run was interrupted"),

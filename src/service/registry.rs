@@ -43,9 +43,9 @@ pub struct Models {
 impl Models {
     /// Every version of every model, ordered by name and version.
     pub fn all(&self) -> impl Iterator<Item = (&ModelName, Version, &ModelState)> {
-        self.by_name.iter().flat_map(|(name, versions)| {
-            versions.iter().map(move |(version, state)| (name, *version, state))
-        })
+        self.by_name
+            .iter()
+            .flat_map(|(name, versions)| versions.iter().map(move |(version, state)| (name, *version, state)))
     }
 
     /// The versions of a model.

@@ -92,10 +92,8 @@ mod tests {
         let mut timeline = Timeline::new(now);
         timeline.record(Stage::Postprocess, at(9), at(10));
         timeline.record(Stage::Preprocess, at(0), at(1));
-        timeline.record_job(
-            &JobTimes { enqueued: at(1), dequeued: at(2), assembled: at(3), executed: at(9) },
-            8,
-        );
+        timeline
+            .record_job(&JobTimes { enqueued: at(1), dequeued: at(2), assembled: at(3), executed: at(9) }, 8);
         let header = timeline.server_timing();
         let expected = "preprocess;dur=1.000, queue;dur=1.000, batch;dur=1.000;desc=\"8\", \
                         execute;dur=6.000, postprocess;dur=1.000, total;dur=";

@@ -25,7 +25,7 @@ pub(super) const LIMITS: DecodeLimits = DecodeLimits { max_instances: 1, max_dep
 /// golden samples.
 pub(super) fn verify(
     manifest: &Manifest,
-    folder: &Path,
+    (root, folder): (&Path, &Path),
     graph: &mut LoadedGraph,
 ) -> Result<Verified, Vec<String>> {
     let by_shape = manifest.batching.enabled.unwrap_or_else(|| graph.signature.batchable_by_shape());
@@ -34,6 +34,7 @@ pub(super) fn verify(
             manifest,
             signature: &graph.signature,
             batchable,
+            root,
             folder,
             class_labels: &graph.class_labels,
         };

@@ -27,7 +27,7 @@ use std::path::Path;
 
 use serde::Deserializer;
 
-use crate::model::{Manifest, Signature, TaskKind};
+use crate::model::{self, Manifest, Signature, TaskKind};
 use crate::tensor::Tensor;
 use answer::Content;
 use body::{Layout, decode_body, decode_one};
@@ -51,6 +51,8 @@ pub struct TaskSpec<'a> {
     pub signature: &'a Signature,
     /// Rows may be run together.
     pub batchable: bool,
+    /// Every file of the model must resolve inside this folder.
+    pub root: &'a Path,
     /// Where the manifest's relative paths start.
     pub folder: &'a Path,
     /// Class labels that stand in the graph; may be empty.
@@ -74,7 +76,7 @@ impl Task {
     /// # Errors
     /// Every mistake found, not only the first.
     pub fn build(spec: &TaskSpec<'_>) -> Result<Self, TaskError> {
-        match spec.manifest.task.unwrap_or_else(|| recognised(spec)) {
+        match model::task_kind(spec.manifest, spec.signature) {
             TaskKind::Tensors => Tensors::build(spec).map(Self::Tensors),
             kind @ (TaskKind::TabularClassification | TaskKind::TabularRegression) => {
                 Tabular::build(spec, kind).map(Self::Tabular)
@@ -265,18 +267,4 @@ fn walk<'de, B: body::Builder, D: Deserializer<'de>>(
         report.close(builder.names());
     }
     result
-}
-
-/// The task of a model whose manifest names none: tabular where numeric features meet a label and
-/// a score output, else tensors.
-fn recognised(spec: &TaskSpec<'_>) -> TaskKind {
-    use crate::model::Dim;
-    let inputs = &spec.signature.inputs;
-    let one_table = matches!(inputs.as_slice(), [input]
-        if input.data_type.is_float() | input.data_type.is_integer()
-            && matches!(input.dims.as_slice(), [_, Dim::Fixed(1..)]));
-    let columns =
-        !inputs.is_empty() && inputs.iter().all(|input| matches!(input.dims.as_slice(), [_, Dim::Fixed(1)]));
-    let answers = outcome::find_scores(spec.signature).is_some() && outcome::find_label(spec).is_some();
-    if (one_table || columns) && answers { TaskKind::TabularClassification } else { TaskKind::Tensors }
 }

@@ -31,7 +31,14 @@ pub(super) fn build_with(
     let manifest = Manifest::parse(manifest, "m").unwrap();
     let signature = Signature { inputs: inputs.to_vec(), outputs: outputs.to_vec() };
     let folder = Path::new(".");
-    Task::build(&TaskSpec { manifest: &manifest, signature: &signature, batchable, folder, class_labels })
+    Task::build(&TaskSpec {
+        manifest: &manifest,
+        signature: &signature,
+        batchable,
+        root: folder,
+        folder,
+        class_labels,
+    })
 }
 
 pub(super) fn decode(task: &Task, body: &str) -> Result<Rows, (String, String)> {
@@ -50,16 +57,12 @@ pub(super) fn decode_limited(
         assert!(error.detail.chars().count() <= 256 && !error.detail.is_empty(), "{error:?}");
         (error.code.name().to_owned(), error.pointer.unwrap_or_default())
     };
-    match task.decode(&mut json, &limits, &mut report) {
-        Ok(decoded) => {
-            json.end().map_err(|_| ("json".to_owned(), String::new()))?;
-            task.encode(decoded).map_err(told)
-        }
-        Err(_) => {
-            let pointer = report.pointer().to_owned();
-            Err(report.failure().map_or_else(|| ("json".to_owned(), pointer), told))
-        }
-    }
+    let Ok(decoded) = task.decode(&mut json, &limits, &mut report) else {
+        let pointer = report.pointer().to_owned();
+        return Err(report.failure().map_or_else(|| ("json".to_owned(), pointer), told));
+    };
+    json.end().map_err(|_| ("json".to_owned(), String::new()))?;
+    task.encode(decoded).map_err(told)
 }
 
 fn detail(task: &Task, body: &str) -> String {
@@ -134,6 +137,7 @@ fn every_form_of_a_tabular_body_gives_the_same_row() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table of cases")]
 fn mistakes_in_tabular_bodies_have_a_code_and_a_pointer() {
     refused(
         &fraud(),
@@ -287,10 +291,13 @@ fn dimensions_of_one_name_have_one_size_across_inputs() {
     );
 }
 
+/// A type, what it takes, and what it refuses with which code.
+type TypeCase<'a> = (DataType, &'a [&'a str], &'a [(&'a str, &'a str)]);
+
 #[test]
 fn every_type_takes_its_own_values_only() {
     use DataType::{Bf16, Bool, Bytes, Fp16, Fp32, Fp64, Int8, Int64, Uint8, Uint64};
-    let cases: &[(DataType, &[&str], &[(&str, &str)])] = &[
+    let cases: &[TypeCase] = &[
         (Bool, &["true", "false"], &[("1", "invalid_input"), ("\"true\"", "invalid_input")]),
         (
             Uint8,
@@ -320,7 +327,8 @@ fn every_type_takes_its_own_values_only() {
     ];
     for (data_type, good, bad) in cases {
         let input = tensor_spec("x", *data_type, &[None, None]);
-        let task = build("task = \"tensors\"", &[input.clone()], &[input]).unwrap();
+        let task =
+            build("task = \"tensors\"", std::slice::from_ref(&input), std::slice::from_ref(&input)).unwrap();
         for text in *good {
             let body = format!(r#"{{"x": [{text}]}}"#);
             let rows = decode(&task, &body).unwrap();
@@ -456,7 +464,8 @@ proptest! {
         let members: Vec<String> = order.iter().map(|index| format!("\"f{index}\":{index}")).collect();
         let rows = decode(&task, &format!("{{{}}}", members.join(","))).unwrap();
         let Data::Fp32(values) = rows.inputs[0].data() else { panic!() };
-        prop_assert!(values.iter().zip(0_u8..).all(|(value, index)| *value == f32::from(index)));
+        let expected: Vec<f32> = (0_u8..).map(f32::from).take(values.len()).collect();
+        prop_assert_eq!(&**values, expected.as_slice());
     }
 
     #[test]
@@ -478,8 +487,8 @@ proptest! {
 
     #[test]
     fn no_text_panics_the_decoder(body in "[\\[\\]{}\",:0-9a-z.\\-]{0,40}") {
-        let _ = decode(&fraud(), &body);
-        let _ = decode(&one_input(DataType::Fp32, &[None, None, None]), &body);
+        drop(decode(&fraud(), &body));
+        drop(decode(&one_input(DataType::Fp32, &[None, None, None]), &body));
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! `split` after `concatenate` gives the same rows back (property-tested below).
 
-use super::{Data, Tensor};
+use super::{Data, Tensor, TensorError};
 use crate::with_buffer;
 
 /// Tensors that can't share a batch, or rows that are not there.
@@ -19,6 +19,9 @@ pub enum AxisError {
         /// Type and shape of the one that differs.
         other: String,
     },
+    /// The pieces don't make a tensor: rows times inner dimensions overflow.
+    #[error(transparent)]
+    Shape(#[from] TensorError),
     /// The sizes asked for don't add up to the rows of the tensor.
     #[error("{asked} rows asked of a tensor of {rows}")]
     Rows {
@@ -55,7 +58,7 @@ pub fn concatenate(tensors: &[&Tensor]) -> Result<Tensor, AxisError> {
     let mut shape = first.shape().to_vec();
     shape[0] = rows;
     let data = with_buffer!(first.data(), _buffer => join(_buffer, tensors));
-    Ok(Tensor::new(shape, data).expect("rows and inner dimensions were checked above"))
+    Ok(Tensor::new(shape, data)?)
 }
 
 /// Gives the typed elements of [`Data`], so that [`join`] can be generic.
@@ -119,9 +122,9 @@ pub fn split(tensor: &Tensor, sizes: &[usize]) -> Result<Vec<Tensor>, AxisError>
         shape[0] = size;
         let range = start * row_len..(start + size) * row_len;
         start += size;
-        Tensor::new(shape, tensor.data().slice(range)).expect("sizes add up to the rows")
+        Ok(Tensor::new(shape, tensor.data().slice(range))?)
     });
-    Ok(pieces.collect())
+    pieces.collect()
 }
 
 /// Widens a `[rows, width]` tensor to `[rows, to]`, filling with the type's zero on the right.
@@ -142,11 +145,11 @@ pub fn pad_to(tensor: &Tensor, to: usize) -> Result<Tensor, AxisError> {
         let mut padded = Vec::with_capacity(rows * to);
         for row in 0..rows {
             padded.extend_from_slice(&buffer[row * width..(row + 1) * width]);
-            padded.resize((row + 1) * to, Default::default());
+            padded.resize_with((row + 1) * to, Default::default);
         }
         Data::from(padded)
     });
-    Ok(Tensor::new(vec![rows, to], data).expect("every row was padded to the new width"))
+    Ok(Tensor::new(vec![rows, to], data)?)
 }
 
 #[cfg(test)]

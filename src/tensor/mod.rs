@@ -3,10 +3,10 @@
 //! Made by `task/` (from requests) and `engine/` (from the runtime); read by both. This room knows
 //! no wire format, no runtime and nothing asynchronous.
 
+mod batch_axis;
 mod buffer;
 mod data;
 mod data_type;
-mod batch_axis;
 
 pub use batch_axis::{AxisError, concatenate, pad_to, split};
 pub use buffer::Buffer;

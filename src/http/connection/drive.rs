@@ -106,11 +106,10 @@ where
 {
     let io = TokioIo::new(WatchedStream::new(stream, Arc::clone(activity)));
     let (marks, observer) = (Arc::clone(activity), Arc::clone(&common.observer));
-    let mut connection = pin!(
-        common
-            .library
-            .serve_connection(io, service_fn(move |request| answer(&service, request, &marks, (info, &observer))))
-    );
+    let mut connection = pin!(common.library.serve_connection(
+        io,
+        service_fn(move |request| answer(&service, request, &marks, (info, &observer)))
+    ));
     let mut clock = pin!(tokio::time::sleep(common.options.shortest_timeout()));
     let (mut told, mut stopping) = (false, false);
     poll_fn(|cx| {

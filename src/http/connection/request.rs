@@ -53,7 +53,6 @@ impl RequestGuard {
         Self { activity: Arc::clone(activity), observer: Arc::clone(observer), stage: Stage::Handling }
     }
 
-
     fn shift(&mut self, to: Stage) {
         if self.stage != to {
             self.activity.shift(self.stage, to);

@@ -56,6 +56,7 @@ fn in_folder(
         manifest: &manifest,
         signature: &signature,
         batchable: true,
+        root: folder,
         folder,
         class_labels: &[],
     })

@@ -1,14 +1,12 @@
 //! Text as token ids: `tokenizer.json`, without the truncation and padding that may stand in it.
 
-use std::path::{Component, Path};
-
 use tokenizers::tokenizer::{EncodeInput, Encoding, PostProcessor};
 use tokenizers::{Tokenizer, TruncationDirection};
 
 use super::super::problem::InputErrorCode::{InputTooLong, InvalidInput};
 use super::super::{InputError, TaskError, TaskSpec};
 use super::Text;
-use crate::model::{Dim, TensorSpec};
+use crate::model::{Dim, TensorSpec, resolve_inside};
 use crate::tensor::{DataType, Tensor};
 
 /// Turns texts into the inputs of a graph.
@@ -66,7 +64,7 @@ impl Encoder {
             problems.push("a text model needs an input called input_ids".to_owned());
         }
         let path = spec.manifest.tokenizer.as_deref().unwrap_or("tokenizer.json");
-        let mut tokenizer = match load(spec.folder, path) {
+        let mut tokenizer = match load(spec, path) {
             Ok(tokenizer) => tokenizer,
             Err(problem) => {
                 problems.push(problem);
@@ -241,16 +239,8 @@ fn role(
     Some((role, input.data_type))
 }
 
-fn load(folder: &Path, path: &str) -> Result<Tokenizer, String> {
-    // A manifest is untrusted: its paths stay inside its folder.
-    let inside =
-        Path::new(path).components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
-    if !inside {
-        return Err(format!("tokenizer: expected a path inside the model's folder, got {path:?}"));
-    }
-    let file = folder.join(path);
-    if !file.is_file() {
-        return Err(format!("tokenizer: no file {path} in the model's folder"));
-    }
+fn load(spec: &TaskSpec<'_>, path: &str) -> Result<Tokenizer, String> {
+    let file =
+        resolve_inside(spec.root, spec.folder, path).map_err(|problem| format!("tokenizer: {problem}"))?;
     Tokenizer::from_file(file).map_err(|error| format!("tokenizer: {path}: {error}"))
 }

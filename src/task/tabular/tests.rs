@@ -96,7 +96,7 @@ fn activations_turn_raw_outputs_into_scores() {
 #[test]
 fn the_label_output_counts_only_without_scores() {
     let label = tensor_spec("label", DataType::Int64, &[None]);
-    let task = classifier("labels = [\"a\", \"b\"]", &[label.clone()]);
+    let task = classifier("labels = [\"a\", \"b\"]", std::slice::from_ref(&label));
     let of = |value: i64| answer(&task, "[1, 2]", &[Tensor::new(vec![1], vec![value]).unwrap()]);
     assert_eq!(of(1), r#"{"label":"b"}"#);
     assert_eq!(of(9_007_199_254_740_993), r#"{"label":"9007199254740993"}"#);

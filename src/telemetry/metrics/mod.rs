@@ -63,7 +63,7 @@ impl Metrics {
             http: HttpMetrics::new(&catalogue),
             models: Mutex::default(),
             unknown: Outcome::ALL.map(unknown),
-            panics: Children::new(&catalogue.panics, &[], &[]),
+            panics: Children::new(&catalogue.panics, &[], &["encode", "http", "worker"]),
             process: Process::default(),
             registry,
             catalogue,

@@ -104,10 +104,7 @@ fn attribute(span: &SpanData, key: &'static str) -> Option<Value> {
     span.attributes.iter().find(|pair| pair.key == Key::new(key)).map(|pair| pair.value.clone())
 }
 
-fn record<'a>(
-    stages: &'a [(Stage, SystemTime, SystemTime)],
-    batch: Option<SpanContext>,
-) -> InferenceRecord<'a> {
+fn record(stages: &[(Stage, SystemTime, SystemTime)], batch: Option<SpanContext>) -> InferenceRecord<'_> {
     InferenceRecord {
         model: "m",
         version: "1",
@@ -129,7 +126,7 @@ fn record<'a>(
     }
 }
 
-fn batch<'a>(members: &'a [BatchMember]) -> BatchRecord<'a> {
+fn batch(members: &[BatchMember]) -> BatchRecord<'_> {
     let now = SystemTime::now();
     BatchRecord {
         model: "m",

@@ -1,0 +1,175 @@
+//! The documentation is true: its examples are sent to the real server, its tables are compared with
+//! the code and with what the server exposes, its links lead somewhere.
+//!
+//! `docs/example.rs` says what counts as an example. Tables are compared between marks in comments.
+
+#[path = "docs/example.rs"]
+mod example;
+#[path = "docs/exposed.rs"]
+mod exposed;
+#[path = "docs/server.rs"]
+mod server;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use example::{Request, blocks, compare, examples};
+use ml_inference_api::model::Manifest;
+use ml_inference_api::service::ErrorCode;
+use server::Server;
+
+#[test]
+fn examples_give_the_answers_that_the_documents_show() {
+    let server = Server::start(&[
+        "models",
+        "tests/fixtures/models/add-one.onnx",
+        "tests/fixtures/models/columns.onnx",
+        "tests/fixtures/models/slow.onnx",
+    ]);
+    let (mut tried, mut wrong) = (BTreeMap::<&str, usize>::new(), Vec::new());
+    for file in ["README.md", "docs/api.md", "docs/models.md", "docs/operations.md"] {
+        for example in examples(&read(file)) {
+            *tried.entry(file).or_default() += 1;
+            let answer = server.send(&example.request);
+            if let Err(problem) = compare("", &example.answer, &answer.body) {
+                let (path, came) = (&example.request.path, &answer.body);
+                wrong.push(format!("{file}: {} {path}: {problem}\n  came: {came}", example.request.method));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    let enough = [("README.md", 3), ("docs/api.md", 12)];
+    let short: Vec<_> = enough.iter().filter(|(file, least)| tried.get(file).unwrap_or(&0) < least).collect();
+    assert!(short.is_empty(), "fewer examples than expected were found: {tried:?}");
+}
+
+#[test]
+fn the_table_of_errors_is_the_codes_own() {
+    let rows = ErrorCode::all().map(|code| {
+        let (text, status, grpc) =
+            (code.text(), code.http_status(), screaming(&format!("{:?}", code.grpc_code())));
+        let retryable = if code.is_retryable() { "yes" } else { "no" };
+        format!(
+            "| `{text}` | {status} | {grpc} | {retryable} | `{}` | {} |",
+            code.outcome().as_str(),
+            code.title()
+        )
+    });
+    let head = "| code | HTTP | gRPC | retryable | outcome in metrics | title |\n|---|---|---|---|---|---|";
+    let table = format!("\n{head}\n{}\n\n", rows.collect::<Vec<_>>().join("\n"));
+    let path = root().join("docs/errors.md");
+    let text = read("docs/errors.md");
+    let (begin, end) = ("<!-- codes: begin -->\n", "<!-- codes: end -->");
+    let start = text.find(begin).expect("docs/errors.md has the mark of its table's begin") + begin.len();
+    let stop = text.find(end).expect("docs/errors.md has the mark of its table's end");
+    if option_env!("BLESS").is_some() {
+        fs::write(path, format!("{}{table}{}", &text[..start], &text[stop..])).unwrap();
+    } else {
+        assert!(
+            text[start..stop] == table,
+            "docs/errors.md is stale; run `BLESS=1 cargo test --release --test docs`"
+        );
+    }
+}
+
+#[test]
+fn every_error_code_is_explained() {
+    let text = read("docs/errors.md");
+    let explained = |code: &ErrorCode| text.contains(&format!("\n### `{}`\n", code.text()));
+    let missing: Vec<_> = ErrorCode::all().filter(|code| !explained(code)).collect();
+    assert!(missing.is_empty(), "docs/errors.md has no section about {missing:?}");
+}
+
+#[test]
+fn the_table_of_metrics_is_what_the_server_exposes() {
+    let server = Server::start(&["models/fraud-detector", "tests/fixtures/models/columns.onnx"]);
+    let request = Request {
+        method: "POST".to_owned(),
+        path: "/predict/columns".to_owned(),
+        headers: Vec::new(),
+        body: r#"[30, 1000, "Oslo", 2]"#.to_owned(),
+    };
+    assert_eq!(server.send(&request).status, 200);
+    let scrape =
+        Request { method: "GET".to_owned(), path: "/metrics".to_owned(), body: String::new(), ..request };
+    let exposed = exposed::exposed(&server.send(&scrape).text);
+    let documented = exposed::documented(&read("docs/telemetry.md"));
+    let mut problems = Vec::new();
+    for (name, facts) in &exposed {
+        match documented.get(name) {
+            None => problems.push(format!("{name} is exposed and not documented")),
+            Some(row) if row.facts != *facts => {
+                problems.push(format!("{name}: documented {:?}, exposed {facts:?}", row.facts));
+            }
+            Some(_) => {}
+        }
+    }
+    let absent = documented.iter().filter(|(name, row)| !row.appears_later && !exposed.contains_key(*name));
+    problems.extend(absent.map(|(name, _)| format!("{name} is documented and not exposed")));
+    assert!(problems.is_empty(), "{}", problems.join("\n"));
+}
+
+#[test]
+fn manifests_in_the_documents_are_manifests() {
+    let text = read("docs/models.md");
+    let manifests: Vec<_> = blocks(&text).into_iter().filter(|(language, _)| *language == "toml").collect();
+    assert!(!manifests.is_empty(), "docs/models.md shows no manifest");
+    for (_, manifest) in manifests {
+        Manifest::parse(manifest, "the documented model").unwrap_or_else(|problem| panic!("{problem}"));
+    }
+}
+
+#[test]
+fn every_field_of_a_manifest_is_documented() {
+    let text = read("docs/models.md");
+    let schema = schemars::schema_for!(Manifest);
+    let fields =
+        schema.get("properties").and_then(|fields| fields.as_object()).expect("a manifest has fields");
+    let missing: Vec<_> = fields.keys().filter(|field| !text.contains(&format!("\n| `{field}` |"))).collect();
+    assert!(missing.is_empty(), "docs/models.md has no row for {missing:?}");
+}
+
+#[test]
+fn links_between_the_documents_lead_somewhere() {
+    let mut files: Vec<PathBuf> =
+        ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md"]
+            .iter()
+            .map(|file| root().join(file))
+            .collect();
+    for folder in ["docs", "docs/adr"] {
+        let entries = fs::read_dir(root().join(folder)).unwrap().map(|entry| entry.unwrap().path());
+        files.extend(entries.filter(|path| path.extension().is_some_and(|extension| extension == "md")));
+    }
+    let mut broken = Vec::new();
+    for file in &files {
+        let text = fs::read_to_string(file).unwrap();
+        for target in text.split("](").skip(1).filter_map(|rest| rest.split([')', '#']).next()) {
+            let elsewhere = target.is_empty() || target.contains("://");
+            if !elsewhere && !file.parent().unwrap().join(target).exists() {
+                broken.push(format!("{}: {target}", file.display()));
+            }
+        }
+    }
+    assert!(broken.is_empty(), "links that lead nowhere:\n{}", broken.join("\n"));
+}
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn read(file: &str) -> String {
+    fs::read_to_string(root().join(file)).unwrap_or_else(|error| panic!("{file}: {error}"))
+}
+
+/// `InvalidArgument` as gRPC writes it: `INVALID_ARGUMENT`.
+fn screaming(name: &str) -> String {
+    let mut text = String::new();
+    for (index, c) in name.chars().enumerate() {
+        if c.is_uppercase() && index > 0 {
+            text.push('_');
+        }
+        text.extend(c.to_uppercase());
+    }
+    text
+}

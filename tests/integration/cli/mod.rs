@@ -1,0 +1,7 @@
+//! The commands that run to their end.
+
+mod check;
+mod config;
+mod health;
+mod help;
+mod predict;

@@ -1,0 +1,230 @@
+//! The server under test: the real binary, on ports of its own choice, with a clean environment.
+
+use std::ffi::{OsStr, OsString};
+use std::fs;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use super::http::{Connection, Request, Response};
+use super::metrics::Metrics;
+use super::models::{self, Repository};
+use super::process::Process;
+use super::settings;
+use super::wait::{self, PATIENCE};
+
+/// How a server is to be started.
+pub(crate) struct Builder {
+    arguments: Vec<OsString>,
+    variables: Vec<(OsString, OsString)>,
+    repository: Option<Repository>,
+    folder: TempDir,
+    http: String,
+    admin: String,
+}
+
+/// A running server. Dropping it ends it and demands a clean exit.
+pub(crate) struct Server {
+    pub(crate) process: Process,
+    pub(crate) http: SocketAddr,
+    pub(crate) admin: SocketAddr,
+    /// The home, working and temporary folder of the process.
+    pub(crate) folder: TempDir,
+    pub(crate) ready_file: PathBuf,
+    _repository: Option<Repository>,
+    scrapes: AtomicU32,
+    is_exit_checked: bool,
+}
+
+impl Builder {
+    pub(crate) fn arg(mut self, argument: impl AsRef<OsStr>) -> Self {
+        self.arguments.push(argument.as_ref().to_owned());
+        self
+    }
+
+    /// Another `--models`.
+    pub(crate) fn models(self, path: impl AsRef<Path>) -> Self {
+        self.arg("--models").arg(path.as_ref())
+    }
+
+    /// Serves the models of a repository, which lives as long as the server.
+    pub(crate) fn repository(mut self, repository: Repository) -> Self {
+        self = self.models(repository.path());
+        self.repository = Some(repository);
+        self
+    }
+
+    pub(crate) fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
+        self.variables.retain(|(known, _)| known != name);
+        self.variables.push((name.into(), value.as_ref().to_owned()));
+        self
+    }
+
+    /// Fixed addresses, for what must be known before it is ready.
+    pub(crate) fn addresses(mut self, http: SocketAddr, admin: SocketAddr) -> Self {
+        (self.http, self.admin) = (http.to_string(), admin.to_string());
+        self
+    }
+
+    fn ready_file(&self) -> PathBuf {
+        self.folder.path().join("ready.json")
+    }
+
+    /// Starts the process and waits for nothing.
+    pub(crate) fn spawn(&self) -> Process {
+        let home = self.folder.path().join("home");
+        fs::create_dir_all(home.join("tmp")).unwrap();
+        // The soft limit that shells and containers commonly give.
+        let mut command = Command::new("sh");
+        command.args(["-c", "ulimit -S -n 1024; exec \"$0\" \"$@\""]);
+        command.arg(env!("CARGO_BIN_EXE_ml-inference-api"));
+        command.args(["serve", "--http", &self.http, "--grpc", "127.0.0.1:0", "--admin", &self.admin]);
+        command.arg("--ready-file").arg(self.ready_file()).args(&self.arguments);
+        command.env_clear().env("PATH", "/usr/bin:/bin").env("HOME", &home).env("TMPDIR", home.join("tmp"));
+        command.env("ORT_DYLIB_PATH", settings::runtime_library()).current_dir(&home);
+        command.envs(self.variables.iter().map(|(name, value)| (name, value)));
+        Process::spawn(command)
+    }
+
+    /// Starts the server and waits until it is ready.
+    #[track_caller]
+    pub(crate) fn start(self) -> Server {
+        let mut process = self.spawn();
+        let ready_file = self.ready_file();
+        let text = wait::until("the ready file", PATIENCE, || {
+            if let Some(status) = process.ended() {
+                panic!("the server ended ({status}) before it was ready");
+            }
+            fs::read_to_string(&ready_file).ok()
+        });
+        let addresses: Value = serde_json::from_str(&text).unwrap();
+        let address =
+            |key: &str| addresses[key].as_str().unwrap_or_else(|| panic!("{key}: {text}")).parse().unwrap();
+        Server {
+            http: address("http"),
+            admin: address("admin"),
+            process,
+            folder: self.folder,
+            ready_file,
+            _repository: self.repository,
+            scrapes: AtomicU32::new(0),
+            is_exit_checked: false,
+        }
+    }
+}
+
+impl Server {
+    /// A server with nothing to serve yet, which ends without delay.
+    pub(crate) fn builder() -> Builder {
+        let builder = Builder {
+            arguments: Vec::new(),
+            variables: Vec::new(),
+            repository: None,
+            folder: TempDir::new().unwrap(),
+            http: "127.0.0.1:0".into(),
+            admin: "127.0.0.1:0".into(),
+        };
+        builder.env("ML_INFERENCE_DRAIN__DELAY", "0ms")
+    }
+
+    /// One request on a connection of its own.
+    #[track_caller]
+    pub(crate) fn call(&self, request: &Request) -> Response {
+        Connection::open(self.http).call(request)
+    }
+
+    #[track_caller]
+    pub(crate) fn get(&self, target: &str) -> Response {
+        self.call(&Request::get(target))
+    }
+
+    #[track_caller]
+    pub(crate) fn post(&self, target: &str, body: &Value) -> Response {
+        self.call(&Request::json(target, body))
+    }
+
+    /// How often the harness itself has asked for metrics: each is a request that the server counts
+    /// once it is answered.
+    pub(crate) fn scrapes(&self) -> u32 {
+        self.scrapes.load(Ordering::Relaxed)
+    }
+
+    /// The metrics as the admin listener gives them.
+    #[track_caller]
+    pub(crate) fn metrics(&self) -> Metrics {
+        let answer = Connection::open(self.admin).call(&Request::get("/metrics"));
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        self.scrapes.fetch_add(1, Ordering::Relaxed);
+        Metrics::parse(&answer.text())
+    }
+
+    /// Waits until a metric has a value.
+    #[track_caller]
+    pub(crate) fn wait_for_metric(&self, name: &str, labels: &[(&str, &str)], wanted: f64) {
+        let mut last = None;
+        let found = wait::at_most(Duration::from_secs(20), || {
+            let metrics = self.metrics();
+            last = Some(metrics.sum(name, labels));
+            ((metrics.sum(name, labels) - wanted).abs() < 1e-9).then_some(())
+        });
+        assert!(found.is_some(), "{name}{labels:?} is {last:?}, not {wanted}");
+    }
+
+    /// Waits until no request but the scrape itself is in flight.
+    #[track_caller]
+    pub(crate) fn wait_for_no_request_in_flight(&self) {
+        let rest =
+            wait::at_most(Duration::from_secs(20), || (in_flight(&self.metrics()) < 0.5).then_some(()));
+        assert!(rest.is_some(), "{} requests are still in flight", in_flight(&self.metrics()));
+    }
+
+    /// Asks it to end and returns the exit code.
+    #[track_caller]
+    pub(crate) fn terminate(&mut self) -> Option<i32> {
+        self.process.signal("TERM");
+        self.exit_code(PATIENCE)
+    }
+
+    /// Waits for its end.
+    #[track_caller]
+    pub(crate) fn exit_code(&mut self, limit: Duration) -> Option<i32> {
+        self.is_exit_checked = true;
+        self.process.wait(limit)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let code = self.process.stop();
+        if !self.is_exit_checked && !std::thread::panicking() {
+            let said = self.process.stderr();
+            assert_eq!(code, Some(0), "the server did not end well: {said}");
+        }
+    }
+}
+
+/// Requests in flight without the scrape that tells it.
+pub(crate) fn in_flight(metrics: &Metrics) -> f64 {
+    metrics.sum("http_requests_in_flight", &[])
+        - metrics.sum("http_requests_in_flight", &[("route", "/metrics")])
+}
+
+/// One server for every test that only asks: the demo models and all fixtures, `fraud-detector` by
+/// default. The guard of its process ends it with the tests.
+pub(crate) fn shared() -> &'static Server {
+    static SHARED: OnceLock<Server> = OnceLock::new();
+    SHARED.get_or_init(|| {
+        Server::builder()
+            .models(settings::package("models/fraud-detector"))
+            .models(settings::package("models/sentence-embedder"))
+            .repository(models::all_fixtures())
+            .env("MODEL_NAME", "fraud-detector")
+            .start()
+    })
+}

@@ -1,0 +1,33 @@
+//! What the tests take from the environment. `make test` sets all of it.
+
+use std::path::PathBuf;
+
+#[expect(clippy::disallowed_methods, reason = "the one place where the tests read the environment")]
+fn path_of(name: &str) -> PathBuf {
+    let Some(value) = std::env::var_os(name).filter(|value| !value.is_empty()) else {
+        panic!("{name} is not set: run `make test`, which fetches what the tests need and sets it");
+    };
+    let path = PathBuf::from(value);
+    assert!(path.exists(), "{name} names {}, which does not exist: run `make test`", path.display());
+    path
+}
+
+/// The ONNX Runtime library that the server loads.
+pub(crate) fn runtime_library() -> PathBuf {
+    path_of("ORT_DYLIB_PATH")
+}
+
+/// The OpenTelemetry Collector.
+pub(crate) fn collector() -> PathBuf {
+    path_of("ML_INFERENCE_TEST_OTELCOL")
+}
+
+/// Prometheus' own checker.
+pub(crate) fn promtool() -> PathBuf {
+    path_of("ML_INFERENCE_TEST_PROMTOOL")
+}
+
+/// A folder or file of the repository.
+pub(crate) fn package(path: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(path)
+}

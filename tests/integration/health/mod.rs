@@ -1,0 +1,5 @@
+//! Health routes, the ready file and the admin listener.
+
+mod admin;
+mod loading;
+mod ready;

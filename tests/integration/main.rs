@@ -1,0 +1,14 @@
+//! The server's behaviour, seen from outside: the real binary, the real runtime, real sockets.
+//!
+//! One binary with a module per theme. Run by `make test`, which sets what the harness needs. No
+//! test sleeps, relies on a fixed port, or leaves this machine.
+
+#![expect(clippy::unwrap_used, reason = "in a test, what cannot go on fails")]
+
+mod cli;
+mod harness;
+mod health;
+mod life;
+mod predictions;
+mod requests;
+mod telemetry;

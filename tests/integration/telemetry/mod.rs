@@ -1,0 +1,9 @@
+//! Metrics as Prometheus reads them, spans as the Collector gets them, logs, and what telemetry must
+//! never do to a request.
+
+mod blackhole;
+mod logs;
+mod metrics;
+mod runtime;
+mod switches;
+mod traces;

@@ -1,0 +1,140 @@
+//! The house as data: who may know whom, and which crate may be named where. `DESIGN.md` of the
+//! project has the reasons; `ARCHITECTURE.md` tells it to readers.
+
+/// A room and what it may import.
+pub(crate) struct Room {
+    /// `src/NAME/` or `src/NAME.rs`.
+    pub(crate) name: &'static str,
+    /// Rooms whose items it may name. Its own are always allowed.
+    pub(crate) knows: &'static [&'static str],
+}
+
+const fn room(name: &'static str, knows: &'static [&'static str]) -> Room {
+    Room { name, knows }
+}
+
+/// Every room. `units` is a leaf that anyone may use.
+pub(crate) const ROOMS: [Room; 13] = [
+    room("units", &[]),
+    room("tensor", &["units"]),
+    room("model", &["tensor", "units"]),
+    room("telemetry", &["units"]),
+    room("shutdown", &["units"]),
+    room("engine", &["model", "telemetry", "tensor", "units"]),
+    room("task", &["model", "tensor", "units"]),
+    room("scheduler", &["engine", "model", "shutdown", "telemetry", "tensor", "units"]),
+    room("service", &["engine", "model", "scheduler", "shutdown", "task", "telemetry", "tensor", "units"]),
+    room("http", &["model", "service", "shutdown", "task", "telemetry", "tensor", "units"]),
+    // The Options types of each layer.
+    room("config", &["engine", "http", "model", "scheduler", "service", "telemetry", "units"]),
+    room(
+        "app",
+        &[
+            "config",
+            "engine",
+            "http",
+            "model",
+            "scheduler",
+            "service",
+            "shutdown",
+            "task",
+            "telemetry",
+            "tensor",
+            "units",
+        ],
+    ),
+    room(
+        "cli",
+        &[
+            "app",
+            "config",
+            "engine",
+            "http",
+            "model",
+            "scheduler",
+            "service",
+            "shutdown",
+            "task",
+            "telemetry",
+            "tensor",
+            "units",
+        ],
+    ),
+];
+
+/// Files at the crate's root that are no room: they may name what is listed.
+pub(crate) const ROOT_FILES: [Room; 2] = [room("lib", &[]), room("main", &["cli"])];
+
+/// Nobody but these may import `app` or `cli`.
+pub(crate) const TOP: [&str; 2] = ["app", "cli"];
+
+/// A dependency and the rooms that may name it; `*` = any.
+pub(crate) struct External {
+    /// As written in `Cargo.toml`.
+    pub(crate) package: &'static str,
+    pub(crate) rooms: &'static [&'static str],
+}
+
+const fn external(package: &'static str, rooms: &'static [&'static str]) -> External {
+    External { package, rooms }
+}
+
+/// Every dependency. One that is missing here fails the test: its rooms are a decision.
+pub(crate) const EXTERNALS: [External; 38] = [
+    external("anyhow", &["app", "cli", "config", "main"]),
+    external("arc-swap", &["scheduler", "service"]),
+    external("axum", &["http"]),
+    external("base64", &["http", "task"]),
+    external("bytes", &["cli", "http", "task", "tensor"]),
+    external("clap", &["cli", "config", "main"]),
+    external("csv-core", &["http", "task"]),
+    external("fastrand", &["cli", "http", "scheduler", "service", "telemetry"]),
+    external("half", &["engine", "http", "task", "tensor"]),
+    external("hdrhistogram", &["cli"]),
+    external("http", &["cli", "http", "telemetry"]),
+    external("http-body", &["cli", "http"]),
+    external("http-body-util", &["cli", "http"]),
+    external("hyper", &["cli", "http"]),
+    external("hyper-util", &["cli", "http"]),
+    external("indicatif", &["cli"]),
+    external("libc", &["app", "cli", "engine", "http", "scheduler", "telemetry"]),
+    external("opentelemetry", &["telemetry"]),
+    external("opentelemetry_sdk", &["telemetry"]),
+    external("opentelemetry-otlp", &["telemetry"]),
+    external("opentelemetry-semantic-conventions", &["telemetry"]),
+    external("ort", &["engine"]),
+    external("prometheus", &["telemetry"]),
+    external("rlimit", &["app", "cli", "http", "main"]),
+    external(
+        "schemars",
+        &["cli", "config", "engine", "http", "model", "scheduler", "service", "telemetry", "units"],
+    ),
+    external("serde", &["*"]),
+    external("serde_json", &["app", "cli", "config", "http", "telemetry"]),
+    external("sha2", &["engine", "model"]),
+    external("socket2", &["http"]),
+    external("strsim", &["config", "http", "task"]),
+    external("thiserror", &["*"]),
+    external("tokenizers", &["task"]),
+    external("tokio", &["app", "cli", "engine", "http", "scheduler", "service", "shutdown", "telemetry"]),
+    external("toml", &["app", "cli", "config", "model", "service", "task"]),
+    external("tower", &["http"]),
+    external(
+        "tracing",
+        &["app", "cli", "config", "engine", "http", "main", "model", "scheduler", "service", "telemetry"],
+    ),
+    external("tracing-opentelemetry", &["telemetry"]),
+    external("tracing-subscriber", &["telemetry"]),
+];
+
+/// Functions of these folders are handlers.
+pub(crate) const HANDLERS: [&str; 2] = ["src/http/routes", "src/http/handlers"];
+
+/// Rooms (and `main`) that may read the environment: `cli` takes it once and hands it to `config`.
+pub(crate) const READS_ENVIRONMENT: [&str; 3] = ["cli", "config", "main"];
+
+/// Largest sizes, in lines.
+pub(crate) const MAX_FILE: usize = 400;
+pub(crate) const MAX_FUNCTION: usize = 60;
+pub(crate) const MAX_HANDLER: usize = 40;
+pub(crate) const MAX_MAIN: usize = 40;
