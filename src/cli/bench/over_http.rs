@@ -59,11 +59,7 @@ async fn example(server: &Server, path: &str) -> Result<Vec<u8>, Failure> {
     if status != 200 {
         return Err(Failure::failed(format!("GET {path} answers {status}: {hint}")));
     }
-    let description: serde_json::Value = serde_json::from_slice(&body)
-        .map_err(|_| Failure::failed(format!("GET {path} answers no JSON: {hint}")))?;
-    let example = description.get("example");
-    let example = example.ok_or_else(|| Failure::failed(format!("GET {path} answers no example: {hint}")))?;
-    Ok(example.to_string().into_bytes())
+    input::example(&body).ok_or_else(|| Failure::failed(format!("GET {path} gives no example: {hint}")))
 }
 
 /// Our CPU time and, from a server of ours on this machine, its own.
