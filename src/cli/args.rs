@@ -12,7 +12,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
     after_help = "Examples:
   ml-inference-api serve --models models
   ml-inference-api check models/fraud-detector
-  ml-inference-api predict model.onnx --input instance.json"
+  ml-inference-api predict model.onnx --input instance.json
+  ml-inference-api bench models/fraud-detector"
 )]
 pub(super) struct Arguments {
     #[command(subcommand)]
@@ -24,6 +25,7 @@ pub(super) enum Command {
     Serve(ServeArguments),
     Check(CheckArguments),
     Predict(PredictArguments),
+    Bench(super::bench::BenchArguments),
     Health(HealthArguments),
     Config(ConfigArguments),
 }

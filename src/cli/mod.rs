@@ -2,6 +2,7 @@
 //! writes results to stdout and everything else to stderr.
 
 mod args;
+mod bench;
 mod check;
 mod config;
 mod health;
@@ -54,6 +55,7 @@ pub fn main() -> ExitCode {
         Command::Serve(options) => serve::run(&options),
         Command::Check(options) => check::run(&options),
         Command::Predict(options) => predict::run(&options),
+        Command::Bench(options) => bench::run(&options),
         Command::Health(options) => health::run(&options),
         Command::Config(options) => config::run(&options),
     };
