@@ -42,6 +42,8 @@ pub(super) struct DeviceState {
     /// When each worker's current run began.
     running: Vec<Option<Instant>>,
     workers_alive: usize,
+    /// Workers that wait for work: a wake-up is a system call, made only when one of them needs it.
+    parked: usize,
     next_id: u64,
     closed: bool,
 }
@@ -54,6 +56,7 @@ impl DeviceState {
             free_permits: permits,
             running: vec![None; permits],
             workers_alive: permits,
+            parked: 0,
             next_id: 0,
             closed: false,
         }
@@ -156,8 +159,11 @@ impl Shared {
             control: Arc::clone(&control),
             reply,
         });
+        let is_parked = state.parked > 0;
         drop(state);
-        shared.work_or_close.notify_one();
+        if is_parked {
+            shared.work_or_close.notify_one();
+        }
         Ok(Ticket {
             shared: Arc::clone(shared),
             queue,
@@ -193,45 +199,33 @@ impl Shared {
         self.work_or_close.notify_all();
     }
 
-    /// Waits for work; none when the scheduler is closed and nothing is queued.
-    pub(super) fn next_work(&self, worker: usize) -> Option<Work> {
+    /// Gives back what the last run used, then waits for work; none when the scheduler is closed and
+    /// nothing is queued.
+    pub(super) fn next_work(&self, worker: usize, done: Option<Done>) -> Option<Work> {
         let mut state = self.lock();
+        if let Some(done) = done {
+            state.give_back(worker, done);
+        }
         loop {
             let now = Instant::now();
             state.drop_expired(now);
             if let Some(work) = state.take(worker, now) {
                 self.show_workers(&state);
-                let more = state.queues.iter().any(|entry| !entry.jobs.is_empty());
+                // A wake-up may have been spent on a job that could not start then.
+                let wake = state.parked > 0 && state.has_work();
                 drop(state);
-                if more {
-                    // One wake-up may have been spent on a job that could not start then.
+                if wake {
                     self.work_or_close.notify_one();
                 }
                 return Some(work);
             }
-            if state.closed && state.queues.iter().all(|entry| entry.jobs.is_empty()) {
+            if state.closed && !state.has_work() {
                 return None;
             }
+            self.show_workers(&state);
+            state.parked += 1;
             state = self.work_or_close.wait(state).unwrap_or_else(PoisonError::into_inner);
-        }
-    }
-
-    /// Gives back a session and its permits after a run of `rows` rows.
-    pub(super) fn finish(&self, worker: usize, done: Done) {
-        let mut state = self.lock();
-        state.free_permits += done.permits;
-        state.running[worker] = None;
-        let entry = &mut state.queues[done.queue];
-        entry.free_sessions.push(done.session);
-        if let Some((rows, took)) = done.ran {
-            let parallel = entry.sessions;
-            entry.rate.observe(rows, took, parallel);
-        }
-        self.show_workers(&state);
-        let wake = state.closed || state.queues.iter().any(|entry| !entry.jobs.is_empty());
-        drop(state);
-        if wake {
-            self.work_or_close.notify_one();
+            state.parked -= 1;
         }
     }
 
@@ -294,6 +288,21 @@ impl QueueState {
 }
 
 impl DeviceState {
+    fn has_work(&self) -> bool {
+        self.queues.iter().any(|entry| !entry.jobs.is_empty())
+    }
+
+    /// Takes back a session and its permits after a run.
+    fn give_back(&mut self, worker: usize, done: Done) {
+        self.free_permits += done.permits;
+        self.running[worker] = None;
+        let entry = &mut self.queues[done.queue];
+        entry.free_sessions.push(done.session);
+        if let Some((rows, took)) = done.ran {
+            entry.rate.observe(rows, took, entry.sessions);
+        }
+    }
+
     /// Answers jobs at the heads whose deadline has passed. Deeper ones are withdrawn by their own
     /// callers' timers; this catches those whose timer is late, before a slot is spent on them.
     fn drop_expired(&mut self, now: Instant) {

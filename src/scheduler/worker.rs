@@ -22,9 +22,9 @@ impl Drop for Alive<'_> {
 /// Works until the scheduler is closed and nothing is queued.
 pub(super) fn run(shared: &Arc<Shared>, index: usize) {
     let _alive = Alive(shared);
-    while let Some(work) = shared.next_work(index) {
-        let done = serve(shared, work);
-        shared.finish(index, done);
+    let mut done = None;
+    while let Some(work) = shared.next_work(index, done.take()) {
+        done = Some(serve(shared, work));
     }
 }
 
