@@ -107,7 +107,7 @@ impl Scheduler {
         for index in 0..device.permits {
             let shared = Arc::clone(&shared);
             let name = format!("{}-worker-{index}", device.name);
-            let worker = std::thread::Builder::new().name(name).spawn(move || worker::run(&shared, index))?;
+            let worker = std::thread::Builder::new().name(name).spawn(move || worker::run(&shared))?;
             devices.workers.push(worker);
         }
         Ok(shared)
@@ -163,6 +163,12 @@ impl ModelQueue {
     /// When the queue is full or closed.
     pub fn try_submit(&self, job: JobRequest) -> Result<Ticket, SubmitError> {
         Shared::submit(&self.shared, self.index, job)
+    }
+
+    /// Runs a job at once in the calling thread, when nothing waits on the device, a slot is free and
+    /// the model's runs are shorter than the way to another thread and back; else none.
+    pub fn try_run_now(&self, job: &JobRequest) -> Option<Result<Finished, JobFailure>> {
+        worker::run_now(&self.shared, self.index, job)
     }
 
     /// True when another job of `rows` rows would be refused now.

@@ -4,7 +4,7 @@
 
 use std::time::Instant;
 
-use super::job::{FailureKind, Job};
+use super::job::{FailureKind, Job, JobRequest};
 use crate::engine::{Run, RunError};
 use crate::tensor::{Tensor, concatenate, split};
 
@@ -20,13 +20,18 @@ pub(super) struct Ran {
 pub(super) fn run_job(session: &mut dyn Run, job: &Job, max_rows: usize) -> Ran {
     let rows = job.request.rows;
     if rows <= max_rows {
-        let assembled = Instant::now();
-        let outputs = session.run(&job.request.inputs).map_err(failure);
-        return Ran { outputs, assembled, executed: Instant::now() };
+        return run_whole(session, &job.request);
     }
     let sizes = piece_sizes(rows, max_rows);
     let assembled = Instant::now();
     let outputs = run_pieces(session, job, &sizes);
+    Ran { outputs, assembled, executed: Instant::now() }
+}
+
+/// Runs `request` in one piece.
+pub(super) fn run_whole(session: &mut dyn Run, request: &JobRequest) -> Ran {
+    let assembled = Instant::now();
+    let outputs = session.run(&request.inputs).map_err(failure);
     Ran { outputs, assembled, executed: Instant::now() }
 }
 

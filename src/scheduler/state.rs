@@ -39,7 +39,7 @@ pub(super) struct DeviceState {
     queues: Vec<QueueState>,
     permits: usize,
     free_permits: usize,
-    /// When each worker's current run began.
+    /// When each run that goes on began; as many places as permits, since a run takes at least one.
     running: Vec<Option<Instant>>,
     workers_alive: usize,
     /// Workers that wait for work: a wake-up is a system call, made only when one of them needs it.
@@ -71,6 +71,8 @@ pub(super) struct Work {
     pub(super) facts: Arc<ModelFacts>,
     pub(super) permits: usize,
     pub(super) dequeued: Instant,
+    /// Its place in the table of runs.
+    pub(super) place: usize,
 }
 
 /// One device's state, its lock and those who wait on it.
@@ -201,15 +203,15 @@ impl Shared {
 
     /// Gives back what the last run used, then waits for work; none when the scheduler is closed and
     /// nothing is queued.
-    pub(super) fn next_work(&self, worker: usize, done: Option<Done>) -> Option<Work> {
+    pub(super) fn next_work(&self, done: Option<Done>) -> Option<Work> {
         let mut state = self.lock();
         if let Some(done) = done {
-            state.give_back(worker, done);
+            state.give_back(done);
         }
         loop {
             let now = Instant::now();
             state.drop_expired(now);
-            if let Some(work) = state.take(worker, now) {
+            if let Some(work) = state.take(now) {
                 self.show_workers(&state);
                 // A wake-up may have been spent on a job that could not start then.
                 let wake = state.parked > 0 && state.has_work();
@@ -226,6 +228,40 @@ impl Shared {
             state.parked += 1;
             state = self.work_or_close.wait(state).unwrap_or_else(PoisonError::into_inner);
             state.parked -= 1;
+        }
+    }
+
+    /// A session and permits for `request`, to be run where the caller is: only when nothing on the
+    /// device waits and the model's runs are short.
+    pub(super) fn take_now(&self, queue: usize, request: &JobRequest) -> Option<NowWork> {
+        let mut state = self.lock();
+        let idle = !state.closed && !state.has_work();
+        let now = Instant::now();
+        let entry = &mut state.queues[queue];
+        let fits = request.rows <= entry.facts.max_batch_size && request.deadline > now;
+        if !(idle && fits && entry.rate.is_short()) {
+            return None;
+        }
+        let facts = Arc::clone(&entry.facts);
+        let permits = facts.cost;
+        if permits > state.free_permits {
+            return None;
+        }
+        let session = state.queues[queue].free_sessions.pop()?;
+        let place = state.occupy(permits, now);
+        self.show_workers(&state);
+        Some(NowWork { facts, now, done: Done { queue, session, permits, place, ran: None } })
+    }
+
+    /// Gives back what a run in the caller's thread used.
+    pub(super) fn return_now(&self, done: Done) {
+        let mut state = self.lock();
+        state.give_back(done);
+        self.show_workers(&state);
+        let wake = state.parked > 0 && (state.has_work() || state.closed);
+        drop(state);
+        if wake {
+            self.work_or_close.notify_one();
         }
     }
 
@@ -267,8 +303,17 @@ pub(super) struct Done {
     pub(super) queue: usize,
     pub(super) session: Box<dyn Run>,
     pub(super) permits: usize,
+    /// Its place in the table of runs.
+    pub(super) place: usize,
     /// Rows and time of the run, if there was one.
     pub(super) ran: Option<(usize, Duration)>,
+}
+
+/// What a run in the caller's thread has taken.
+pub(super) struct NowWork {
+    pub(super) facts: Arc<ModelFacts>,
+    pub(super) now: Instant,
+    pub(super) done: Done,
 }
 
 impl QueueState {
@@ -293,9 +338,9 @@ impl DeviceState {
     }
 
     /// Takes back a session and its permits after a run.
-    fn give_back(&mut self, worker: usize, done: Done) {
+    fn give_back(&mut self, done: Done) {
         self.free_permits += done.permits;
-        self.running[worker] = None;
+        self.running[done.place] = None;
         let entry = &mut self.queues[done.queue];
         entry.free_sessions.push(done.session);
         if let Some((rows, took)) = done.ran {
@@ -316,7 +361,16 @@ impl DeviceState {
         }
     }
 
-    fn take(&mut self, worker: usize, now: Instant) -> Option<Work> {
+    /// Takes permits and a place in the table of runs.
+    fn occupy(&mut self, permits: usize, now: Instant) -> usize {
+        self.free_permits -= permits;
+        // A run has at least one permit, so there is a place for every run.
+        let place = self.running.iter().position(Option::is_none).unwrap_or(self.running.len() - 1);
+        self.running[place] = Some(now);
+        place
+    }
+
+    fn take(&mut self, now: Instant) -> Option<Work> {
         let views = self.queues.iter().map(|entry| QueueView {
             deadline: entry.jobs.front().map(|job| job.request.deadline),
             free_sessions: entry.free_sessions.len(),
@@ -328,8 +382,7 @@ impl DeviceState {
         let session = entry.free_sessions.pop()?;
         entry.change_depth(|rows| rows - job.request.rows, job.request.rows, -1);
         let facts = Arc::clone(&entry.facts);
-        self.free_permits -= facts.cost;
-        self.running[worker] = Some(now);
-        Some(Work { queue, job, session, permits: facts.cost, facts, dequeued: now })
+        let place = self.occupy(facts.cost, now);
+        Some(Work { queue, job, session, permits: facts.cost, facts, dequeued: now, place })
     }
 }

@@ -48,24 +48,32 @@ struct Bench {
     started: mpsc::Receiver<usize>,
 }
 
-fn bench(queue_capacity: usize, max_batch_size: usize) -> Bench {
+fn with_sessions(
+    sessions: Vec<Box<dyn Run>>,
+    queue_capacity: usize,
+    max_batch_size: usize,
+) -> (Scheduler, ModelQueue) {
     let metrics = Arc::new(Metrics::new(None, &BuildInfo::default()));
-    let device = DeviceOptions { name: "cpu".into(), permits: 1 };
     let scheduler = Scheduler::new(Arc::clone(&metrics), Tracer::disabled());
-    let (script, gate) = mpsc::channel();
-    let (started_sender, started) = mpsc::channel();
     let queue = scheduler.add_model(ModelOptions {
         model: "m".into(),
         version: "1".into(),
-        device,
+        device: DeviceOptions { name: "cpu".into(), permits: 1 },
         provider: "cpu",
         cost: 1,
-        sessions: vec![Box::new(Gated { gate, started: started_sender })],
+        sessions,
         max_batch_size,
         queue_capacity,
         metrics: metrics.model("m", "1", "cpu"),
     });
-    let queue = queue.unwrap();
+    (scheduler, queue.unwrap())
+}
+
+fn bench(queue_capacity: usize, max_batch_size: usize) -> Bench {
+    let (script, gate) = mpsc::channel();
+    let (started_sender, started) = mpsc::channel();
+    let session = Gated { gate, started: started_sender };
+    let (scheduler, queue) = with_sessions(vec![Box::new(session)], queue_capacity, max_batch_size);
     Bench { scheduler, queue, script, started }
 }
 
@@ -174,6 +182,45 @@ async fn failures_and_panics_reach_their_own_job_only() {
         ]
     );
     assert!(bench.scheduler.join(Instant::now() + SOON));
+}
+
+/// Adds one at once.
+struct Quick;
+
+impl Run for Quick {
+    fn run(&mut self, inputs: &[Tensor]) -> Result<Vec<Tensor>, RunError> {
+        let Data::Fp32(values) = inputs[0].data() else { unreachable!("tests send FP32") };
+        assert!(values.iter().all(|value| value.is_finite()), "scripted");
+        let sum: Vec<f32> = values.iter().map(|value| value + 1.0).collect();
+        Ok(vec![Tensor::new(inputs[0].shape().to_vec(), sum).expect("same shape")])
+    }
+
+    fn interrupt(&self) -> Interrupt {
+        Interrupt::from_fn(|_raised| {})
+    }
+}
+
+#[tokio::test]
+async fn short_runs_on_an_idle_device_are_done_where_the_caller_is() {
+    let (scheduler, queue) = with_sessions(vec![Box::new(Quick)], 64, 8);
+    assert!(queue.try_run_now(&job(&[1.0])).is_none(), "nothing is known of the model yet");
+    let mut runs = 0;
+    let finished = loop {
+        if let Some(finished) = queue.try_run_now(&job(&[1.0])) {
+            break finished.unwrap();
+        }
+        queue.try_submit(job(&[1.0])).unwrap().await.unwrap();
+        runs += 1;
+        assert!(runs < 1_000, "its runs take some microseconds");
+    };
+    assert_eq!(values(&finished.outputs), [2.0]);
+    assert!(queue.try_run_now(&job(&[0.0; 9])).is_none(), "more rows than one run takes");
+    let panicked = queue.try_run_now(&job(&[f32::NAN])).map(|answer| answer.unwrap_err().kind);
+    assert_eq!(panicked, Some(FailureKind::Panicked));
+    assert!(queue.try_run_now(&job(&[1.0])).is_some(), "the session and its permit were given back");
+    scheduler.close();
+    assert!(queue.try_run_now(&job(&[1.0])).is_none());
+    assert!(scheduler.join(Instant::now() + SOON));
 }
 
 #[tokio::test]

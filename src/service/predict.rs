@@ -129,6 +129,9 @@ impl Service {
             trace: accounting.trace.as_ref().and_then(InferenceTrace::context),
             input_length: rows.input_length,
         };
+        if let Some(answer) = queue.try_run_now(&job) {
+            return accounting.settle(Ok(answer));
+        }
         let ticket = queue.try_submit(job).map_err(|error| match error {
             SubmitError::Full { retry_after_s } => full(retry_after_s),
             SubmitError::Closed => ServiceError::new(ErrorCode::Draining, "the service is shutting down"),
