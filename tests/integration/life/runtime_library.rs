@@ -75,7 +75,10 @@ fn check_from(folder: &TempDir) -> std::process::Output {
     let binary = folder.path().join("bin/ml-inference-api");
     if !binary.exists() {
         fs::create_dir_all(folder.path().join("bin")).unwrap();
-        fs::copy(env!("CARGO_BIN_EXE_ml-inference-api"), &binary).unwrap();
+        // By another process: a child that any test of this one starts meanwhile would inherit the
+        // open copy, and a file that is open for writing can't be executed.
+        let original = env!("CARGO_BIN_EXE_ml-inference-api");
+        assert!(Command::new("cp").arg(original).arg(&binary).status().unwrap().success());
     }
     let repository = Repository::new().fixture("add-one");
     let mut command = Command::new(&binary);
