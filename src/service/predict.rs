@@ -358,8 +358,13 @@ impl Accounting {
 
 impl Drop for Accounting {
     fn drop(&mut self) {
-        if !self.finished {
-            let stage = self.note_where_it_stands();
+        if self.finished {
+            return;
+        }
+        let stage = self.note_where_it_stands();
+        if std::thread::panicking() {
+            self.account(Outcome::Error, Some(ErrorCode::Internal.text()));
+        } else {
             self.model.metrics.cancelled(stage);
             self.account(Outcome::Cancelled, Some("client_disconnected"));
         }

@@ -2,6 +2,7 @@
 //!
 //! `split` after `concatenate` gives the same rows back (property-tested below).
 
+use super::data::Element;
 use super::{Data, Tensor, TensorError, with_buffer};
 
 /// Tensors that can't share a batch, or rows that are not there.
@@ -60,46 +61,15 @@ pub fn concatenate(tensors: &[&Tensor]) -> Result<Tensor, AxisError> {
     Ok(Tensor::new(shape, data)?)
 }
 
-/// Gives the typed elements of [`Data`], so that [`join`] can be generic.
-trait Elements: Sized + Clone {
-    fn of(data: &Data) -> &[Self];
-}
-
-macro_rules! elements {
-    ($($variant:ident($element:ty)),* $(,)?) => {$(
-        impl Elements for $element {
-            fn of(data: &Data) -> &[Self] {
-                if let Data::$variant(buffer) = data { buffer } else { &[] }
-            }
-        }
-    )*};
-}
-
-elements!(
-    Bool(bool),
-    Uint8(u8),
-    Uint16(u16),
-    Uint32(u32),
-    Uint64(u64),
-    Int8(i8),
-    Int16(i16),
-    Int32(i32),
-    Int64(i64),
-    Fp16(half::f16),
-    Bf16(half::bf16),
-    Fp32(f32),
-    Fp64(f64),
-    Bytes(String),
-);
-
-fn join<T: Elements>(_type: &[T], tensors: &[&Tensor]) -> Data
+/// The elements of `tensors` one after the other; `_type` only names their type.
+fn join<T: Element>(_type: &[T], tensors: &[&Tensor]) -> Data
 where
     Data: From<Vec<T>>,
 {
     let total = tensors.iter().map(|tensor| tensor.data().len()).sum();
     let mut joined = Vec::with_capacity(total);
     for tensor in tensors {
-        joined.extend_from_slice(T::of(tensor.data()));
+        joined.extend_from_slice(T::slice_of(tensor.data()));
     }
     Data::from(joined)
 }

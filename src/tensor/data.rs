@@ -148,17 +148,29 @@ impl Data {
     }
 }
 
-macro_rules! data_from {
+/// A type of elements, so that code over all of them can be written once.
+pub(super) trait Element: Clone {
+    /// The elements of `data`; empty when they are of another type.
+    fn slice_of(data: &Data) -> &[Self];
+}
+
+macro_rules! elements {
     ($($variant:ident($element:ty)),* $(,)?) => {$(
         impl From<Vec<$element>> for Data {
             fn from(elements: Vec<$element>) -> Self {
                 Self::$variant(elements.into())
             }
         }
+
+        impl Element for $element {
+            fn slice_of(data: &Data) -> &[Self] {
+                if let Data::$variant(buffer) = data { buffer } else { &[] }
+            }
+        }
     )*};
 }
 
-data_from!(
+elements!(
     Bool(bool),
     Uint8(u8),
     Uint16(u16),
