@@ -228,10 +228,10 @@ fn report(problems: &[ModelProblem]) {
     complain(&format!("the models are wrong:\n{}", lines.join("\n")));
 }
 
-/// Ends the process without running destructors.
-#[expect(clippy::exit, reason = "a thread inside the runtime would crash in its destructors")]
+/// Ends the process at once: no destructors, and none of the handlers that `exit` would run, among
+/// them the runtime's own, under which a thread that is still inside it would crash.
 fn leave(code: u8) -> ! {
     // Whatever can't be flushed now is lost either way.
     drop(std::io::stdout().flush());
-    std::process::exit(code.into())
+    signal_hook::low_level::exit(code.into())
 }
