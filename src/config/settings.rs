@@ -269,7 +269,7 @@ pub enum LogFormat {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum AccessLog {
-    /// Those that were answered with an error.
+    /// Faults of ours: a status of 500 or more, other than the 503 of refusals.
     #[default]
     Errors,
     /// Every one.

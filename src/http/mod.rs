@@ -34,7 +34,7 @@ use inflight::InflightBytes;
 /// Which answers get a line in the log, beside every fault of ours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AccessLog {
-    /// Answers with a status of 500 or more; refusals for lack of capacity only at debug level.
+    /// Faults of ours: a status of 500 or more, other than the 503 of refusals.
     Errors,
     /// Every answer.
     All,

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Router, middleware};
@@ -86,7 +85,7 @@ struct Index {
     routes: Vec<String>,
 }
 
-async fn index(State(_api): State<Arc<Api>>) -> Result<Response, Failure> {
+async fn index() -> Result<Response, Failure> {
     let routes = ROUTES
         .iter()
         .flat_map(|(route, methods)| methods.iter().map(move |method| format!("{method} {route}")))

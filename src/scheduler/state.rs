@@ -65,14 +65,10 @@ impl DeviceState {
 
 /// A job with the session and permits to run it.
 pub(super) struct Work {
-    pub(super) queue: usize,
     pub(super) job: Job,
-    pub(super) session: Box<dyn Run>,
     pub(super) facts: Arc<ModelFacts>,
-    pub(super) permits: usize,
     pub(super) dequeued: Instant,
-    /// Its place in the table of runs.
-    pub(super) place: usize,
+    pub(super) done: Done,
 }
 
 /// One device's state, its lock and those who wait on it.
@@ -298,7 +294,7 @@ impl Shared {
     }
 }
 
-/// What a worker gives back.
+/// What a run has taken, to be given back after it.
 pub(super) struct Done {
     pub(super) queue: usize,
     pub(super) session: Box<dyn Run>,
@@ -383,6 +379,7 @@ impl DeviceState {
         entry.change_depth(|rows| rows - job.request.rows, job.request.rows, -1);
         let facts = Arc::clone(&entry.facts);
         let place = self.occupy(facts.cost, now);
-        Some(Work { queue, job, session, permits: facts.cost, facts, dequeued: now, place })
+        let done = Done { queue, session, permits: facts.cost, place, ran: None };
+        Some(Work { job, facts, dequeued: now, done })
     }
 }

@@ -30,12 +30,13 @@ pub(super) fn run(shared: &Arc<Shared>) {
 }
 
 fn serve(shared: &Shared, work: Work) -> Done {
-    let Work { queue, job, mut session, facts, permits, dequeued, place } = work;
-    let interrupt = session.interrupt();
+    let Work { job, facts, dequeued, mut done } = work;
+    let interrupt = done.session.interrupt();
     if !job.control.begin(interrupt.clone()) {
-        return Done { queue, session, permits, place, ran: None };
+        return done;
     }
-    let outcome = catch_unwind(AssertUnwindSafe(|| run_job(session.as_mut(), &job, facts.max_batch_size)));
+    let outcome =
+        catch_unwind(AssertUnwindSafe(|| run_job(done.session.as_mut(), &job, facts.max_batch_size)));
     job.control.end();
     interrupt.clear();
     let Job { request, enqueued, depth_at_enqueue, reply, .. } = job;
@@ -43,7 +44,8 @@ fn serve(shared: &Shared, work: Work) -> Done {
     let (answer, took) = account.answer(outcome.ok(), enqueued, dequeued);
     // Nobody waits any more when the caller has gone; the result is dropped then.
     drop(reply.send(answer));
-    Done { queue, session, permits, place, ran: Some((request.rows, took)) }
+    done.ran = Some((request.rows, took));
+    done
 }
 
 /// Runs a job in the caller's thread, where the device allows that now.
