@@ -16,3 +16,4 @@ pub mod task;
 pub mod telemetry;
 pub mod tensor;
 pub mod units;
+pub mod watch;

@@ -14,8 +14,9 @@ const fn room(name: &'static str, knows: &'static [&'static str]) -> Room {
 }
 
 /// Every room. `units` is a leaf that anyone may use.
-pub(crate) const ROOMS: [Room; 13] = [
+pub(crate) const ROOMS: [Room; 14] = [
     room("units", &[]),
+    room("watch", &[]),
     room("tensor", &["units"]),
     room("model", &["tensor", "units"]),
     room("telemetry", &["units"]),
@@ -23,8 +24,11 @@ pub(crate) const ROOMS: [Room; 13] = [
     room("engine", &["model", "telemetry", "tensor", "units"]),
     room("task", &["model", "tensor", "units"]),
     room("scheduler", &["engine", "model", "shutdown", "telemetry", "tensor", "units"]),
-    room("service", &["engine", "model", "scheduler", "shutdown", "task", "telemetry", "tensor", "units"]),
-    room("http", &["model", "service", "shutdown", "task", "telemetry", "tensor", "units"]),
+    room(
+        "service",
+        &["engine", "model", "scheduler", "shutdown", "task", "telemetry", "tensor", "units", "watch"],
+    ),
+    room("http", &["model", "service", "shutdown", "task", "telemetry", "tensor", "units", "watch"]),
     // The Options types of each layer.
     room("config", &["engine", "http", "model", "scheduler", "service", "telemetry", "units"]),
     room(
@@ -41,6 +45,7 @@ pub(crate) const ROOMS: [Room; 13] = [
             "telemetry",
             "tensor",
             "units",
+            "watch",
         ],
     ),
     room(
@@ -58,6 +63,7 @@ pub(crate) const ROOMS: [Room; 13] = [
             "telemetry",
             "tensor",
             "units",
+            "watch",
         ],
     ),
 ];
@@ -114,7 +120,10 @@ pub(crate) const EXTERNALS: [External; 36] = [
     external("strsim", &["config", "http", "task"]),
     external("thiserror", &["*"]),
     external("tokenizers", &["task"]),
-    external("tokio", &["app", "cli", "engine", "http", "scheduler", "service", "shutdown", "telemetry"]),
+    external(
+        "tokio",
+        &["app", "cli", "engine", "http", "scheduler", "service", "shutdown", "telemetry", "watch"],
+    ),
     external("toml", &["app", "cli", "config", "model", "service", "task"]),
     external("tower", &["http"]),
     external(

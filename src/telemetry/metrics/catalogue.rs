@@ -165,6 +165,10 @@ catalogue! {
     span_queue_capacity: IntGauge = "otel_sdk_processor_span_queue_capacity", [], &[],
         "Spans that may wait for export at most.";
     panics: IntCounterVec = "panics_total", ["task"], &[], "Panics caught, by task.";
+    secret_reloads: IntCounterVec = "secret_reload_total", ["secret", "result"], &[],
+        "Files of keys or certificates that changed and were read again, by result.";
+    tls_expiry: GaugeVec = "tls_cert_expiry_timestamp_seconds", ["listener"], &[],
+        "When the certificate in use ends, in seconds since the epoch.";
     shutdown_forced: IntCounter = "shutdown_forced_connections_total", [], &[],
         "Connections cut when the drain's time was over.";
     shutdown_duration: Gauge = "shutdown_duration_seconds", [], &[], "Duration of the drain so far, or in all.";

@@ -14,7 +14,7 @@ mod tests;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use prometheus::core::{Collector, MetricVec, MetricVecBuilder};
 use prometheus::{IntCounter, IntCounterVec, IntGauge, Registry, TextEncoder};
@@ -140,6 +140,18 @@ impl Metrics {
     /// A task panicked and was caught.
     pub fn panicked(&self, task: &'static str) {
         self.panics.add(task, 1);
+    }
+
+    /// A changed file of secrets was read again; `secret` says which kind, such as `tls` or `keys`.
+    pub fn secret_reloaded(&self, secret: &'static str, is_ok: bool) {
+        let result = if is_ok { "ok" } else { "error" };
+        self.catalogue.secret_reloads.with_label_values(&[secret, result]).inc();
+    }
+
+    /// The certificate that `listener` shows ends then.
+    pub fn tls_expiry(&self, listener: &'static str, ends: SystemTime) {
+        let seconds = ends.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
+        self.catalogue.tls_expiry.with_label_values(&[listener]).set(seconds);
     }
 
     /// Connections were cut when the drain's time was over.

@@ -1,6 +1,6 @@
 //! Tests of the metrics: the contract's names, and that everything is counted once.
 
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use super::catalogue::Catalogue;
 use super::*;
@@ -77,8 +77,10 @@ process_open_fds{}
 process_resident_memory_bytes{}
 process_start_time_seconds{}
 process_threads{}
+secret_reload_total{secret,result}
 shutdown_duration_seconds{}
-shutdown_forced_connections_total{}";
+shutdown_forced_connections_total{}
+tls_cert_expiry_timestamp_seconds{listener}";
     assert_eq!(names.join("\n"), expected);
 }
 
@@ -113,6 +115,8 @@ fn touch_all(metrics: &Metrics) {
     model.batch(4, Some(0.25), Duration::from_millis(3));
     metrics.workers("cpu").set(1, 1, 0);
     metrics.panicked("worker");
+    metrics.secret_reloaded("keys", true);
+    metrics.tls_expiry("http", SystemTime::now());
     drop(metrics.spans());
 }
 
