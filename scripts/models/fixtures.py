@@ -178,8 +178,14 @@ def no_batch():
                  [constant("one", 1)])
 
 
+def passthrough():
+    """The input is an output too, beside one that is computed."""
+    return model("passthrough", [node("Neg", ["x"], ["y"])], [value("x", FLOAT, ["batch", "width"])],
+                 [value("x", FLOAT, ["batch", "width"]), value("y", FLOAT, ["batch", "width"])])
+
+
 FILES = [add_one, fixed_sum, two_inputs, mixes_rows, batch_scalar_output, strings, dtypes, nan, slow, regressor, columns,
-         zipmap, sequence_output, external_escape, gather, no_batch]
+         zipmap, sequence_output, external_escape, gather, no_batch, passthrough]
 
 
 # === trying them ===
@@ -228,6 +234,8 @@ def try_all(run):
     same(run("gather", {"ids": i64([[0, 3]])})[0], [[[10, 11, 12], [40, 41, 42]]])
     print("fixtures: gather with id 99:", repr(refused(lambda: run("gather", {"ids": i64([[0, 99]])})))[:60])
     same(run("no-batch", {"x": f32(1)})[0], 2)
+    handed_through, negated = run("passthrough", {"x": f32([[1, 2]])})
+    same(handed_through, [[1, 2]]), same(negated, [[-1, -2]])
 
 
 def try_dtypes(path):

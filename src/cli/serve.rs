@@ -11,7 +11,7 @@ use super::signals::{Ending, Signals};
 use super::{FAILED, Failure, complain, config, models};
 use crate::app::{App, AppOptions, Ended, Listeners};
 use crate::config::{AccessLog, Config, Loaded, LogFormat};
-use crate::engine::Runtime;
+use crate::engine::{self, Runtime};
 use crate::http::connection::{ConnectionOptions, bind, raise_descriptor_limit};
 use crate::http::{self, HttpOptions};
 use crate::model::{Discovered, ModelPath, ModelProblem, discover};
@@ -74,6 +74,10 @@ pub(super) fn run(arguments: &ServeArguments) -> Result<ExitCode, Failure> {
         Err(Stopped::Failed(message)) => return Err(Failure::failed(message)),
     };
     executor.shutdown_timeout(Duration::from_millis(100));
+    if engine::kept_outputs() > 0 {
+        // A thread that did not end in time holds an answer in the runtime's memory.
+        leave(code);
+    }
     Ok(code.into())
 }
 

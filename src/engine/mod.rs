@@ -31,3 +31,4 @@ pub use made_inputs::{different_rows, made_inputs};
 pub use run::{Run, RunError};
 pub use runtime::{Runtime, RuntimeError, RuntimeOptions};
 pub use session::Session;
+pub use values::kept_outputs;

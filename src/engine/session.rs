@@ -49,7 +49,8 @@ impl Run for Session {
             inputs.iter().map(values::input).collect::<Result<_, _>>()?;
         match self.inner.run_with_options::<_, 0>(values.as_slice(), &*self.options) {
             Ok(outputs) => {
-                outputs.into_iter().map(|(_, value)| values::output(&value, &self.class_labels)).collect()
+                let read = |(_, value)| values::output(value, inputs, &self.class_labels);
+                outputs.into_iter().map(read).collect()
             }
             Err(_) if self.interrupt.is_raised() => Err(RunError::Interrupted),
             Err(error) => Err(run_error(error.code(), error.to_string())),

@@ -220,6 +220,28 @@ fn scalars_and_several_inputs_keep_their_places() {
 }
 
 #[test]
+fn large_outputs_outlive_their_session_and_later_runs() {
+    let mut graph = loaded("passthrough");
+    let large = |start: u16| tensor(&[2, 5000], (0..10_000).map(|i| f32::from(start + i)).collect());
+    let negative = |start: u16| tensor(&[2, 5000], (0..10_000).map(|i| -f32::from(start + i)).collect());
+    let first = run(&mut graph, &[large(0)]).unwrap();
+    assert!(super::kept_outputs() > 0);
+    let second = run(&mut graph, &[large(7)]).unwrap();
+    drop(graph);
+    assert_eq!(first, [large(0), negative(0)]);
+    assert_eq!(second, [large(7), negative(7)]);
+}
+
+#[test]
+fn an_input_handed_through_is_copied_because_nobody_keeps_its_memory() {
+    let mut graph = loaded("passthrough");
+    let x = tensor(&[1, 10_000], vec![1.5_f32; 10_000]);
+    let outputs = run(&mut graph, std::slice::from_ref(&x)).unwrap();
+    assert_eq!(outputs[0], x);
+    assert_ne!(outputs[0].data().to_raw().as_ptr(), x.data().to_raw().as_ptr());
+}
+
+#[test]
 fn not_a_number_passes_through() {
     let mut graph = loaded("nan");
     let outputs = run(&mut graph, &[tensor(&[2, 1], vec![-1.0_f32, 0.0])]).unwrap();

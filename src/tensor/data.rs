@@ -1,4 +1,4 @@
-//! A tensor: a shape and its elements in row-major order, one vector per element type.
+//! A tensor: a shape and its elements in row-major order, one buffer per element type.
 
 use half::{bf16, f16};
 
@@ -159,6 +159,12 @@ macro_rules! elements {
         impl From<Vec<$element>> for Data {
             fn from(elements: Vec<$element>) -> Self {
                 Self::$variant(elements.into())
+            }
+        }
+
+        impl From<Buffer<$element>> for Data {
+            fn from(elements: Buffer<$element>) -> Self {
+                Self::$variant(elements)
             }
         }
 
