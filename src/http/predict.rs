@@ -9,15 +9,15 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::header::HeaderName;
 use http::request::Parts;
-use http::{HeaderValue, Request};
+use http::{HeaderMap, HeaderValue, Request};
 
 use super::body::{BodyError, HeldBody};
 use super::context::RequestContext;
-use super::media::BodyFormat;
 use super::problem::Failure;
 use super::target::Target;
 use super::{Api, answer, body, decode, media, observe, timeout};
-use crate::service::{ErrorCode, Model, PredictRequest, ServiceError};
+use crate::model::TaskKind;
+use crate::service::{ErrorCode, Model, PredictRequest, ServiceError, Timeline};
 use crate::task::{DecodeLimits, Predictions, Task};
 
 /// Name of the header that tells the caller where the time went.
@@ -30,53 +30,84 @@ pub(super) async fn predict(
     target: Target,
     request: Request<Body>,
 ) -> Response {
-    let (parts, mut incoming) = request.into_parts();
-    let found = api.service.resolve(target.model.as_deref(), target.version.as_deref());
-    let model = found.as_ref().ok().cloned();
-    let taken = take(&api, &context, found, (&parts, &mut incoming)).await;
-    let Taken { model, format, held, timeout } = match taken {
-        Ok(taken) => taken,
-        Err(BodyError::ClientGone) => return observe::client_gone(),
-        Err(BodyError::Refused(error)) => {
-            api.service.refused(model.as_deref(), &error);
-            return refuse(&parts, incoming, error).await;
-        }
+    let taken = match take(&api, &context, &target, request, media::body_format).await {
+        Ok((_, taken)) => taken,
+        Err(response) => return response,
     };
-    let prediction = PredictRequest {
-        model,
-        started: context.started,
-        timeout,
-        trace: context.begin_inference(),
-        request_id: Arc::clone(&context.id),
-    };
+    let Taken { model, format, held, timeout } = taken;
+    let prediction = inference(&context, model, timeout, held.bytes.len());
     let read = |task: &Task, limits: &DecodeLimits| decode::prediction(&held.bytes, format, task, limits);
     let write =
         |model: &Model, predictions: &Predictions<'_>| answer::encode_prediction(&model.facts, predictions);
     let predicted = api.service.predict(prediction, read, write).await;
     let mut response =
         predicted.result.map_or_else(|error| Failure::from(error).into_response(), answer::json);
-    if let Ok(timing) = HeaderValue::try_from(predicted.timeline.server_timing()) {
-        response.headers_mut().insert(SERVER_TIMING, timing);
-    }
+    tell_timing(&mut response, &predicted.timeline);
     response
 }
 
-/// A request that may be predicted on.
-struct Taken {
+/// A request that may be run.
+pub(super) struct Taken<F> {
+    pub(super) model: Arc<Model>,
+    pub(super) format: F,
+    pub(super) held: HeldBody,
+    pub(super) timeout: Option<Duration>,
+}
+
+/// What the service is told of a request beside its body.
+pub(super) fn inference(
+    context: &RequestContext,
     model: Arc<Model>,
-    format: BodyFormat,
-    held: HeldBody,
     timeout: Option<Duration>,
+    body_bytes: usize,
+) -> PredictRequest {
+    PredictRequest {
+        model,
+        started: context.started,
+        timeout,
+        trace: context.begin_inference(),
+        request_id: Arc::clone(&context.id),
+        body_bytes,
+    }
+}
+
+/// Writes the header that tells where the time went.
+pub(super) fn tell_timing(response: &mut Response, timeline: &Timeline) {
+    if let Ok(timing) = HeaderValue::try_from(timeline.server_timing()) {
+        response.headers_mut().insert(SERVER_TIMING, timing);
+    }
+}
+
+/// Reads a request, or answers at once why not; `format` says what the headers make of its body.
+pub(super) async fn take<F>(
+    api: &Api,
+    context: &RequestContext,
+    target: &Target,
+    request: Request<Body>,
+    format: impl Fn(&HeaderMap, Option<TaskKind>) -> Result<F, ServiceError>,
+) -> Result<(Parts, Taken<F>), Response> {
+    let (parts, mut incoming) = request.into_parts();
+    let found = api.service.resolve(target.model.as_deref(), target.version.as_deref());
+    let model = found.as_ref().ok().cloned();
+    match admit(api, context, found, (&parts, &mut incoming), format).await {
+        Ok(taken) => Ok((parts, taken)),
+        Err(BodyError::ClientGone) => Err(observe::client_gone()),
+        Err(BodyError::Refused(error)) => {
+            api.service.refused(model.as_deref(), &error);
+            Err(refuse(&parts, incoming, error).await)
+        }
+    }
 }
 
 /// Refuses or reads, in the order of the contract: 404 model, 413, 415, 503 not ready or draining,
 /// 503 early, then 408 and 413 while reading, then 400.
-async fn take(
+async fn admit<F>(
     api: &Api,
     context: &RequestContext,
     found: Result<Arc<Model>, ServiceError>,
     (parts, incoming): (&Parts, &mut Body),
-) -> Result<Taken, BodyError> {
+    format: impl Fn(&HeaderMap, Option<TaskKind>) -> Result<F, ServiceError>,
+) -> Result<Taken<F>, BodyError> {
     if let Err(error) = &found
         && error.code != ErrorCode::NotReady
     {
@@ -84,7 +115,7 @@ async fn take(
     }
     body::check_claimed_length(&parts.headers, &api.options)?;
     let task = found.as_ref().ok().map(|model| model.facts.task);
-    let format = media::body_format(&parts.headers, task)?;
+    let format = format(&parts.headers, task)?;
     let model = found?;
     api.service.accepting()?;
     api.service.early_refusal(&model, body::claimed_length(&parts.headers))?;

@@ -8,14 +8,16 @@ use axum::{Router, middleware};
 use serde::Serialize;
 
 use super::problem::Failure;
-use super::{Api, answer, describe, health, observe, predict};
+use super::{Api, answer, describe, health, observe, predict, v2};
 use crate::service::ErrorCode;
 
 /// Path templates that are metric labels as they stand. Others count as `unmatched`.
-const ROUTES: [(&str, &[&str]); 9] = [
+const ROUTES: [(&str, &[&str]); 11] = [
     ("/predict", &["GET", "POST"]),
     ("/predict/{model}", &["GET", "POST"]),
     ("/predict/{model}/versions/{version}", &["GET", "POST"]),
+    ("/v2/models/{model}/infer", &["POST"]),
+    ("/v2/models/{model}/versions/{version}/infer", &["POST"]),
     ("/health", &["GET"]),
     ("/health/ready", &["GET"]),
     ("/health/live", &["GET"]),
@@ -35,7 +37,7 @@ pub(super) fn label(matched: Option<&str>) -> &'static str {
 
 /// True for the routes that are traced and tell their timing.
 pub(super) fn is_prediction(label: &str) -> bool {
-    label.starts_with("/predict")
+    label.starts_with("/predict") || label.ends_with("/infer")
 }
 
 fn probes() -> Router<Arc<Api>> {
@@ -69,7 +71,8 @@ pub fn public_router(api: &Arc<Api>) -> Routes {
         .route("/", get(index))
         .route("/predict", get(describe::list).post(predict::predict))
         .route("/predict/{model}", get(describe::describe).post(predict::predict))
-        .route("/predict/{model}/versions/{version}", post(predict::predict).get(describe::describe));
+        .route("/predict/{model}/versions/{version}", post(predict::predict).get(describe::describe))
+        .merge(v2::routes());
     finished(routes, api)
 }
 

@@ -52,6 +52,20 @@ impl TensorSpec {
         matches!(self.dims.first(), Some(Dim::Free(_)))
     }
 
+    /// Checks rank and fixed sizes of `shape`.
+    ///
+    /// # Errors
+    /// What was expected and what came.
+    pub fn check_shape(&self, shape: &[usize]) -> Result<(), String> {
+        let fits = |(dim, &size): (&Dim, &usize)| !matches!(dim, Dim::Fixed(fixed) if *fixed != size);
+        if self.dims.len() == shape.len() && self.dims.iter().zip(shape).all(fits) {
+            return Ok(());
+        }
+        // A caller may send any number of sizes.
+        let came = if shape.len() > 16 { format!("{} sizes", shape.len()) } else { format!("{shape:?}") };
+        Err(format!("expected shape {}, got {came}", self.shape_text()))
+    }
+
     fn first_dim_name(&self) -> Option<&Arc<str>> {
         match self.dims.first() {
             Some(Dim::Free(name)) => name.as_ref(),
@@ -113,30 +127,17 @@ impl Signature {
                 let came = tensor.data_type();
                 return Err(fail(format!("expected {}, got {came}", spec.data_type)));
             }
-            if spec.dims.len() != tensor.shape().len() {
-                return Err(fail(shape_detail(spec, tensor)));
-            }
+            spec.check_shape(tensor.shape()).map_err(fail)?;
             for (dim, &size) in spec.dims.iter().zip(tensor.shape()) {
-                match dim {
-                    Dim::Fixed(fixed) if *fixed != size => return Err(fail(shape_detail(spec, tensor))),
-                    Dim::Free(Some(name)) => {
-                        let (known, by) = *named.entry(name).or_insert((size, &spec.name));
-                        if known != size {
-                            return Err(fail(format!(
-                                "dimension {name} is {size} here and {known} in input {by}"
-                            )));
-                        }
-                    }
-                    Dim::Fixed(_) | Dim::Free(None) => {}
+                let Dim::Free(Some(name)) = dim else { continue };
+                let (known, by) = *named.entry(name).or_insert((size, &spec.name));
+                if known != size {
+                    return Err(fail(format!("dimension {name} is {size} here and {known} in input {by}")));
                 }
             }
         }
         Ok(())
     }
-}
-
-fn shape_detail(spec: &TensorSpec, tensor: &Tensor) -> String {
-    format!("expected shape {}, got {:?}", spec.shape_text(), tensor.shape())
 }
 
 #[cfg(test)]

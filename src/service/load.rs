@@ -76,6 +76,7 @@ pub fn load_version(
         max_batch_size: if batchable { max_batch_size } else { 1 },
         queue_capacity: manifest.queue.max_size.map_or(QUEUE_SIZE, std::num::NonZero::get),
         timeout: manifest.queue.timeout.map(|timeout| timeout.0),
+        finite: manifest.limits.finite,
         digest,
         golden,
         notes: source.notes.iter().cloned().chain(graph.providers_note).chain(notes).collect(),

@@ -6,6 +6,7 @@
 mod error;
 mod golden;
 mod health;
+mod infer;
 mod load;
 mod model;
 mod predict;
@@ -18,6 +19,7 @@ use std::time::{Duration, Instant};
 
 pub use error::{ErrorCode, GrpcCode, ServiceError};
 pub use health::{Health, ModelHealth};
+pub use infer::{InferInputs, InputSlots};
 pub use load::{LoadedModel, load_version};
 pub use model::{Model, ModelFacts};
 pub use predict::{PredictRequest, Predicted};

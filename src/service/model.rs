@@ -39,6 +39,8 @@ pub struct ModelFacts {
     pub queue_capacity: usize,
     /// How long a request may wait and run, where the manifest says so.
     pub timeout: Option<Duration>,
+    /// Inputs that hold NaN or infinity are refused.
+    pub finite: bool,
     /// SHA-256 of the graph, in hexadecimal.
     pub digest: String,
     /// Golden samples that were verified.

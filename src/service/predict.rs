@@ -6,6 +6,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
+use tokio::runtime::{Handle, RuntimeFlavor};
+
 use super::{ErrorCode, Model, Service, ServiceError, Timeline};
 use crate::scheduler::{BatchSummary, FailureKind, Finished, JobFailure, JobRequest, SubmitError, Ticket};
 use crate::task::{DecodeLimits, Decoded, InputError, InputErrorCode, OutputError, Predictions, Rows, Task};
@@ -24,6 +26,8 @@ pub struct PredictRequest {
     pub trace: Option<InferenceTrace>,
     /// For spans and logs.
     pub request_id: Arc<str>,
+    /// Bytes that are to be decoded.
+    pub body_bytes: usize,
 }
 
 /// The end of a prediction and its times, which also an error has.
@@ -59,12 +63,11 @@ impl Service {
         encode: impl FnOnce(&Model, &Predictions<'_>) -> Result<T, ServiceError>,
     ) -> Predicted<T> {
         let mut accounting = Accounting::new(request);
-        let result = self.stages(&mut accounting, decode, encode).await;
-        let timeline = accounting.finish(result.as_ref().err());
-        Predicted { result, timeline }
+        let result = self.predict_stages(&mut accounting, decode, encode).await;
+        accounting.ended(result)
     }
 
-    async fn stages<T>(
+    async fn predict_stages<T>(
         &self,
         accounting: &mut Accounting,
         decode: impl FnOnce(&Task, &DecodeLimits) -> Result<Decoded, ServiceError>,
@@ -72,20 +75,33 @@ impl Service {
     ) -> Result<T, ServiceError> {
         let model = Arc::clone(&accounting.model);
         let begun = Instant::now();
-        let decoded = decode(&model.task, &self.options.decode);
+        let decoded = self.beside(accounting.body_bytes, || decode(&model.task, &self.options.decode)).await;
         let rows = match decoded {
             Ok(decoded) => self.encode_rows(&model, decoded).await,
             Err(error) => Err(error),
         };
         accounting.timeline.record(Stage::Preprocess, begun, Instant::now());
         let mut rows = rows?;
-        accounting.describe(&rows);
+        accounting.describe(rows.input_length, rows.tokens, rows.truncated);
         let inputs = std::mem::take(&mut rows.inputs);
-        let outputs = self.run(accounting, inputs, &rows).await?;
+        let work = Work { inputs, rows: rows.rows, input_length: rows.input_length };
+        let outputs = self.run(accounting, work).await?;
         let begun = Instant::now();
-        let answer = answer(accounting, &outputs, &rows, encode);
+        let size = outputs.iter().map(|output| output.data().len()).sum();
+        let answer = self.beside(size, || answer(accounting, &outputs, &rows, encode)).await;
         accounting.timeline.record(Stage::Postprocess, begun, Instant::now());
         answer
+    }
+
+    /// Does `work` where the request is, or, when it is about `size` bytes or elements and that is
+    /// much, beside the other requests of this thread, as many at once as there are cores.
+    pub(super) async fn beside<T>(&self, size: usize, work: impl FnOnce() -> T) -> T {
+        let is_single = Handle::current().runtime_flavor() == RuntimeFlavor::CurrentThread;
+        if size < HEAVY || is_single {
+            return work();
+        }
+        let _permit = self.encoders.acquire().await;
+        tokio::task::block_in_place(work)
     }
 
     /// Tokenising and the like: small work here, heavy work on the blocking pool, bounded.
@@ -108,11 +124,11 @@ impl Service {
         Ok(rows)
     }
 
-    async fn run(
+    /// Queues and runs, or runs at once; until the deadline.
+    pub(super) async fn run(
         &self,
         accounting: &mut Accounting,
-        inputs: Vec<Tensor>,
-        rows: &Rows,
+        work: Work,
     ) -> Result<Vec<Tensor>, ServiceError> {
         let deadline = self.deadline(accounting);
         let queue = &accounting.model.queue;
@@ -120,14 +136,14 @@ impl Service {
             ServiceError::new(ErrorCode::Overloaded, "the model's queue is full").retry_after(seconds)
         };
         if deadline <= Instant::now() {
-            return Err(if queue.is_full(rows.rows) { full(queue.retry_after()) } else { late() });
+            return Err(if queue.is_full(work.rows) { full(queue.retry_after()) } else { late() });
         }
         let job = JobRequest {
-            inputs,
-            rows: rows.rows,
+            inputs: work.inputs,
+            rows: work.rows,
             deadline,
             trace: accounting.trace.as_ref().and_then(InferenceTrace::context),
-            input_length: rows.input_length,
+            input_length: work.input_length,
         };
         if let Some(answer) = queue.try_run_now(&job) {
             return accounting.settle(Ok(answer));
@@ -147,6 +163,18 @@ impl Service {
         let of_model = accounting.model.facts.timeout.unwrap_or(self.options.request_timeout);
         accounting.timeline.started() + own.min(of_model).min(self.options.request_timeout)
     }
+}
+
+/// Bytes to read or elements to write from which on other requests should not wait for it: some
+/// tenths of a millisecond.
+const HEAVY: usize = 128 << 10;
+
+/// Tensors ready to run.
+pub(super) struct Work {
+    /// In the signature's order.
+    pub(super) inputs: Vec<Tensor>,
+    pub(super) rows: usize,
+    pub(super) input_length: u64,
 }
 
 fn late() -> ServiceError {
@@ -198,9 +226,10 @@ fn answer<T>(
 }
 
 /// What is known of a prediction while it goes on, and its account at the end.
-struct Accounting {
-    model: Arc<Model>,
-    timeline: Timeline,
+pub(super) struct Accounting {
+    pub(super) model: Arc<Model>,
+    pub(super) timeline: Timeline,
+    pub(super) body_bytes: usize,
     timeout: Option<Duration>,
     trace: Option<InferenceTrace>,
     request_id: Arc<str>,
@@ -214,9 +243,10 @@ struct Accounting {
 }
 
 impl Accounting {
-    fn new(request: PredictRequest) -> Self {
+    pub(super) fn new(request: PredictRequest) -> Self {
         request.model.metrics.in_flight_add(1);
         Self {
+            body_bytes: request.body_bytes,
             timeline: Timeline::new(request.started),
             model: request.model,
             timeout: request.timeout,
@@ -232,11 +262,23 @@ impl Accounting {
         }
     }
 
-    fn describe(&mut self, rows: &Rows) {
-        self.input_length = rows.input_length;
-        self.input_tokens = rows.tokens;
-        self.input_truncated = rows.truncated;
-        self.model.metrics.input_length(rows.tokens.unwrap_or(rows.input_length));
+    /// Notes what came in.
+    pub(super) fn describe(&mut self, input_length: u64, tokens: Option<u64>, truncated: bool) {
+        self.input_length = input_length;
+        self.input_tokens = tokens;
+        self.input_truncated = truncated;
+        self.model.metrics.input_length(tokens.unwrap_or(input_length));
+    }
+
+    /// Takes a limit that the body held.
+    pub(super) fn shorten(&mut self, timeout: Option<Duration>) {
+        self.timeout = [self.timeout, timeout].into_iter().flatten().min();
+    }
+
+    /// Accounts for the end.
+    pub(super) fn ended<T>(self, result: Result<T, ServiceError>) -> Predicted<T> {
+        let timeline = self.finish(result.as_ref().err());
+        Predicted { result, timeline }
     }
 
     /// Takes the scheduler's answer, or its absence by the deadline, into the record.

@@ -9,13 +9,14 @@ use half::{bf16, f16};
 use serde::Deserializer;
 use serde::de::{DeserializeSeed, Error, Visitor};
 
+use super::InputError;
 use super::problem::InputErrorCode::{InvalidInput, NumberOutOfRange};
 use super::report::{DecodeReport, wrong_types};
 use crate::tensor::DataType;
 
 /// Why a value of the right JSON type is still no element.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Misfit {
+pub enum Misfit {
     /// A number for a string, a boolean for a number and the like.
     Type,
     /// A number with a fraction or an exponent for an integer.
@@ -25,45 +26,82 @@ pub(super) enum Misfit {
 }
 
 /// A Rust type that a tensor can hold.
-pub(super) trait Element: Sized + Clone + Default + Send + Sync + 'static {
+pub trait Element: Sized + Clone + Default + Send + Sync + 'static {
     /// The tensor type.
     const TYPE: DataType;
     /// What a caller has to send.
     const EXPECTED: &'static str;
 
+    /// From a whole number.
+    ///
+    /// # Errors
+    /// Why it is no element; so for all of these.
     fn from_u64(_value: u64) -> Result<Self, Misfit> {
         Err(Misfit::Type)
     }
 
+    /// From a negative whole number.
+    ///
+    /// # Errors
+    /// See [`Self::from_u64`].
     fn from_i64(_value: i64) -> Result<Self, Misfit> {
         Err(Misfit::Type)
     }
 
+    /// From a number with a fraction or an exponent.
+    ///
+    /// # Errors
+    /// See [`Self::from_u64`].
     fn from_f64(_value: f64) -> Result<Self, Misfit> {
         Err(Misfit::Type)
     }
 
+    /// From a truth value.
+    ///
+    /// # Errors
+    /// See [`Self::from_u64`].
     fn from_bool(_value: bool) -> Result<Self, Misfit> {
         Err(Misfit::Type)
     }
 
+    /// From text.
+    ///
+    /// # Errors
+    /// See [`Self::from_u64`].
     fn from_string(_value: &str) -> Result<Self, Misfit> {
         Err(Misfit::Type)
     }
 
+    /// From text that may be kept.
+    ///
+    /// # Errors
+    /// See [`Self::from_u64`].
     fn from_owned(value: String) -> Result<Self, Misfit> {
         Self::from_string(&value)
     }
 
-    /// From a cell of a table, where everything is text.
+    /// From the text of one value, where its type is not marked: a cell of a table, a JSON number.
+    ///
+    /// # Errors
+    /// See [`Self::from_u64`].
     fn from_cell(text: &str) -> Result<Self, Misfit>;
 
     /// The request of the deserializer that loses nothing.
+    ///
+    /// # Errors
+    /// The deserializer's.
     fn ask<'de, D: Deserializer<'de>, V: Visitor<'de>>(
         deserializer: D,
         visitor: V,
     ) -> Result<V::Value, D::Error> {
         deserializer.deserialize_any(visitor)
+    }
+}
+
+impl Misfit {
+    /// What was expected of a `T`, where `came` came.
+    pub fn error<T: Element>(self, came: &str, pointer: String) -> InputError {
+        InputError::new(misfit_code(self), pointer, misfit_detail::<T>(self, came))
     }
 }
 

@@ -34,7 +34,9 @@ use body::{Layout, decode_body, decode_one};
 
 pub use answer::Predictions;
 pub use describe::{Example, TaskDescription};
+pub use element::{Element, Misfit};
 pub use embedding::Embedding;
+pub use nested::Elements;
 pub use problem::{InputError, InputErrorCode, OutputError, TaskError};
 pub use report::DecodeReport;
 use request::Payload;

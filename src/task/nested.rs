@@ -12,6 +12,15 @@ use serde::{Serialize, Serializer};
 use crate::tensor::Data;
 use crate::tensor::with_buffer;
 
+/// All elements of a tensor, flat, in row-major order. Floats must be finite: others become null.
+pub struct Elements<'a>(pub &'a Data);
+
+impl Serialize for Elements<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        with_buffer!(self.0, buffer => serializer.collect_seq(buffer.iter().map(Written::written)))
+    }
+}
+
 /// Some elements of a tensor under a shape.
 pub(super) struct Nested<'a> {
     pub(super) data: &'a Data,

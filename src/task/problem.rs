@@ -71,6 +71,11 @@ pub struct InputError {
 }
 
 impl InputError {
+    /// An error of a protocol's own, at `pointer`.
+    pub fn at(code: InputErrorCode, pointer: impl Into<String>, detail: impl Into<String>) -> Self {
+        Self::new(code, pointer.into(), detail)
+    }
+
     /// An error at `pointer`, where the empty pointer is the whole body.
     pub(super) fn new(code: InputErrorCode, pointer: String, detail: impl Into<String>) -> Self {
         let pointer = (!pointer.is_empty()).then_some(pointer);

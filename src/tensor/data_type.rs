@@ -39,6 +39,24 @@ pub enum DataType {
 }
 
 impl DataType {
+    /// Every type, in declaration order.
+    pub const ALL: [Self; 14] = [
+        Self::Bool,
+        Self::Uint8,
+        Self::Uint16,
+        Self::Uint32,
+        Self::Uint64,
+        Self::Int8,
+        Self::Int16,
+        Self::Int32,
+        Self::Int64,
+        Self::Fp16,
+        Self::Bf16,
+        Self::Fp32,
+        Self::Fp64,
+        Self::Bytes,
+    ];
+
     /// The Open Inference Protocol's name, such as `FP32` or `BYTES`.
     pub const fn name(self) -> &'static str {
         match self {
@@ -57,6 +75,11 @@ impl DataType {
             Self::Fp64 => "FP64",
             Self::Bytes => "BYTES",
         }
+    }
+
+    /// The type of that name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|data_type| data_type.name() == name)
     }
 
     /// Bytes of one element as the wire has it; none for `BYTES`, whose elements differ in length.

@@ -8,6 +8,7 @@
 mod cli;
 mod harness;
 mod health;
+mod infer;
 mod life;
 mod predictions;
 mod requests;

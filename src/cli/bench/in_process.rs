@@ -167,6 +167,7 @@ impl Exchange for Caller {
             timeout: None,
             trace: None,
             request_id: Arc::clone(&self.request_id),
+            body_bytes: self.body.len(),
         };
         let body = Arc::clone(&self.body);
         let predicted = self

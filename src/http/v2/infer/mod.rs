@@ -1,0 +1,122 @@
+//! `POST /v2/models/{model}[/versions/{version}]/infer`: the Open Inference Protocol's inference,
+//! in JSON and with the binary tensor data extension.
+
+mod answer;
+mod classes;
+mod data;
+mod envelope;
+mod raw;
+mod request;
+
+use std::collections::VecDeque;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use axum::Extension;
+use axum::body::Body;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderName};
+use http::{HeaderMap, HeaderValue, Request};
+use http_body::{Frame, SizeHint};
+
+use crate::http::Api;
+use crate::http::context::RequestContext;
+use crate::http::predict::{self, Taken};
+use crate::http::problem::Failure;
+use crate::http::target::Target;
+use crate::service::{ErrorCode, ServiceError};
+use answer::Encoded;
+use request::Layout;
+
+/// How many bytes of a body are JSON; the others are raw tensors.
+const HEADER_LENGTH: HeaderName = HeaderName::from_static("inference-header-content-length");
+
+/// Answers an inference.
+pub(super) async fn infer(
+    State(api): State<Arc<Api>>,
+    Extension(context): Extension<Arc<RequestContext>>,
+    target: Target,
+    request: Request<Body>,
+) -> Response {
+    // The protocol's clients declare what they like: the type is not looked at.
+    let any_type = |_: &HeaderMap, _| Ok(());
+    let (parts, taken) = match predict::take(&api, &context, &target, request, any_type).await {
+        Ok(taken) => taken,
+        Err(response) => return response,
+    };
+    let Taken { model, held, timeout, .. } = taken;
+    let prediction = predict::inference(&context, model, timeout, held.bytes.len());
+    let read = |model: &_, limits: &_| request::decode(&held.bytes, layout(&parts.headers)?, model, limits);
+    let inferred = api.service.infer(prediction, read, answer::encode).await;
+    let mut response = inferred.result.map_or_else(|error| Failure::from(error).into_response(), respond);
+    predict::tell_timing(&mut response, &inferred.timeline);
+    response
+}
+
+/// The length of the JSON, where a header tells it.
+fn json_length(headers: &HeaderMap) -> Result<Option<usize>, ServiceError> {
+    let Some(value) = headers.get(HEADER_LENGTH) else { return Ok(None) };
+    let text = value.to_str().unwrap_or_default().trim();
+    let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    match text.parse() {
+        Ok(length) if is_number => Ok(Some(length)),
+        _ => {
+            let detail = format!("{HEADER_LENGTH}: expected a whole number of bytes, 0 or more");
+            Err(ServiceError::new(ErrorCode::InvalidInput, detail))
+        }
+    }
+}
+
+fn layout(headers: &HeaderMap) -> Result<Layout, ServiceError> {
+    Ok(match json_length(headers)? {
+        None => Layout::Json,
+        Some(0) => Layout::Raw,
+        Some(length) => Layout::Binary(length),
+    })
+}
+
+fn respond(encoded: Encoded) -> Response {
+    let length: usize = encoded.parts.iter().map(Bytes::len).sum();
+    let mut response = Response::new(Body::new(Parts { left: length as u64, parts: encoded.parts.into() }));
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
+    let content_type = if let Some(json_length) = encoded.json_length {
+        headers.insert(HEADER_LENGTH, HeaderValue::from(json_length));
+        "application/octet-stream"
+    } else {
+        "application/json"
+    };
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    response
+}
+
+/// A body of pieces that lie where they were made.
+struct Parts {
+    parts: VecDeque<Bytes>,
+    left: u64,
+}
+
+impl http_body::Body for Parts {
+    type Data = Bytes;
+    type Error = std::convert::Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        let next = std::iter::from_fn(|| self.parts.pop_front()).find(|part| !part.is_empty());
+        self.left -= next.as_ref().map_or(0, |part| part.len() as u64);
+        Poll::Ready(next.map(|part| Ok(Frame::data(part))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.left == 0
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.left)
+    }
+}

@@ -1,0 +1,249 @@
+//! From a request's bytes to the model's inputs and what the answer shall hold.
+//!
+//! A body is JSON; or, where `inference-header-content-length` says how long its JSON is, JSON with
+//! raw tensors behind it in the order of the inputs (binary tensor data extension); or, where that
+//! length is 0, the one input's bytes and nothing else.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::envelope::{self, Envelope, InputEntry, OutputEntry};
+use super::{data, raw};
+use crate::model::TensorSpec;
+use crate::service::{ErrorCode, InferInputs, InputSlots, Model, ServiceError};
+use crate::task::DecodeLimits;
+use crate::tensor::{DataType, Tensor};
+
+/// How the body is laid out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Layout {
+    /// JSON and nothing else.
+    Json,
+    /// So many bytes of JSON, then raw tensors.
+    Binary(usize),
+    /// One tensor's bytes.
+    Raw,
+}
+
+/// What the answer shall hold.
+#[derive(Debug)]
+pub(super) struct Wanted {
+    /// The caller's name for the request.
+    pub(super) id: Option<String>,
+    /// The outputs, in the order asked for.
+    pub(super) outputs: Vec<WantedOutput>,
+}
+
+/// One output of the answer.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct WantedOutput {
+    /// Its position in the signature.
+    pub(super) index: usize,
+    /// As raw bytes.
+    pub(super) binary: bool,
+    /// Only the best so many, as text.
+    pub(super) classes: Option<usize>,
+}
+
+/// Reads a request.
+///
+/// # Errors
+/// What is wrong with it, and where.
+pub(super) fn decode(
+    body: &Bytes,
+    layout: Layout,
+    model: &Model,
+    limits: &DecodeLimits,
+) -> Result<(InferInputs, Wanted), ServiceError> {
+    let json_length = match layout {
+        Layout::Json => body.len(),
+        Layout::Binary(length) if length <= body.len() => length,
+        Layout::Binary(length) => {
+            let detail = format!(
+                "inference-header-content-length: expected at most the body's {} bytes, got {length}",
+                body.len()
+            );
+            return Err(ServiceError::new(ErrorCode::InvalidInput, detail));
+        }
+        Layout::Raw => return Ok((raw::decode(body, model, limits)?, Wanted::all(model, true))),
+    };
+    let envelope = envelope::read(&body[..json_length])?;
+    let mut tail = Tail { bytes: body.slice(json_length..), is_only: envelope.inputs.len() == 1 };
+    let inputs = inputs(&envelope, &mut tail, model, limits)?;
+    let wanted = wanted(&envelope, model)?;
+    Ok((inputs, wanted))
+}
+
+fn inputs(
+    envelope: &Envelope<'_>,
+    tail: &mut Tail,
+    model: &Model,
+    limits: &DecodeLimits,
+) -> Result<InferInputs, ServiceError> {
+    if envelope.parameters.sequence_id {
+        let detail = "models here keep no state: send the request without a sequence";
+        return Err(ServiceError::new(ErrorCode::InvalidInput, detail).at("/parameters/sequence_id"));
+    }
+    let mut slots = InputSlots::new(model);
+    for (position, entry) in envelope.inputs.iter().enumerate() {
+        let slot = slots.find(&entry.name, position)?;
+        let tensor = tensor(entry, position, &model.facts.signature.inputs[slot], tail)?;
+        slots.put(slot, position, tensor);
+    }
+    if !tail.bytes.is_empty() {
+        let detail = format!(
+            "expected the raw tensors to fill the body, got {} bytes that belong to none",
+            tail.bytes.len()
+        );
+        return Err(ServiceError::new(ErrorCode::InvalidInput, detail).at("/inputs"));
+    }
+    let mut inputs = slots.finish(limits)?;
+    // 0 = none of the caller's own.
+    let timeout = envelope.parameters.timeout.filter(|&micros| micros > 0);
+    inputs.timeout = timeout.map(Duration::from_micros);
+    Ok(inputs)
+}
+
+/// Raw tensors that are still to be taken.
+struct Tail {
+    bytes: Bytes,
+    /// There is one input: what is there is its.
+    is_only: bool,
+}
+
+fn tensor(
+    entry: &InputEntry<'_>,
+    position: usize,
+    spec: &TensorSpec,
+    tail: &mut Tail,
+) -> Result<Tensor, ServiceError> {
+    let refuse = |code, member: &str, detail: String| {
+        ServiceError::new(code, detail).at(format!("/inputs/{position}{member}"))
+    };
+    let misshapen = |detail| refuse(ErrorCode::ShapeMismatch, "/shape", detail);
+    check_type(entry, spec).map_err(|(code, member, detail)| refuse(code, member, detail))?;
+    let (shape, elements) = shape(entry).map_err(misshapen)?;
+    spec.check_shape(&shape).map_err(misshapen)?;
+    match (entry.data, entry.parameters.binary_data_size) {
+        (Some(_), Some(_)) => {
+            let detail = "expected either data or binary_data_size, got both".to_owned();
+            Err(refuse(ErrorCode::InvalidInput, "", detail))
+        }
+        (Some(json), None) => {
+            let data = data::elements(json.get(), spec.data_type, &shape, elements).map_err(|error| {
+                let inner = error.pointer.clone().unwrap_or_default();
+                ServiceError::from(error).at(format!("/inputs/{position}/data{inner}"))
+            })?;
+            Tensor::new(shape, data).map_err(|error| misshapen(error.to_string()))
+        }
+        (None, Some(size)) => {
+            let member = "/parameters/binary_data_size";
+            if size > tail.bytes.len() {
+                let detail = format!("expected {size} bytes of this tensor, got {}", tail.bytes.len());
+                return Err(refuse(ErrorCode::InvalidInput, member, detail));
+            }
+            raw::tensor(spec.data_type, shape, tail.bytes.split_to(size))
+                .map_err(|error| error.at(format!("/inputs/{position}{member}")))
+        }
+        (None, None) if tail.is_only && !tail.bytes.is_empty() => {
+            raw::tensor(spec.data_type, shape, std::mem::take(&mut tail.bytes))
+                .map_err(|error| error.at(format!("/inputs/{position}")))
+        }
+        (None, None) => {
+            let detail = "expected data, or parameters.binary_data_size and the bytes, got neither";
+            Err(refuse(ErrorCode::MissingInput, "", detail.to_owned()))
+        }
+    }
+}
+
+/// Holds an input's datatype against the signature, and refuses what is not in the request.
+fn check_type(entry: &InputEntry<'_>, spec: &TensorSpec) -> Result<(), (ErrorCode, &'static str, String)> {
+    let Some(data_type) = DataType::from_name(&entry.datatype) else {
+        let detail = "expected a datatype of the protocol, such as FP32, INT64 or BYTES, got another word";
+        return Err((ErrorCode::InvalidInput, "/datatype", detail.to_owned()));
+    };
+    if data_type != spec.data_type {
+        let detail = format!("expected {}, got {data_type}", spec.data_type);
+        return Err((ErrorCode::ShapeMismatch, "/datatype", detail));
+    }
+    if entry.parameters.shared_memory_region {
+        let detail = "shared memory is not served: send the data with the request".to_owned();
+        return Err((ErrorCode::InvalidInput, "/parameters/shared_memory_region", detail));
+    }
+    Ok(())
+}
+
+/// The shape and how many elements it holds.
+fn shape(entry: &InputEntry<'_>) -> Result<(Vec<usize>, usize), String> {
+    let mut elements = Some(1_usize);
+    let mut shape = Vec::with_capacity(entry.shape.len().min(64));
+    for &size in &entry.shape {
+        let Ok(size) = usize::try_from(size) else {
+            return Err("expected sizes of 0 or more, got a negative one".to_owned());
+        };
+        elements = elements.and_then(|elements| elements.checked_mul(size));
+        shape.push(size);
+    }
+    // A zero behind sizes that overflow is no way around them.
+    let elements = elements.ok_or("expected a shape that fits into memory, got one beyond it")?;
+    Ok((shape, elements))
+}
+
+impl Wanted {
+    /// Every output.
+    fn all(model: &Model, binary: bool) -> Self {
+        let outputs = 0..model.facts.signature.outputs.len();
+        Self {
+            id: None,
+            outputs: outputs.map(|index| WantedOutput { index, binary, classes: None }).collect(),
+        }
+    }
+}
+
+fn wanted(envelope: &Envelope<'_>, model: &Model) -> Result<Wanted, ServiceError> {
+    let binary = envelope.parameters.binary_data_output.unwrap_or(false);
+    let id = envelope.id.as_deref().filter(|id| !id.is_empty()).map(str::to_owned);
+    // Triton's clients leave the list out for all outputs; others send an empty one.
+    let Some(entries) = envelope.outputs.as_deref().filter(|entries| !entries.is_empty()) else {
+        return Ok(Wanted { id, ..Wanted::all(model, binary) });
+    };
+    let mut outputs: Vec<WantedOutput> = Vec::with_capacity(entries.len());
+    for (position, entry) in entries.iter().enumerate() {
+        let output = wanted_output(entry, position, binary, model)?;
+        if outputs.iter().any(|other| other.index == output.index) {
+            let detail = "this output stands twice in the request";
+            let at = format!("/outputs/{position}/name");
+            return Err(ServiceError::new(ErrorCode::InvalidInput, detail).at(at));
+        }
+        outputs.push(output);
+    }
+    Ok(Wanted { id, outputs })
+}
+
+fn wanted_output(
+    entry: &OutputEntry<'_>,
+    position: usize,
+    binary: bool,
+    model: &Model,
+) -> Result<WantedOutput, ServiceError> {
+    let refuse = |member: &str, detail: String| {
+        ServiceError::new(ErrorCode::InvalidInput, detail).at(format!("/outputs/{position}/{member}"))
+    };
+    let signature = &model.facts.signature;
+    let Some((index, spec)) = signature.output(&entry.name) else {
+        let known: Vec<&str> = signature.outputs.iter().map(|spec| &*spec.name).take(16).collect();
+        let detail = format!("the model has no output of this name; its outputs are {}", known.join(", "));
+        return Err(refuse("name", detail));
+    };
+    if entry.parameters.shared_memory_region {
+        let detail = "shared memory is not served: the data comes with the answer".to_owned();
+        return Err(refuse("parameters/shared_memory_region", detail));
+    }
+    let classes = entry.parameters.classification.filter(|&classes| classes > 0);
+    if classes.is_some() && spec.data_type == DataType::Bytes {
+        let detail = "expected an output of numbers to classify by, got one of texts".to_owned();
+        return Err(refuse("parameters/classification", detail));
+    }
+    Ok(WantedOutput { index, binary: entry.parameters.binary_data.unwrap_or(binary), classes })
+}

@@ -1,0 +1,177 @@
+//! One inference on tensors that the caller names: the Open Inference Protocol's way in, whatever
+//! wire it comes by. The same queue, deadline and account as a prediction, and no task in between.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::predict::{Accounting, Work};
+use super::{ErrorCode, Model, PredictRequest, Predicted, Service, ServiceError};
+use crate::task::DecodeLimits;
+use crate::telemetry::Stage;
+use crate::tensor::{Data, Tensor};
+
+/// A decoded request: tensors that fit the model's signature ([`InputSlots::finish`]).
+#[derive(Debug)]
+pub struct InferInputs {
+    /// One tensor per input, in the signature's order.
+    tensors: Vec<Tensor>,
+    /// Rows along the first axis of a batchable model's inputs; else 1.
+    rows: usize,
+    /// The caller's own limit (`timeout` of the protocol), from the request's start.
+    pub timeout: Option<Duration>,
+}
+
+impl Service {
+    /// Runs one inference: `decode` reads the body into inputs and whatever the answer will need,
+    /// `encode` writes the answer from that and the outputs, which stand in the signature's order.
+    pub async fn infer<C, T>(
+        &self,
+        request: PredictRequest,
+        decode: impl FnOnce(&Model, &DecodeLimits) -> Result<(InferInputs, C), ServiceError>,
+        encode: impl FnOnce(&Model, &C, Vec<Tensor>) -> Result<T, ServiceError>,
+    ) -> Predicted<T> {
+        let mut accounting = Accounting::new(request);
+        let result = self.infer_stages(&mut accounting, decode, encode).await;
+        accounting.ended(result)
+    }
+
+    async fn infer_stages<C, T>(
+        &self,
+        accounting: &mut Accounting,
+        decode: impl FnOnce(&Model, &DecodeLimits) -> Result<(InferInputs, C), ServiceError>,
+        encode: impl FnOnce(&Model, &C, Vec<Tensor>) -> Result<T, ServiceError>,
+    ) -> Result<T, ServiceError> {
+        let model = Arc::clone(&accounting.model);
+        let begun = Instant::now();
+        let decoded = self.beside(accounting.body_bytes, || decode(&model, &self.options.decode)).await;
+        accounting.timeline.record(Stage::Preprocess, begun, Instant::now());
+        let (inputs, wanted) = decoded?;
+        accounting.shorten(inputs.timeout);
+        let input_length = inputs.tensors.iter().map(|tensor| tensor.data().len() as u64).sum();
+        accounting.describe(input_length, None, false);
+        let work = Work { inputs: inputs.tensors, rows: inputs.rows, input_length };
+        let outputs = self.run(accounting, work).await?;
+        let begun = Instant::now();
+        let size = outputs.iter().map(|output| output.data().len()).sum();
+        let answer = self.beside(size, || encode(&model, &wanted, outputs)).await;
+        accounting.timeline.record(Stage::Postprocess, begun, Instant::now());
+        if answer.as_ref().is_err_and(|error| error.code == ErrorCode::NonFiniteOutput) {
+            model.metrics.error("non_finite");
+        }
+        answer
+    }
+}
+
+/// Puts named tensors in the places of a model's signature and holds them against it.
+///
+/// Pointers of errors are those of the protocol's request: `/inputs/{position}/...`.
+pub struct InputSlots<'m> {
+    model: &'m Model,
+    /// Per input of the signature: the tensor, and its position in the request.
+    taken: Vec<Option<(Tensor, usize)>>,
+}
+
+impl<'m> InputSlots<'m> {
+    /// Empty places.
+    pub fn new(model: &'m Model) -> Self {
+        Self { model, taken: model.facts.signature.inputs.iter().map(|_| None).collect() }
+    }
+
+    /// The place of the input called `name`, which stands at `position` in the request.
+    ///
+    /// # Errors
+    /// `unknown_input`; `invalid_input` where it stands twice.
+    pub fn find(&self, name: &str, position: usize) -> Result<usize, ServiceError> {
+        let at = format!("/inputs/{position}/name");
+        let inputs = &self.model.facts.signature.inputs;
+        let Some(slot) = inputs.iter().position(|spec| &*spec.name == name) else {
+            let known = inputs.iter().map(|spec| &*spec.name).take(16).collect::<Vec<_>>().join(", ");
+            let detail = match inputs.len() {
+                0 => "the model has no inputs".to_owned(),
+                _ => format!("the model has no input of this name; its inputs are {known}"),
+            };
+            return Err(ServiceError::new(ErrorCode::UnknownInput, detail).at(at));
+        };
+        if self.taken[slot].is_some() {
+            let detail = "this input stands twice in the request";
+            return Err(ServiceError::new(ErrorCode::InvalidInput, detail).at(at));
+        }
+        Ok(slot)
+    }
+
+    /// Puts a tensor in its place.
+    pub fn put(&mut self, slot: usize, position: usize, tensor: Tensor) {
+        self.taken[slot] = Some((tensor, position));
+    }
+
+    /// The inputs, once all are there and fit.
+    ///
+    /// # Errors
+    /// `missing_input`, `shape_mismatch`, `batch_too_large`; `invalid_input` for text that the
+    /// runtime can't take; `number_out_of_range` for NaN and infinity where the manifest refuses them.
+    pub fn finish(self, limits: &DecodeLimits) -> Result<InferInputs, ServiceError> {
+        let facts = &self.model.facts;
+        let mut tensors = Vec::with_capacity(self.taken.len());
+        let mut positions = Vec::with_capacity(self.taken.len());
+        for (spec, taken) in facts.signature.inputs.iter().zip(self.taken) {
+            let Some((tensor, position)) = taken else {
+                let detail = format!(
+                    "expected the input {} ({} {}), which is missing",
+                    spec.name,
+                    spec.data_type,
+                    spec.shape_text()
+                );
+                return Err(ServiceError::new(ErrorCode::MissingInput, detail).at("/inputs"));
+            };
+            check_values(&tensor, facts.finite).map_err(|error| error.at(format!("/inputs/{position}")))?;
+            tensors.push(tensor);
+            positions.push(position);
+        }
+        facts.signature.check(&tensors).map_err(|error| {
+            let slot = facts.signature.inputs.iter().position(|spec| spec.name == error.input);
+            let position = slot.map_or(0, |slot| positions[slot]);
+            ServiceError::new(ErrorCode::ShapeMismatch, error.detail).at(format!("/inputs/{position}/shape"))
+        })?;
+        let rows = if facts.batchable { common_rows(&tensors, &positions)? } else { 1 };
+        if rows > limits.max_instances {
+            let detail = format!("expected at most {} rows, got {rows}", limits.max_instances);
+            let position = positions.first().copied().unwrap_or_default();
+            return Err(
+                ServiceError::new(ErrorCode::BatchTooLarge, detail).at(format!("/inputs/{position}/shape"))
+            );
+        }
+        // A batch of no rows is still one run.
+        Ok(InferInputs { tensors, rows: rows.max(1), timeout: None })
+    }
+}
+
+fn check_values(tensor: &Tensor, finite: bool) -> Result<(), ServiceError> {
+    if let Data::Bytes(texts) = tensor.data()
+        && let Some(index) = texts.iter().position(|text| text.contains('\0'))
+    {
+        let detail =
+            format!("element {index} holds a NUL character, where the runtime's texts end; send it without");
+        return Err(ServiceError::new(ErrorCode::InvalidInput, detail));
+    }
+    if finite && let Some(index) = tensor.data().first_non_finite() {
+        let detail = format!("element {index} is NaN or infinite, and this model takes finite numbers only");
+        return Err(ServiceError::new(ErrorCode::NumberOutOfRange, detail));
+    }
+    Ok(())
+}
+
+/// The rows that all inputs of a batch have.
+fn common_rows(tensors: &[Tensor], positions: &[usize]) -> Result<usize, ServiceError> {
+    let rows = tensors.first().map_or(1, Tensor::rows);
+    let odd = tensors.iter().zip(positions).find(|(tensor, _)| tensor.rows() != rows);
+    match odd {
+        None => Ok(rows),
+        Some((tensor, position)) => {
+            let detail = format!(
+                "the first dimension is the batch, equal for all inputs: expected {rows}, got {}",
+                tensor.rows()
+            );
+            Err(ServiceError::new(ErrorCode::ShapeMismatch, detail).at(format!("/inputs/{position}/shape")))
+        }
+    }
+}
