@@ -206,6 +206,7 @@ struct Accounting {
     request_id: Arc<str>,
     waiting: Option<Ticket>,
     batch: Option<BatchSummary>,
+    rows: usize,
     input_length: u64,
     input_tokens: Option<u64>,
     input_truncated: bool,
@@ -224,6 +225,7 @@ impl Accounting {
             request_id: request.request_id,
             waiting: None,
             batch: None,
+            rows: 0,
             input_length: 0,
             input_tokens: None,
             input_truncated: false,
@@ -233,6 +235,7 @@ impl Accounting {
     }
 
     fn describe(&mut self, rows: &Rows) {
+        self.rows = rows.rows;
         self.input_length = rows.input_length;
         self.input_tokens = rows.tokens;
         self.input_truncated = rows.truncated;
@@ -329,6 +332,8 @@ impl Accounting {
         for (stage, begun, ended) in self.timeline.stages() {
             metrics.stage(stage, ended.saturating_duration_since(begun));
         }
+        let took = self.timeline.started().elapsed();
+        metrics.statistics().request(outcome, self.rows, took, self.timeline.stages());
         let Some(trace) = self.trace.take() else { return };
         if trace.context().is_none() {
             return;
