@@ -66,7 +66,7 @@ fn refusal(error: &serde_json::Error, report: DecodeReport) -> ServiceError {
     not_json(error)
 }
 
-fn not_json(error: &serde_json::Error) -> ServiceError {
+pub(super) fn not_json(error: &serde_json::Error) -> ServiceError {
     let (line, column) = (error.line(), error.column());
     let detail = match error.classify() {
         Category::Eof => format!("the body ends inside a JSON value, at line {line} column {column}"),

@@ -19,6 +19,7 @@ mod problem;
 mod routes;
 mod target;
 mod timeout;
+mod v2;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -8,11 +8,11 @@ use axum::{Router, middleware};
 use serde::Serialize;
 
 use super::problem::Failure;
-use super::{Api, answer, describe, health, observe, predict};
+use super::{Api, answer, describe, health, observe, predict, v2};
 use crate::service::ErrorCode;
 
 /// Path templates that are metric labels as they stand. Others count as `unmatched`.
-const ROUTES: [(&str, &[&str]); 9] = [
+const ROUTES: &[(&str, &[&str])] = &[
     ("/predict", &["GET", "POST"]),
     ("/predict/{model}", &["GET", "POST"]),
     ("/predict/{model}/versions/{version}", &["GET", "POST"]),
@@ -22,6 +22,21 @@ const ROUTES: [(&str, &[&str]); 9] = [
     ("/health/startup", &["GET"]),
     ("/metrics", &["GET"]),
     ("/", &["GET"]),
+    ("/v2", &["GET"]),
+    ("/v2/", &["GET"]),
+    ("/v2/health/live", &["GET"]),
+    ("/v2/health/ready", &["GET"]),
+    ("/v2/models", &["GET"]),
+    ("/v2/models/stats", &["GET"]),
+    ("/v2/models/{model}", &["GET"]),
+    ("/v2/models/{model}/versions/{version}", &["GET"]),
+    ("/v2/models/{model}/ready", &["GET"]),
+    ("/v2/models/{model}/versions/{version}/ready", &["GET"]),
+    ("/v2/models/{model}/config", &["GET"]),
+    ("/v2/models/{model}/versions/{version}/config", &["GET"]),
+    ("/v2/models/{model}/stats", &["GET"]),
+    ("/v2/models/{model}/versions/{version}/stats", &["GET"]),
+    ("/v2/repository/index", &["POST"]),
 ];
 
 /// The label of requests that no route matches.
@@ -61,7 +76,7 @@ pub type Routes = Router;
 /// The routes of the public port.
 pub fn public_router(api: &Arc<Api>) -> Routes {
     for (route, methods) in ROUTES {
-        for method in methods {
+        for method in *methods {
             api.metrics.http().register_route(method, route);
         }
     }
@@ -69,7 +84,8 @@ pub fn public_router(api: &Arc<Api>) -> Routes {
         .route("/", get(index))
         .route("/predict", get(describe::list).post(predict::predict))
         .route("/predict/{model}", get(describe::describe).post(predict::predict))
-        .route("/predict/{model}/versions/{version}", post(predict::predict).get(describe::describe));
+        .route("/predict/{model}/versions/{version}", post(predict::predict).get(describe::describe))
+        .merge(v2::routes());
     finished(routes, api)
 }
 
