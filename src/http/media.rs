@@ -46,7 +46,7 @@ pub(super) fn body_format(headers: &HeaderMap, task: Option<TaskKind>) -> Result
     }
 }
 
-fn check_encoding(headers: &HeaderMap) -> Result<(), ServiceError> {
+pub(super) fn check_encoding(headers: &HeaderMap) -> Result<(), ServiceError> {
     let mut encodings = headers.get_all(CONTENT_ENCODING).iter();
     if encodings.all(|encoding| encoding.as_bytes().eq_ignore_ascii_case(b"identity")) {
         return Ok(());

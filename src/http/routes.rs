@@ -12,7 +12,7 @@ use super::{Api, answer, describe, health, observe, predict, v2};
 use crate::service::ErrorCode;
 
 /// Path templates that are metric labels as they stand. Others count as `unmatched`.
-const ROUTES: [(&str, &[&str]); 11] = [
+const ROUTES: &[(&str, &[&str])] = &[
     ("/predict", &["GET", "POST"]),
     ("/predict/{model}", &["GET", "POST"]),
     ("/predict/{model}/versions/{version}", &["GET", "POST"]),
@@ -24,6 +24,21 @@ const ROUTES: [(&str, &[&str]); 11] = [
     ("/health/startup", &["GET"]),
     ("/metrics", &["GET"]),
     ("/", &["GET"]),
+    ("/v2", &["GET"]),
+    ("/v2/", &["GET"]),
+    ("/v2/health/live", &["GET"]),
+    ("/v2/health/ready", &["GET"]),
+    ("/v2/models", &["GET"]),
+    ("/v2/models/stats", &["GET"]),
+    ("/v2/models/{model}", &["GET"]),
+    ("/v2/models/{model}/versions/{version}", &["GET"]),
+    ("/v2/models/{model}/ready", &["GET"]),
+    ("/v2/models/{model}/versions/{version}/ready", &["GET"]),
+    ("/v2/models/{model}/config", &["GET"]),
+    ("/v2/models/{model}/versions/{version}/config", &["GET"]),
+    ("/v2/models/{model}/stats", &["GET"]),
+    ("/v2/models/{model}/versions/{version}/stats", &["GET"]),
+    ("/v2/repository/index", &["POST"]),
 ];
 
 /// The label of requests that no route matches.
@@ -63,7 +78,7 @@ pub type Routes = Router;
 /// The routes of the public port.
 pub fn public_router(api: &Arc<Api>) -> Routes {
     for (route, methods) in ROUTES {
-        for method in methods {
+        for method in *methods {
             api.metrics.http().register_route(method, route);
         }
     }

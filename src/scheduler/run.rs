@@ -5,7 +5,9 @@
 use std::time::Instant;
 
 use super::job::{FailureKind, Job, JobRequest};
+use super::state::ModelFacts;
 use crate::engine::{Run, RunError};
+use crate::telemetry::Statistics;
 use crate::tensor::{Tensor, concatenate, split};
 
 /// The outputs of a job and when they came.
@@ -15,24 +17,34 @@ pub(super) struct Ran {
     pub(super) executed: Instant,
 }
 
-/// Runs `job` in pieces of `max_rows` rows. Between pieces it stops when its caller has gone or its
-/// deadline has passed.
-pub(super) fn run_job(session: &mut dyn Run, job: &Job, max_rows: usize) -> Ran {
-    let rows = job.request.rows;
+/// Runs `job`, taken from the queue at `dequeued`, in pieces of the model's batch size. Between
+/// pieces it stops when its caller has gone or its deadline has passed.
+pub(super) fn run_job(session: &mut dyn Run, job: &Job, facts: &ModelFacts, dequeued: Instant) -> Ran {
+    let (rows, max_rows) = (job.request.rows, facts.max_batch_size);
+    let statistics = facts.metrics.statistics();
     if rows <= max_rows {
-        return run_whole(session, &job.request);
+        return run_whole(session, &job.request, statistics, dequeued);
     }
     let sizes = piece_sizes(rows, max_rows);
     let assembled = Instant::now();
-    let outputs = run_pieces(session, job, &sizes);
+    let outputs = run_pieces(session, job, &sizes, statistics);
     Ran { outputs, assembled, executed: Instant::now() }
 }
 
-/// Runs `request` in one piece.
-pub(super) fn run_whole(session: &mut dyn Run, request: &JobRequest) -> Ran {
+/// Runs `request` in one piece; `dequeued` is when its turn came.
+pub(super) fn run_whole(
+    session: &mut dyn Run,
+    request: &JobRequest,
+    statistics: &Statistics,
+    dequeued: Instant,
+) -> Ran {
     let assembled = Instant::now();
     let outputs = session.run(&request.inputs).map_err(failure);
-    Ran { outputs, assembled, executed: Instant::now() }
+    let executed = Instant::now();
+    if outputs.is_ok() {
+        statistics.execution(request.rows, assembled - dequeued, executed - assembled);
+    }
+    Ran { outputs, assembled, executed }
 }
 
 /// As few pieces as the limit allows, as even as can be.
@@ -42,8 +54,14 @@ fn piece_sizes(rows: usize, max_rows: usize) -> Vec<usize> {
     (0..pieces).map(|index| small + usize::from(index < larger)).collect()
 }
 
-fn run_pieces(session: &mut dyn Run, job: &Job, sizes: &[usize]) -> Result<Vec<Tensor>, FailureKind> {
+fn run_pieces(
+    session: &mut dyn Run,
+    job: &Job,
+    sizes: &[usize],
+    statistics: &Statistics,
+) -> Result<Vec<Tensor>, FailureKind> {
     let broken = |error: crate::tensor::AxisError| FailureKind::Failed(error.to_string());
+    let mut free_since = Instant::now();
     let mut inputs = Vec::with_capacity(job.request.inputs.len());
     for input in &job.request.inputs {
         inputs.push(split(input, sizes).map_err(broken)?.into_iter());
@@ -57,7 +75,11 @@ fn run_pieces(session: &mut dyn Run, job: &Job, sizes: &[usize]) -> Result<Vec<T
             return Err(FailureKind::Expired);
         }
         let piece: Vec<Tensor> = inputs.iter_mut().filter_map(Iterator::next).collect();
+        let begun = Instant::now();
         let results = session.run(&piece).map_err(failure)?;
+        let ended = Instant::now();
+        statistics.execution(*size, begun - free_since, ended - begun);
+        free_since = ended;
         outputs.resize_with(results.len(), Vec::new);
         for (all, result) in outputs.iter_mut().zip(results) {
             if result.rows() != *size || result.shape().is_empty() {

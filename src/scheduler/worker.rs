@@ -35,8 +35,7 @@ fn serve(shared: &Shared, work: Work) -> Done {
     if !job.control.begin(interrupt.clone()) {
         return done;
     }
-    let outcome =
-        catch_unwind(AssertUnwindSafe(|| run_job(done.session.as_mut(), &job, facts.max_batch_size)));
+    let outcome = catch_unwind(AssertUnwindSafe(|| run_job(done.session.as_mut(), &job, &facts, dequeued)));
     job.control.end();
     interrupt.clear();
     let Job { request, enqueued, depth_at_enqueue, reply, .. } = job;
@@ -57,7 +56,9 @@ pub(super) fn run_now(
     request: &JobRequest,
 ) -> Option<Result<Finished, JobFailure>> {
     let NowWork { facts, now, mut done } = shared.take_now(queue, request)?;
-    let outcome = catch_unwind(AssertUnwindSafe(|| run_whole(done.session.as_mut(), request)));
+    let statistics = facts.metrics.statistics();
+    let outcome =
+        catch_unwind(AssertUnwindSafe(|| run_whole(done.session.as_mut(), request, statistics, now)));
     let account = Account { shared, facts: &facts, request, depth_at_enqueue: 0 };
     let (answer, took) = account.answer(outcome.ok(), now, now);
     done.ran = Some((request.rows, took));

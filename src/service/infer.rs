@@ -48,8 +48,8 @@ impl Service {
         let (inputs, wanted) = decoded?;
         accounting.shorten(inputs.timeout);
         let input_length = inputs.tensors.iter().map(|tensor| tensor.data().len() as u64).sum();
-        accounting.describe(input_length, None, false);
         let work = Work { inputs: inputs.tensors, rows: inputs.rows, input_length };
+        accounting.describe(&work, None, false);
         let outputs = self.run(accounting, work).await?;
         let begun = Instant::now();
         let size = outputs.iter().map(|output| output.data().len()).sum();

@@ -64,6 +64,7 @@ pub fn load_version(
     let facts = ModelFacts {
         name: source.name.clone(),
         version: version.version,
+        version_policy: manifest.versions.clone(),
         description: manifest.description.clone(),
         task: task.kind(),
         signature: graph.signature.clone(),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::model::{ModelName, Signature, TaskKind, Version};
+use crate::model::{ModelName, Signature, TaskKind, Version, VersionPolicy};
 use crate::scheduler::ModelQueue;
 use crate::task::Task;
 use crate::telemetry::ModelMetrics;
@@ -15,6 +15,8 @@ pub struct ModelFacts {
     pub name: ModelName,
     /// The version.
     pub version: Version,
+    /// Which versions of the model are loaded.
+    pub version_policy: VersionPolicy,
     /// One sentence for people.
     pub description: Option<String>,
     /// What it does with an instance.

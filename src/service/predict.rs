@@ -82,9 +82,9 @@ impl Service {
         };
         accounting.timeline.record(Stage::Preprocess, begun, Instant::now());
         let mut rows = rows?;
-        accounting.describe(rows.input_length, rows.tokens, rows.truncated);
         let inputs = std::mem::take(&mut rows.inputs);
         let work = Work { inputs, rows: rows.rows, input_length: rows.input_length };
+        accounting.describe(&work, rows.tokens, rows.truncated);
         let outputs = self.run(accounting, work).await?;
         let begun = Instant::now();
         let size = outputs.iter().map(|output| output.data().len()).sum();
@@ -235,6 +235,7 @@ pub(super) struct Accounting {
     request_id: Arc<str>,
     waiting: Option<Ticket>,
     batch: Option<BatchSummary>,
+    rows: usize,
     input_length: u64,
     input_tokens: Option<u64>,
     input_truncated: bool,
@@ -254,6 +255,7 @@ impl Accounting {
             request_id: request.request_id,
             waiting: None,
             batch: None,
+            rows: 0,
             input_length: 0,
             input_tokens: None,
             input_truncated: false,
@@ -263,11 +265,12 @@ impl Accounting {
     }
 
     /// Notes what came in.
-    pub(super) fn describe(&mut self, input_length: u64, tokens: Option<u64>, truncated: bool) {
-        self.input_length = input_length;
+    pub(super) fn describe(&mut self, work: &Work, tokens: Option<u64>, truncated: bool) {
+        self.rows = work.rows;
+        self.input_length = work.input_length;
         self.input_tokens = tokens;
         self.input_truncated = truncated;
-        self.model.metrics.input_length(tokens.unwrap_or(input_length));
+        self.model.metrics.input_length(tokens.unwrap_or(work.input_length));
     }
 
     /// Takes a limit that the body held.
@@ -371,6 +374,8 @@ impl Accounting {
         for (stage, begun, ended) in self.timeline.stages() {
             metrics.stage(stage, ended.saturating_duration_since(begun));
         }
+        let took = self.timeline.started().elapsed();
+        metrics.statistics().request(outcome, self.rows, took, self.timeline.stages());
         let Some(trace) = self.trace.take() else { return };
         if trace.context().is_none() {
             return;

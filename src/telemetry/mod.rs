@@ -16,7 +16,10 @@ use std::time::Duration;
 
 pub use labels::{ConnectionError, LoadResult, Outcome, Stage, known_method};
 pub use logs::{LIFECYCLE, is_log_filter};
-pub use metrics::{HttpMetrics, HttpObservation, Metrics, ModelMetrics, WorkerMetrics};
+pub use metrics::{
+    BatchStatistics, DurationTotal, HttpMetrics, HttpObservation, Metrics, ModelMetrics, Statistics,
+    StatisticsSnapshot, WorkerMetrics,
+};
 pub use opentelemetry::propagation::Extractor;
 pub use opentelemetry::trace::{SpanContext, SpanId, TraceId};
 pub use options::{LogFormat, LogOptions, Options};

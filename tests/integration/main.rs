@@ -13,3 +13,4 @@ mod life;
 mod predictions;
 mod requests;
 mod telemetry;
+mod v2;

@@ -1,17 +1,99 @@
-//! The Open Inference Protocol v2 over REST.
+//! Open Inference Protocol v2 over REST: inference, and what the server, its models and their
+//! statistics are.
+//!
+//! Each file is a topic: handlers and the JSON that they answer with. Invariant: facts come from the
+//! registry as it is now, and an extension is named only when it is served.
 
+mod config;
+mod health;
 mod infer;
+mod models;
+mod repository;
+mod statistics;
 
 use std::sync::Arc;
 
 use axum::Router;
-use axum::routing::post;
+use axum::extract::State;
+use axum::response::Response;
+use axum::routing::{get, post};
+use serde::Serialize;
 
-use super::Api;
+use super::problem::Failure;
+use super::target::Target;
+use super::{Api, answer};
+use crate::model::Dim;
+use crate::service::{Model, ModelState, Models, ServiceError};
 
-/// The protocol's routes.
+/// Triton's names of what is served beyond the protocol itself.
+const EXTENSIONS: [&str; 6] = [
+    "classification",
+    "schedule_policy",
+    "model_configuration",
+    "binary_tensor_data",
+    "parameters",
+    "statistics",
+];
+
+/// The routes below `/v2`; `routes.rs` has their labels.
 pub(super) fn routes() -> Router<Arc<Api>> {
     Router::new()
+        .route("/v2", get(server))
+        .route("/v2/", get(server))
+        .route("/v2/health/live", get(health::live))
+        .route("/v2/health/ready", get(health::ready))
+        .route("/v2/models", get(models::list))
+        .route("/v2/models/stats", get(statistics::all))
+        .route("/v2/models/{model}", get(models::metadata))
+        .route("/v2/models/{model}/versions/{version}", get(models::metadata))
+        .route("/v2/models/{model}/ready", get(health::model))
+        .route("/v2/models/{model}/versions/{version}/ready", get(health::model))
+        .route("/v2/models/{model}/config", get(config::config))
+        .route("/v2/models/{model}/versions/{version}/config", get(config::config))
+        .route("/v2/models/{model}/stats", get(statistics::of_model))
+        .route("/v2/models/{model}/versions/{version}/stats", get(statistics::of_model))
         .route("/v2/models/{model}/infer", post(infer::infer))
         .route("/v2/models/{model}/versions/{version}/infer", post(infer::infer))
+        .route("/v2/repository/index", post(repository::index))
+}
+
+#[derive(Serialize)]
+struct Server {
+    name: &'static str,
+    version: &'static str,
+    extensions: [&'static str; EXTENSIONS.len()],
+}
+
+/// `GET /v2`: what serves.
+async fn server() -> Result<Response, Failure> {
+    let server =
+        Server { name: env!("CARGO_PKG_NAME"), version: env!("CARGO_PKG_VERSION"), extensions: EXTENSIONS };
+    Ok(answer::json_of(&server)?)
+}
+
+/// The model that a path names.
+fn resolve(State(api): &State<Arc<Api>>, target: &Target) -> Result<Arc<Model>, ServiceError> {
+    api.service.resolve(target.model.as_deref(), target.version.as_deref())
+}
+
+/// The versions of a model that are ready, in order.
+fn ready_versions<'a>(models: &'a Models, name: &str) -> impl Iterator<Item = &'a Arc<Model>> {
+    models.versions(name).into_iter().flat_map(|versions| versions.values()).filter_map(ready)
+}
+
+/// The model, when it is ready.
+fn ready(state: &ModelState) -> Option<&Arc<Model>> {
+    match state {
+        ModelState::Ready(model) => Some(model),
+        ModelState::Loading | ModelState::Failed(_) => None,
+    }
+}
+
+/// Dimensions as the protocol writes them: -1 is free.
+fn shape(dims: &[Dim]) -> Vec<i64> {
+    let size = |dim: &Dim| match dim {
+        Dim::Fixed(size) => i64::try_from(*size).unwrap_or(i64::MAX),
+        Dim::Free(_) => -1,
+    };
+    dims.iter().map(size).collect()
 }

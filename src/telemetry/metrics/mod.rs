@@ -8,6 +8,7 @@ mod children;
 mod http;
 mod model;
 mod process;
+mod statistics;
 
 #[cfg(test)]
 mod tests;
@@ -21,6 +22,7 @@ use prometheus::{IntCounter, IntCounterVec, IntGauge, Registry, TextEncoder};
 
 pub use http::{HttpMetrics, HttpObservation};
 pub use model::ModelMetrics;
+pub use statistics::{BatchStatistics, DurationTotal, Statistics, StatisticsSnapshot};
 
 use catalogue::Catalogue;
 use children::Children;

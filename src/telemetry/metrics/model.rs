@@ -11,6 +11,7 @@ use prometheus::{Gauge, Histogram, IntCounter, IntGauge};
 
 use super::catalogue::Catalogue;
 use super::children::Children;
+use super::statistics::Statistics;
 use crate::telemetry::labels::{LoadResult, Outcome, Stage};
 
 /// Predicted labels that get a series of their own, per model.
@@ -48,6 +49,7 @@ pub struct ModelMetrics {
     loaded_at: Gauge,
     predictions: RwLock<HashMap<String, IntCounter>>,
     admitted: Admitted,
+    statistics: Statistics,
 }
 
 impl ModelMetrics {
@@ -79,7 +81,13 @@ impl ModelMetrics {
             names: (model.to_owned(), version.to_owned()),
             catalogue: Arc::clone(catalogue),
             admitted,
+            statistics: Statistics::default(),
         }
+    }
+
+    /// What Triton's statistics extension counts.
+    pub fn statistics(&self) -> &Statistics {
+        &self.statistics
     }
 
     /// A request ended.

@@ -1,0 +1,245 @@
+//! `POST /v2/repository/index`: every version of every model and how far it has come.
+//!
+//! Invariant: a body is nothing at all or one object with at most the member `ready`; whatever else
+//! comes is refused at its place, without being held in memory a second time.
+
+use std::fmt;
+use std::sync::Arc;
+
+use axum::Extension;
+use axum::body::Body;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use http::{HeaderMap, Request};
+use serde::Serialize;
+use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+
+use crate::http::body::{self, BodyError};
+use crate::http::context::RequestContext;
+use crate::http::problem::Failure;
+use crate::http::{Api, answer, decode, media, observe, predict};
+use crate::service::{ErrorCode, ModelState, Models, ServiceError};
+
+/// The state of a version that answers.
+const READY: &str = "READY";
+
+#[derive(Serialize)]
+struct Entry<'a> {
+    name: &'a str,
+    version: String,
+    state: &'static str,
+    reason: &'a str,
+}
+
+/// Answers with the index.
+pub(super) async fn index(
+    State(api): State<Arc<Api>>,
+    Extension(context): Extension<Arc<RequestContext>>,
+    request: Request<Body>,
+) -> Response {
+    let (parts, mut incoming) = request.into_parts();
+    match only_ready(&api, &context, &parts.headers, &mut incoming).await {
+        Ok(only_ready) => answer::json_of(&entries(&api.service.models(), only_ready))
+            .unwrap_or_else(|error| Failure::from(error).into_response()),
+        Err(BodyError::Refused(error)) => predict::refuse(&parts, incoming, error).await,
+        Err(BodyError::ClientGone) => observe::client_gone(),
+    }
+}
+
+fn entries(models: &Models, only_ready: bool) -> Vec<Entry<'_>> {
+    let entries = models.all().map(|(name, version, state)| {
+        let (state, reason) = match state {
+            ModelState::Ready(_) => (READY, ""),
+            ModelState::Loading => ("LOADING", ""),
+            ModelState::Failed(reason) => ("UNAVAILABLE", reason.as_str()),
+        };
+        Entry { name: name.as_str(), version: version.to_string(), state, reason }
+    });
+    entries.filter(|entry| !only_ready || entry.state == READY).collect()
+}
+
+async fn only_ready(
+    api: &Api,
+    context: &RequestContext,
+    headers: &HeaderMap,
+    incoming: &mut Body,
+) -> Result<bool, BodyError> {
+    body::check_claimed_length(headers, &api.options)?;
+    media::check_encoding(headers)?;
+    let held = body::read(api, context, incoming).await?;
+    Ok(parse(&held.bytes)?)
+}
+
+fn parse(bytes: &[u8]) -> Result<bool, ServiceError> {
+    let body = bytes.trim_ascii();
+    if body.is_empty() {
+        return Ok(false);
+    }
+    let kind: Kind = serde_json::from_slice(body).map_err(|error| decode::not_json(&error))?;
+    if !matches!(kind, Kind::Object) {
+        return Err(refused(format!("expected an object or no body, got {}", kind.name())));
+    }
+    let mut fault = None;
+    let ready = serde_json::Deserializer::from_slice(body).deserialize_map(Members { fault: &mut fault });
+    ready.map_err(|error| fault.unwrap_or_else(|| decode::not_json(&error)))
+}
+
+fn refused(detail: impl Into<String>) -> ServiceError {
+    ServiceError::new(ErrorCode::InvalidInput, detail)
+}
+
+/// Longest part of an unknown name that is repeated, in characters.
+const NAME_CHARS: usize = 64;
+
+/// The members of the one object; the first that is wrong becomes the fault.
+struct Members<'a> {
+    fault: &'a mut Option<ServiceError>,
+}
+
+impl<'de> Visitor<'de> for Members<'_> {
+    type Value = bool;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<bool, A::Error> {
+        let mut ready = None;
+        while let Some(name) = map.next_key::<String>()? {
+            let fault = if name == "ready" {
+                match map.next_value()? {
+                    Kind::Boolean(value) if ready.is_none() => {
+                        ready = Some(value);
+                        continue;
+                    }
+                    Kind::Boolean(_) => refused("the member stands twice").at("/ready"),
+                    other => refused(format!("expected a boolean, got {}", other.name())).at("/ready"),
+                }
+            } else {
+                let name: String = name.chars().take(NAME_CHARS).collect();
+                let pointer = format!("/{}", name.replace('~', "~0").replace('/', "~1"));
+                let detail = "expected no other member than \"ready\"";
+                ServiceError::new(ErrorCode::UnknownInput, detail).at(pointer)
+            };
+            *self.fault = Some(fault);
+            return Err(A::Error::custom(""));
+        }
+        Ok(ready.unwrap_or(false))
+    }
+}
+
+/// What a JSON value is, read to its end and not kept.
+enum Kind {
+    Null,
+    Boolean(bool),
+    Number,
+    Text,
+    Array,
+    Object,
+}
+
+impl Kind {
+    const fn name(&self) -> &'static str {
+        match self {
+            Self::Null => "null",
+            Self::Boolean(_) => "a boolean",
+            Self::Number => "a number",
+            Self::Text => "a string",
+            Self::Array => "an array",
+            Self::Object => "an object",
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Kind {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct AnyKind;
+
+        impl<'de> Visitor<'de> for AnyKind {
+            type Value = Kind;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a value")
+            }
+
+            fn visit_unit<E>(self) -> Result<Kind, E> {
+                Ok(Kind::Null)
+            }
+
+            fn visit_bool<E>(self, value: bool) -> Result<Kind, E> {
+                Ok(Kind::Boolean(value))
+            }
+
+            fn visit_u64<E>(self, _: u64) -> Result<Kind, E> {
+                Ok(Kind::Number)
+            }
+
+            fn visit_i64<E>(self, _: i64) -> Result<Kind, E> {
+                Ok(Kind::Number)
+            }
+
+            fn visit_f64<E>(self, _: f64) -> Result<Kind, E> {
+                Ok(Kind::Number)
+            }
+
+            fn visit_str<E>(self, _: &str) -> Result<Kind, E> {
+                Ok(Kind::Text)
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut array: A) -> Result<Kind, A::Error> {
+                while array.next_element::<IgnoredAny>()?.is_some() {}
+                Ok(Kind::Array)
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> Result<Kind, A::Error> {
+                while object.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+                Ok(Kind::Object)
+            }
+        }
+
+        deserializer.deserialize_any(AnyKind)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_body_is_nothing_or_an_object_that_may_say_ready() {
+        for (body, only_ready) in [
+            ("", false),
+            (" \n", false),
+            ("{}", false),
+            (r#"{"ready":false}"#, false),
+            (r#" {"ready": true} "#, true),
+        ] {
+            assert_eq!(parse(body.as_bytes()).unwrap(), only_ready, "{body}");
+        }
+    }
+
+    #[test]
+    fn anything_else_is_refused_at_its_place() {
+        use ErrorCode::{InvalidInput, InvalidJson, UnknownInput};
+        for (body, code, pointer) in [
+            ("{", InvalidJson, None),
+            ("{} x", InvalidJson, None),
+            (r#"{"ready":tru}"#, InvalidJson, None),
+            ("[]", InvalidInput, None),
+            ("true", InvalidInput, None),
+            (r#"{"ready":null}"#, InvalidInput, Some("/ready")),
+            (r#"{"ready":"yes"}"#, InvalidInput, Some("/ready")),
+            (r#"{"ready":[{"a":[1,2]}]}"#, InvalidInput, Some("/ready")),
+            (r#"{"ready":true,"ready":true}"#, InvalidInput, Some("/ready")),
+            (r#"{"name":"m"}"#, UnknownInput, Some("/name")),
+            (r#"{"a~/\u0062":1}"#, UnknownInput, Some("/a~0~1b")),
+        ] {
+            let error = parse(body.as_bytes()).unwrap_err();
+            assert_eq!((error.code, error.pointer.as_deref()), (code, pointer), "{body}");
+        }
+        let long = format!(r#"{{"{}":1}}"#, "x".repeat(1000));
+        assert_eq!(parse(long.as_bytes()).unwrap_err().pointer.unwrap().len(), 1 + NAME_CHARS);
+        let deep = format!(r#"{{"ready":{}}}"#, "[".repeat(100_000));
+        assert_eq!(parse(deep.as_bytes()).unwrap_err().code, InvalidJson);
+    }
+}
