@@ -184,8 +184,13 @@ def passthrough():
                  [value("x", FLOAT, ["batch", "width"]), value("y", FLOAT, ["batch", "width"])])
 
 
+def any_rank():
+    return model("any-rank", [node("Add", ["x", "one"], ["y"])], [value("x", FLOAT, None)], [value("y", FLOAT, None)],
+                 [constant("one", 1)])
+
+
 FILES = [add_one, fixed_sum, two_inputs, mixes_rows, batch_scalar_output, strings, dtypes, nan, slow, regressor, columns,
-         zipmap, sequence_output, external_escape, gather, no_batch, passthrough]
+         zipmap, sequence_output, external_escape, gather, no_batch, passthrough, any_rank]
 
 
 # === trying them ===
@@ -236,6 +241,8 @@ def try_all(run):
     same(run("no-batch", {"x": f32(1)})[0], 2)
     handed_through, negated = run("passthrough", {"x": f32([[1, 2]])})
     same(handed_through, [[1, 2]]), same(negated, [[-1, -2]])
+    for shape in ((), (0, 2), (2, 1, 2)):
+        same(run("any-rank", {"x": np.ones(shape, np.float32)})[0], np.full(shape, 2))
 
 
 def try_dtypes(path):
@@ -259,7 +266,7 @@ def main():
     for make in FILES:
         name = make.__name__.replace("_", "-")
         graph = make()
-        if name != "external-escape":  # its data does not exist
+        if name not in ("external-escape", "any-rank"):  # its data does not exist; it has no shapes
             onnx.checker.check_model(graph, full_check=True)
         data, path = graph.SerializeToString(deterministic=True), FOLDER / f"{name}.onnx"
         if args.check and (not path.exists() or path.read_bytes() != data):

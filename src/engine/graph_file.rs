@@ -1,6 +1,6 @@
 //! What is read from an ONNX file before the runtime sees it: where its external data lies, the
-//! class labels of its classifiers, and which inputs declare no shape (the runtime shows those as
-//! scalars).
+//! class labels of its classifiers, and which inputs and outputs declare no shape (the runtime shows
+//! those as scalars).
 //!
 //! A walk over the protobuf by field numbers (onnx.proto, IR version 3 to 13), through every place
 //! that can hold a tensor: initializers, attributes, subgraphs, functions, training graphs.
@@ -27,8 +27,8 @@ pub(super) struct GraphFile {
     pub(super) locations: BTreeSet<String>,
     /// Class labels of the first classifier that has some.
     pub(super) class_labels: Vec<String>,
-    /// Inputs that may have any rank.
-    pub(super) shapeless_inputs: BTreeSet<String>,
+    /// Inputs and outputs that may have any rank.
+    pub(super) shapeless: BTreeSet<String>,
 }
 
 /// Reads the ONNX file at `path`.
@@ -95,7 +95,7 @@ impl<R: io::Read + io::Seek> Walk<R> {
             let Payload::Bytes { end } = field.payload else { continue };
             match (message, field.number) {
                 (Message::Tensor, 13) => self.external_data(end)?,
-                (Message::Graph, 11) if depth == 1 => self.input(end)?,
+                (Message::Graph, 11 | 12) if depth == 1 => self.outlet(end)?,
                 _ => {
                     if let Some(child) = message.child(field.number) {
                         self.message(child, end, depth + 1)?;
@@ -112,8 +112,8 @@ impl<R: io::Read + io::Seek> Walk<R> {
         Ok(())
     }
 
-    /// One input of the main graph: a name, and a type that may or may not have a shape.
-    fn input(&mut self, end: u64) -> io::Result<()> {
+    /// One input or output of the main graph: a name, and a type that may or may not have a shape.
+    fn outlet(&mut self, end: u64) -> io::Result<()> {
         let (mut name, mut has_shape) = (Vec::new(), true);
         while let Some(field) = self.wire.next(end)? {
             let Payload::Bytes { end } = field.payload else { continue };
@@ -124,7 +124,7 @@ impl<R: io::Read + io::Seek> Walk<R> {
             }
         }
         if !has_shape {
-            self.found.shapeless_inputs.insert(String::from_utf8_lossy(&name).into_owned());
+            self.found.shapeless.insert(String::from_utf8_lossy(&name).into_owned());
         }
         Ok(())
     }

@@ -52,7 +52,7 @@ fn tensor(spec: &TensorSpec, rows: usize, batch: Option<&Arc<str>>, values: Valu
         .map(|(axis, dim)| match dim {
             Dim::Fixed(size) => *size,
             Dim::Free(name) if axis == 0 || (name.is_some() && name.as_ref() == batch) => rows,
-            Dim::Free(_) => 1,
+            Dim::Free(_) | Dim::AnyRank => 1,
         })
         .collect();
     if rows != 1 && shape.first() != Some(&rows) {

@@ -13,24 +13,16 @@ use crate::model::{Dim, Signature, TensorSpec};
 use crate::tensor::DataType;
 
 /// What the session says of its inputs and outputs, and the file beyond it: class labels are the
-/// columns of a ZipMap's scores, and an input without a shape can't be told from a scalar here.
+/// columns of a ZipMap's scores, and a tensor without a shape can't be told from a scalar here.
 pub(super) fn signature(session: &Session, file: &GraphFile) -> Result<Signature, LoadError> {
     let class_labels = &file.class_labels;
-    let inputs = session.inputs().iter().map(|outlet| {
-        if file.shapeless_inputs.contains(outlet.name()) {
-            let name = outlet.name();
-            return Err(LoadError::Unsupported(format!(
-                "input {name:?} declares no shape, not even its rank; export the graph with shapes"
-            )));
-        }
-        spec(outlet, "input")
-    });
+    let inputs = session.inputs().iter().map(|outlet| spec(outlet, "input", file));
     let outputs = session.outputs().iter().map(|outlet| {
         if zip_map::is_zip_map(outlet.dtype()) && !class_labels.is_empty() {
             let (name, dims) = (Arc::from(outlet.name()), zip_map::dims(class_labels));
             return Ok(TensorSpec { name, data_type: DataType::Fp32, dims });
         }
-        spec(outlet, "output")
+        spec(outlet, "output", file)
     });
     Ok(Signature { inputs: inputs.collect::<Result<_, _>>()?, outputs: outputs.collect::<Result<_, _>>()? })
 }
@@ -49,7 +41,7 @@ pub(super) fn metadata(session: &Session) -> GraphMetadata {
 }
 
 /// Only tensors have a place in a signature.
-fn spec(outlet: &Outlet, place: &str) -> Result<TensorSpec, LoadError> {
+fn spec(outlet: &Outlet, place: &str, file: &GraphFile) -> Result<TensorSpec, LoadError> {
     let name = outlet.name();
     let refuse = |what: String| LoadError::Unsupported(format!("{place} {name:?} {what}"));
     match outlet.dtype() {
@@ -57,7 +49,12 @@ fn spec(outlet: &Outlet, place: &str) -> Result<TensorSpec, LoadError> {
             let data_type = data_type(*ty)
                 .ok_or_else(|| refuse(format!("has element type {ty}, which no client can send or read")))?;
             let symbols = dimension_symbols.iter();
-            let dims = shape.iter().zip(symbols).map(|(&size, symbol)| dim(size, symbol)).collect();
+            let mut dims: Vec<Dim> =
+                shape.iter().zip(symbols).map(|(&size, symbol)| dim(size, symbol)).collect();
+            // An output may still have the shape that the runtime inferred.
+            if dims.is_empty() && file.shapeless.contains(name) {
+                dims.push(Dim::AnyRank);
+            }
             Ok(TensorSpec { name: Arc::from(name), data_type, dims })
         }
         ValueType::Sequence(_) => Err(refuse("is a sequence, and only tensors can be served".into())),

@@ -414,9 +414,9 @@ fn what_the_runtime_would_hand_on_unchecked_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("model.onnx");
     std::fs::write(&path, field(7, &field(11, &input))).unwrap();
-    let names = graph_file::read(&path).unwrap().shapeless_inputs;
+    let names = graph_file::read(&path).unwrap().shapeless;
     assert_eq!(names.into_iter().collect::<Vec<_>>(), ["x"]);
-    assert!(graph_file::read(&fixture("no-batch")).unwrap().shapeless_inputs.is_empty());
+    assert!(graph_file::read(&fixture("no-batch")).unwrap().shapeless.is_empty());
 }
 
 #[test]
@@ -441,6 +441,22 @@ fn a_zip_map_is_served_as_the_scores_it_was_made_of() {
             assert!((sum - 1.0).abs() < 1e-5, "{sum}");
         }
     }
+}
+
+#[test]
+fn a_tensor_without_a_shape_is_of_any_rank() {
+    let mut graph = loaded("any-rank");
+    for spec in [&graph.signature.inputs[0], &graph.signature.outputs[0]] {
+        assert_eq!(spec.dims, [Dim::AnyRank], "{}", spec.name);
+    }
+    assert_eq!(loaded("no-batch").signature.outputs[0].dims, []);
+    for shape in [&[][..], &[0, 2], &[2, 1, 2]] {
+        let count = shape.iter().product();
+        let outputs = run(&mut graph, &[tensor(shape, vec![1.0_f32; count])]).unwrap();
+        assert_eq!(outputs, [tensor(shape, vec![2.0_f32; count])]);
+    }
+    assert_eq!(made_inputs(&graph.signature, 1).unwrap()[0].shape(), [1]);
+    assert!(made_inputs(&graph.signature, 2).is_none());
 }
 
 #[test]

@@ -21,7 +21,8 @@ fn looks_tabular(signature: &Signature) -> bool {
     let columns = !signature.inputs.is_empty()
         && signature.inputs.iter().all(|input| is_rows_of(input, |dim| *dim == Dim::Fixed(1)));
     let is_label = |spec: &TensorSpec| {
-        matches!(spec.data_type, DataType::Int64 | DataType::Bytes) && spec.dims.len() == 1
+        matches!(spec.data_type, DataType::Int64 | DataType::Bytes)
+            && matches!(spec.dims.as_slice(), [Dim::Fixed(_) | Dim::Free(_)])
     };
     let is_scores = |spec: &TensorSpec| spec.data_type.is_float() && spec.dims.len() == 2;
     (one_matrix || columns)

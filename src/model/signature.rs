@@ -17,6 +17,9 @@ pub enum Dim {
     Fixed(usize),
     /// Any size; equal names mean equal sizes within one run.
     Free(Option<Arc<str>>),
+    /// Any number of dimensions of any size: the only entry of a tensor whose graph declares no
+    /// shape, not even a rank.
+    AnyRank,
 }
 
 impl fmt::Display for Dim {
@@ -25,6 +28,7 @@ impl fmt::Display for Dim {
             Self::Fixed(size) => size.fmt(f),
             Self::Free(Some(name)) => f.write_str(name),
             Self::Free(None) => f.write_str("?"),
+            Self::AnyRank => f.write_str("..."),
         }
     }
 }
@@ -36,7 +40,7 @@ pub struct TensorSpec {
     pub name: Arc<str>,
     /// The element type.
     pub data_type: DataType,
-    /// Dimensions, outermost first; empty for a scalar.
+    /// Dimensions, outermost first; empty for a scalar, [`Dim::AnyRank`] alone where unknown.
     pub dims: Vec<Dim>,
 }
 
@@ -58,12 +62,18 @@ impl TensorSpec {
     /// What was expected and what came.
     pub fn check_shape(&self, shape: &[usize]) -> Result<(), String> {
         let fits = |(dim, &size): (&Dim, &usize)| !matches!(dim, Dim::Fixed(fixed) if *fixed != size);
-        if self.dims.len() == shape.len() && self.dims.iter().zip(shape).all(fits) {
+        let is_such = self.dims.len() == shape.len() && self.dims.iter().zip(shape).all(fits);
+        if is_such || self.is_any_rank() {
             return Ok(());
         }
         // A caller may send any number of sizes.
         let came = if shape.len() > 16 { format!("{} sizes", shape.len()) } else { format!("{shape:?}") };
         Err(format!("expected shape {}, got {came}", self.shape_text()))
+    }
+
+    /// True when the graph declares no shape: a tensor of any rank fits.
+    pub fn is_any_rank(&self) -> bool {
+        self.dims == [Dim::AnyRank]
     }
 
     fn first_dim_name(&self) -> Option<&Arc<str>> {
@@ -165,6 +175,20 @@ mod tests {
         assert!(!of(vec![ok.clone()], vec![spec("y", &[Dim::Fixed(1)])]));
         assert!(!of(vec![ok], vec![]));
         assert!(!of(vec![], vec![spec("y", &[free("batch")])]));
+    }
+
+    #[test]
+    fn any_rank_takes_every_shape_of_its_type_and_is_never_batchable() {
+        let any = spec("x", &[Dim::AnyRank]);
+        assert_eq!((any.shape_text().as_str(), any.has_free_first_dim()), ("[...]", false));
+        let signature = Signature { inputs: vec![any], outputs: vec![spec("y", &[free("batch")])] };
+        assert!(!signature.batchable_by_shape());
+        for shape in [vec![], vec![1], vec![2, 0, 3]] {
+            let tensor = Tensor::new(shape.clone(), vec![0.0_f32; shape.iter().product()]).unwrap();
+            assert_eq!(signature.check(&[tensor]), Ok(()), "{shape:?}");
+        }
+        let integers = Tensor::new(vec![1], vec![1_i64]).unwrap();
+        assert!(signature.check(&[integers]).is_err());
     }
 
     #[test]

@@ -50,7 +50,7 @@ impl Serialize for Ones<'_> {
             [dim, inner @ ..] => {
                 let size = match dim {
                     Dim::Fixed(size) => *size,
-                    Dim::Free(_) => 1,
+                    Dim::Free(_) | Dim::AnyRank => 1,
                 };
                 serializer.collect_seq((0..size).map(|_| Ones { data_type: self.data_type, dims: inner }))
             }
@@ -188,7 +188,7 @@ pub(super) fn describe(task: &Task) -> TaskDescription<'_> {
 fn tensor<'a>(task: &Tensors, spec: &'a TensorSpec) -> TensorDescription<'a> {
     let size = |dim: &Dim| match dim {
         Dim::Fixed(size) => i64::try_from(*size).unwrap_or(i64::MAX),
-        Dim::Free(_) => -1,
+        Dim::Free(_) | Dim::AnyRank => -1,
     };
     let shape = task.instance_dims(spec).iter().map(size).collect();
     TensorDescription { name: &spec.name, datatype: spec.data_type.name(), shape }

@@ -97,7 +97,8 @@ impl Tensors {
                 .iter()
                 .map(|dim| match dim {
                     Dim::Fixed(size) => Size::Fixed(*size),
-                    Dim::Free(_) => Size::Unknown,
+                    // Nesting alone can't tell a rank: here such an input is a flat list.
+                    Dim::Free(_) | Dim::AnyRank => Size::Unknown,
                 })
                 .collect(),
         });

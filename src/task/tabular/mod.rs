@@ -198,7 +198,7 @@ fn lay_out(inputs: &[TensorSpec], described: Option<usize>) -> Result<(Layout, V
     {
         let width = match width {
             Dim::Fixed(width) => Some(*width),
-            Dim::Free(_) => described,
+            Dim::Free(_) | Dim::AnyRank => described,
         };
         let Some(width) = width.filter(|&width| width > 0) else {
             return Err(format!(

@@ -38,6 +38,9 @@ fn models_that_are_not_batchable_take_the_whole_tensor() {
     );
     assert_eq!(outputs("batch-scalar-output", &json!({"x": [[1, 2, 3], [4, 5, 6]]})), json!({"y": 21.0}));
     assert_eq!(outputs("no-batch", &json!({"x": 41})), json!({"y": 42.0}));
+    // Nesting alone can't tell a rank: a tensor of any rank is a flat list here.
+    assert_eq!(outputs("any-rank", &json!({"x": [1, 2]})), json!({"y": [2.0, 3.0]}));
+    refused("any-rank", &json!({"x": [[1, 2]]}), "shape_mismatch", "/x/0");
 }
 
 #[test]
