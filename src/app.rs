@@ -118,11 +118,10 @@ impl App {
         for entry in ignored {
             tracing::info!(entry, "not a model, ignored");
         }
-        for source in &models {
-            for version in &source.versions {
-                self.service.announce(&source.name, version.version);
-            }
-        }
+        let versions = models
+            .iter()
+            .flat_map(|source| source.versions.iter().map(move |version| (&source.name, version.version)));
+        self.service.announce(&versions.collect::<Vec<_>>());
         let (service, metrics) = (Arc::clone(&self.service), Arc::clone(&self.metrics));
         let defaults = self.options.defaults.clone();
         // A service that will end for its faults must not be ready in between.

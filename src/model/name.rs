@@ -1,5 +1,6 @@
 //! Model names and versions as they stand in paths, routes, metrics and bodies.
 
+use std::borrow::Borrow;
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -16,6 +17,13 @@ pub struct ModelName(Arc<str>);
 impl ModelName {
     /// The name as text.
     pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// So that maps by name are searched with the text of a route. Equality, order and hash are the text's.
+impl Borrow<str> for ModelName {
+    fn borrow(&self) -> &str {
         &self.0
     }
 }

@@ -75,9 +75,9 @@ impl Service {
         Self { registry: Registry::default(), scheduler, metrics, options, shutdown, encoders }
     }
 
-    /// Announces a version that is about to be loaded.
-    pub fn announce(&self, name: &ModelName, version: Version) {
-        self.registry.set(name, version, &ModelState::Loading);
+    /// Announces the versions that are about to be loaded.
+    pub fn announce(&self, versions: &[(&ModelName, Version)]) {
+        self.registry.set_all(versions, &ModelState::Loading);
     }
 
     /// Notes that a version could not be loaded.

@@ -35,7 +35,8 @@ type Versions = BTreeMap<Version, ModelState>;
 /// All models at one moment.
 #[derive(Clone, Default)]
 pub struct Models {
-    by_name: BTreeMap<ModelName, Versions>,
+    /// Shared, so that a change copies the versions of no other model.
+    by_name: BTreeMap<ModelName, Arc<Versions>>,
     /// True once every configured model was ready for the first time.
     started: bool,
 }
@@ -50,8 +51,7 @@ impl Models {
 
     /// The versions of a model.
     pub fn versions(&self, name: &str) -> Option<&Versions> {
-        // Names are few; a lookup by text would need an owned key.
-        self.by_name.iter().find(|(known, _)| known.as_str() == name).map(|(_, versions)| versions)
+        self.by_name.get(name).map(Arc::as_ref)
     }
 
     /// The highest version that is ready.
@@ -92,9 +92,17 @@ impl Registry {
 
     /// Notes how far a version has come.
     pub fn set(&self, name: &ModelName, version: Version, state: &ModelState) {
+        self.set_all(&[(name, version)], state);
+    }
+
+    /// Notes in one step that all of `versions` have come so far.
+    pub fn set_all(&self, versions: &[(&ModelName, Version)], state: &ModelState) {
         self.models.rcu(|models| {
             let mut models = Models::clone(models);
-            models.by_name.entry(name.clone()).or_default().insert(version, state.clone());
+            for &(name, version) in versions {
+                let known = models.by_name.entry(name.clone()).or_default();
+                Arc::make_mut(known).insert(version, state.clone());
+            }
             models.started |= models.all_ready();
             models
         });
