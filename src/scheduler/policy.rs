@@ -19,14 +19,14 @@ pub(super) struct QueueView {
     pub(super) cost: usize,
 }
 
-/// The queue to serve next with `free_permits` out of `permits`, if any.
+/// The queue to serve next with `free_permits` out of `permits`, if any; of `queues`, those in which
+/// nothing waits may be left out.
 pub(super) fn pick(
-    queues: impl Iterator<Item = QueueView>,
+    queues: impl Iterator<Item = (usize, QueueView)>,
     free_permits: usize,
     permits: usize,
 ) -> Option<usize> {
     let (index, queue) = queues
-        .enumerate()
         .filter(|(_, queue)| queue.free_sessions > 0)
         .filter_map(|(index, queue)| Some((queue.deadline?, index, queue)))
         .min_by_key(|(deadline, index, _)| (*deadline, *index))
@@ -54,17 +54,17 @@ mod tests {
             view(Some(5), 0, 1, epoch),
             view(Some(10), 1, 1, epoch),
         ];
-        assert_eq!(pick(queues.into_iter(), 1, 2), Some(3));
-        assert_eq!(pick(queues[..1].iter().copied(), 2, 2), None);
+        assert_eq!(pick(queues.into_iter().enumerate(), 1, 2), Some(3));
+        assert_eq!(pick(queues[..1].iter().copied().enumerate(), 2, 2), None);
     }
 
     #[test]
     fn a_wide_run_is_not_overtaken_for_ever() {
         let epoch = Instant::now();
         let queues = [view(Some(5), 1, 2, epoch), view(Some(10), 1, 1, epoch)];
-        assert_eq!(pick(queues.into_iter(), 1, 2), None, "permits are saved for the wide run");
-        assert_eq!(pick(queues.into_iter(), 2, 2), Some(0));
+        assert_eq!(pick(queues.into_iter().enumerate(), 1, 2), None, "permits are saved for the wide run");
+        assert_eq!(pick(queues.into_iter().enumerate(), 2, 2), Some(0));
         let wider_than_the_device = [view(Some(5), 1, 9, epoch)];
-        assert_eq!(pick(wider_than_the_device.into_iter(), 2, 2), Some(0));
+        assert_eq!(pick(wider_than_the_device.into_iter().enumerate(), 2, 2), Some(0));
     }
 }

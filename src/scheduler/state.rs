@@ -37,6 +37,9 @@ struct QueueState {
 /// Queues, permits and workers of one device.
 pub(super) struct DeviceState {
     queues: Vec<QueueState>,
+    /// The queues in which jobs wait, in no order: a step costs as many models as have work, not as
+    /// many as are loaded.
+    waiting: Vec<usize>,
     permits: usize,
     free_permits: usize,
     /// When each run that goes on began; as many places as permits, since a run takes at least one.
@@ -52,6 +55,7 @@ impl DeviceState {
     pub(super) fn new(permits: usize) -> Self {
         Self {
             queues: Vec::new(),
+            waiting: Vec::new(),
             permits,
             free_permits: permits,
             running: vec![None; permits],
@@ -149,6 +153,7 @@ impl Shared {
         }
         let depth_at_enqueue = entry.queued_rows;
         entry.change_depth(|rows| rows + request.rows, request.rows, 1);
+        let is_first = entry.jobs.is_empty();
         entry.jobs.push_back(Job {
             id,
             request,
@@ -157,6 +162,9 @@ impl Shared {
             control: Arc::clone(&control),
             reply,
         });
+        if is_first {
+            state.waiting.push(queue);
+        }
         let is_parked = state.parked > 0;
         drop(state);
         if is_parked {
@@ -181,6 +189,7 @@ impl Shared {
             && let Some(job) = entry.jobs.remove(position)
         {
             entry.change_depth(|rows| rows - job.request.rows, job.request.rows, -1);
+            state.settle();
         }
     }
 
@@ -330,7 +339,13 @@ impl QueueState {
 
 impl DeviceState {
     fn has_work(&self) -> bool {
-        self.queues.iter().any(|entry| !entry.jobs.is_empty())
+        !self.waiting.is_empty()
+    }
+
+    /// Forgets the queues in which nothing waits any more.
+    fn settle(&mut self) {
+        let queues = &self.queues;
+        self.waiting.retain(|&queue| !queues[queue].jobs.is_empty());
     }
 
     /// Takes back a session and its permits after a run.
@@ -347,7 +362,8 @@ impl DeviceState {
     /// Answers jobs at the heads whose deadline has passed. Deeper ones are withdrawn by their own
     /// callers' timers; this catches those whose timer is late, before a slot is spent on them.
     fn drop_expired(&mut self, now: Instant) {
-        for entry in &mut self.queues {
+        for &queue in &self.waiting {
+            let entry = &mut self.queues[queue];
             while let Some(job) = entry.jobs.pop_front_if(|job| job.request.deadline <= now) {
                 entry.change_depth(|rows| rows - job.request.rows, job.request.rows, -1);
                 let failure = JobFailure { kind: FailureKind::Expired, times: None };
@@ -355,6 +371,7 @@ impl DeviceState {
                 drop(job.reply.send(Err(failure)));
             }
         }
+        self.settle();
     }
 
     /// Takes permits and a place in the table of runs.
@@ -367,10 +384,10 @@ impl DeviceState {
     }
 
     fn take(&mut self, now: Instant) -> Option<Work> {
-        let views = self.queues.iter().map(|entry| QueueView {
-            deadline: entry.jobs.front().map(|job| job.request.deadline),
-            free_sessions: entry.free_sessions.len(),
-            cost: entry.facts.cost,
+        let views = self.waiting.iter().map(|&queue| {
+            let entry = &self.queues[queue];
+            let deadline = entry.jobs.front().map(|job| job.request.deadline);
+            (queue, QueueView { deadline, free_sessions: entry.free_sessions.len(), cost: entry.facts.cost })
         });
         let queue = policy::pick(views, self.free_permits, self.permits)?;
         let entry = &mut self.queues[queue];
@@ -378,6 +395,7 @@ impl DeviceState {
         let session = entry.free_sessions.pop()?;
         entry.change_depth(|rows| rows - job.request.rows, job.request.rows, -1);
         let facts = Arc::clone(&entry.facts);
+        self.settle();
         let place = self.occupy(facts.cost, now);
         let done = Done { queue, session, permits: facts.cost, place, ran: None };
         Some(Work { job, facts, dequeued: now, done })
