@@ -5,6 +5,7 @@
 
 mod catalogue;
 mod children;
+mod deferred;
 mod http;
 mod model;
 mod process;
@@ -104,7 +105,13 @@ impl Metrics {
     /// Removes every series of a version that was unloaded. Handles still held count into nothing.
     pub fn forget(&self, model: &str, version: &str) {
         let mut models = self.models.lock().unwrap_or_else(PoisonError::into_inner);
-        models.handles.retain(|(name, number, _), _| name != model || number != version);
+        models.handles.retain(|(name, number, _), handle| {
+            let stays = name != model || number != version;
+            if !stays {
+                handle.forget();
+            }
+            stays
+        });
         if !models.handles.keys().any(|(name, ..)| name == model) {
             models.admitted.remove(model);
         }

@@ -4,13 +4,15 @@
 //! was seen, and no label is a client's text: predicted labels are the model's own, capped.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use prometheus::{Gauge, Histogram, IntCounter, IntGauge};
+use prometheus::{Gauge, IntCounter, IntGauge};
 
 use super::catalogue::Catalogue;
 use super::children::Children;
+use super::deferred::Deferred;
 use super::statistics::Statistics;
 use crate::telemetry::labels::{LoadResult, Outcome, Stage};
 
@@ -29,26 +31,27 @@ pub struct ModelMetrics {
     catalogue: Arc<Catalogue>,
     names: (String, String),
     outcomes: [IntCounter; Outcome::ALL.len()],
-    stages: [Histogram; Stage::ALL.len()],
+    stages: [Deferred; Stage::ALL.len()],
     cancelled: [IntCounter; Stage::ALL.len()],
     loads: [IntCounter; LoadResult::ALL.len()],
     rejected: Children,
     errors: Children,
     queue_depth: IntGauge,
     queue_capacity: IntGauge,
-    queue_wait: Histogram,
+    queue_wait: Deferred,
     queue_expired: IntCounter,
-    batch_size: Histogram,
-    batch_padding: Histogram,
-    duration: Histogram,
-    input_length: Histogram,
-    confidence: Histogram,
+    batch_size: Deferred,
+    batch_padding: Deferred,
+    duration: Deferred,
+    input_length: Deferred,
+    confidence: Deferred,
     in_flight: IntGauge,
     load: Gauge,
     warmup: Gauge,
     loaded_at: Gauge,
     predictions: RwLock<HashMap<String, IntCounter>>,
     admitted: Admitted,
+    forgotten: Arc<AtomicBool>,
     statistics: Statistics,
 }
 
@@ -57,22 +60,24 @@ impl ModelMetrics {
         let (model, version, device) = key;
         let c = catalogue;
         let both = &[model, version];
+        let forgotten = Arc::default();
+        let deferred = |vec, labels: &[&str]| Deferred::new(vec, labels, &forgotten);
         Self {
             outcomes: Outcome::ALL.map(|it| c.requests.with_label_values(&[model, version, it.as_str()])),
-            stages: Stage::ALL.map(|it| c.stage_duration.with_label_values(&[model, version, it.as_str()])),
+            stages: Stage::ALL.map(|it| deferred(&c.stage_duration, &[model, version, it.as_str()])),
             cancelled: Stage::ALL.map(|it| c.cancelled.with_label_values(&[model, version, it.as_str()])),
             loads: LoadResult::ALL.map(|it| c.model_loads.with_label_values(&[model, version, it.as_str()])),
             rejected: Children::new(&c.rejected, both, REASONS),
             errors: Children::new(&c.errors, both, KINDS),
             queue_depth: c.queue_depth.with_label_values(both),
             queue_capacity: c.queue_capacity.with_label_values(both),
-            queue_wait: c.queue_wait.with_label_values(both),
+            queue_wait: deferred(&c.queue_wait, both),
             queue_expired: c.queue_expired.with_label_values(both),
-            batch_size: c.batch_size.with_label_values(both),
-            batch_padding: c.batch_padding.with_label_values(both),
-            duration: c.duration.with_label_values(&[model, version, device]),
-            input_length: c.input_length.with_label_values(both),
-            confidence: c.confidence.with_label_values(both),
+            batch_size: deferred(&c.batch_size, both),
+            batch_padding: deferred(&c.batch_padding, both),
+            duration: deferred(&c.duration, &[model, version, device]),
+            input_length: deferred(&c.input_length, both),
+            confidence: deferred(&c.confidence, both),
             in_flight: c.in_flight.with_label_values(both),
             load: c.model_load.with_label_values(both),
             warmup: c.model_warmup.with_label_values(both),
@@ -81,6 +86,7 @@ impl ModelMetrics {
             names: (model.to_owned(), version.to_owned()),
             catalogue: Arc::clone(catalogue),
             admitted,
+            forgotten,
             statistics: Statistics::default(),
         }
     }
@@ -129,8 +135,10 @@ impl ModelMetrics {
     pub fn batch(&self, size: usize, padding_ratio: Option<f64>, execute: Duration) {
         #[expect(clippy::cast_precision_loss, reason = "batches are far below 2^53 rows")]
         self.batch_size.observe(size as f64);
-        if let Some(ratio) = padding_ratio.filter(|ratio| ratio.is_finite()) {
-            self.batch_padding.observe(ratio);
+        // There with the first batch, whether it has a ratio or not.
+        let padding = self.batch_padding.begin();
+        if let Some((histogram, ratio)) = padding.zip(padding_ratio.filter(|ratio| ratio.is_finite())) {
+            histogram.observe(ratio);
         }
         self.duration.observe(execute.as_secs_f64());
     }
@@ -170,13 +178,21 @@ impl ModelMetrics {
     #[expect(clippy::too_many_arguments, reason = "told once per load; a struct would only repeat the names")]
     pub fn loaded(&self, digest: &str, runtime: &str, provider: &str, load: Duration, warmup: Duration) {
         let (model, version) = &self.names;
-        // A reload may bring another graph under the same version: one series per loaded model.
-        super::remove(&self.catalogue.model_info, (model, version));
+        // A reload may bring another graph under the same version: one series per loaded model. The
+        // search goes through the series of all models, so a first load spares itself it.
+        if self.loaded_at.get() > 0.0 {
+            super::remove(&self.catalogue.model_info, (model, version));
+        }
         self.catalogue.model_info.with_label_values(&[model, version, digest, runtime, provider]).set(1);
         self.load.set(load.as_secs_f64());
         self.warmup.set(warmup.as_secs_f64());
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         self.loaded_at.set(now.as_secs_f64());
+    }
+
+    /// The version was unloaded: handles still held begin no series.
+    pub(super) fn forget(&self) {
+        self.forgotten.store(true, Ordering::Relaxed);
     }
 
     /// A load ended.

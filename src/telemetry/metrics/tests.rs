@@ -241,6 +241,7 @@ fn an_unloaded_version_leaves_no_series_and_its_sister_stays() {
     }
     metrics.forget("m", "1");
     gone.outcome(Outcome::Ok);
+    gone.stage(Stage::Execute, Duration::ZERO);
     let text = metrics.render();
     assert!(!text.contains("version=\"1\""), "{text}");
     assert!(
@@ -249,6 +250,25 @@ fn an_unloaded_version_leaves_no_series_and_its_sister_stays() {
     metrics.model("m", "1", "cpu").outcome(Outcome::Ok);
     let again = "inference_requests_total{model=\"m\",outcome=\"ok\",version=\"1\",service=\"fraud\"}";
     assert_eq!(value(&metrics, again), Some(1.0));
+}
+
+#[test]
+fn a_model_that_was_never_asked_has_no_histograms() {
+    let metrics = metrics();
+    let model = metrics.model("m", "1", "cpu");
+    let series = |text: &str| text.lines().filter(|line| line.contains("model=\"m\"")).count();
+    let idle = metrics.render();
+    assert!(!idle.contains("_bucket{model=\"m\""), "{idle}");
+    assert!(series(&idle) <= 30, "{}", series(&idle));
+    model.batch(1, None, Duration::ZERO);
+    let asked = metrics.render();
+    for (name, count) in
+        [("inference_duration_seconds", 1), ("inference_batch_size", 1), ("inference_batch_padding_ratio", 0)]
+    {
+        let line = asked.lines().find(|line| line.starts_with(&format!("{name}_count{{")));
+        assert!(line.is_some_and(|line| line.ends_with(&format!(" {count}"))), "{name}: {line:?}");
+    }
+    assert!(!asked.contains("inference_stage_duration_seconds"));
 }
 
 #[test]
