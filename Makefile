@@ -76,6 +76,10 @@ fmt: prerequisites ## format the Rust code
 bench: build models ## measure it on this machine
 	@benches/run.sh $(ARGS)
 
+.PHONY: conformance
+conformance: build ## ask every ONNX operator case by JSON and binary, bit for bit as ONNX Runtime
+	@ORT_DYLIB_PATH=$(RELEASE)/libonnxruntime.so exec scripts/conformance/run.sh $(RELEASE)/ml-inference-api
+
 .PHONY: deny
 deny: prerequisites ## check licences, sources, duplicates and advisories of the dependencies
 	@command -v cargo-deny >/dev/null || {

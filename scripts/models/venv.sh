@@ -1,4 +1,4 @@
-# Sourced by the scripts beside it.
+# Sourced by the scripts beside it and by scripts/conformance/run.sh.
 #
 # make_venv DIR FILE...: a virtual environment with exactly what the requirements files name. It does
 # nothing when the files are those of the last time; the stamp is written last, so an interrupted run is repaired.
@@ -12,12 +12,12 @@ make_venv() {
         return 0
     fi
     python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || {
-        echo "models: python3 of 3.11 or newer is needed" >&2
+        echo "error: python3 of 3.11 or newer is needed" >&2
         return 1
     }
-    echo "models: making the environment ${dir#"$ROOT"/} (once; downloads packages)"
+    echo "==> making the environment ${dir#"$ROOT"/} (once; downloads packages)"
     python3 -m venv --clear "$dir" || {
-        echo "models: python3 can't make a virtual environment: install its venv package (Debian: python3-venv)" >&2
+        echo "error: python3 can't make a virtual environment: install its venv package (Debian: python3-venv)" >&2
         return 1
     }
     for file in "$@"; do
