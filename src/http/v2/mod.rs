@@ -93,7 +93,7 @@ fn ready(state: &ModelState) -> Option<&Arc<Model>> {
 fn shape(dims: &[Dim]) -> Vec<i64> {
     let size = |dim: &Dim| match dim {
         Dim::Fixed(size) => i64::try_from(*size).unwrap_or(i64::MAX),
-        Dim::Free(_) => -1,
+        Dim::Free(_) | Dim::AnyRank => -1,
     };
     dims.iter().map(size).collect()
 }

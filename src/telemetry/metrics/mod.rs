@@ -98,6 +98,9 @@ impl Metrics {
         }
         let admitted = Arc::clone(models.admitted.entry(model.to_owned()).or_default());
         let made = Arc::new(ModelMetrics::new(&self.catalogue, (model, version, device), admitted));
+        if models.handles.len() < EAGER {
+            made.begin();
+        }
         models.handles.insert(key, Arc::clone(&made));
         made
     }
@@ -219,6 +222,10 @@ pub(super) struct SpanMetrics {
     pub(super) queue_size: IntGauge,
     pub(super) queue_capacity: IntGauge,
 }
+
+/// So many models have all their series from the start, so that no rate misses a first observation.
+/// Of further ones most are rarely asked: their histograms begin with their first request.
+const EAGER: usize = 32;
 
 /// Removes the children of `vec` that carry this model and version.
 fn remove<B: MetricVecBuilder>(vec: &MetricVec<B>, (model, version): (&str, &str)) {

@@ -91,6 +91,15 @@ impl ModelMetrics {
         }
     }
 
+    /// Makes every series be there, at zero.
+    pub(super) fn begin(&self) {
+        let single =
+            [&self.queue_wait, &self.batch_size, &self.batch_padding, &self.duration, &self.input_length];
+        for histogram in self.stages.iter().chain(single).chain([&self.confidence]) {
+            histogram.begin();
+        }
+    }
+
     /// What Triton's statistics extension counts.
     pub fn statistics(&self) -> &Statistics {
         &self.statistics

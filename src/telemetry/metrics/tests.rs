@@ -253,15 +253,21 @@ fn an_unloaded_version_leaves_no_series_and_its_sister_stays() {
 }
 
 #[test]
-fn a_model_that_was_never_asked_has_no_histograms() {
+fn of_many_models_those_never_asked_have_no_histograms() {
     let metrics = metrics();
-    let model = metrics.model("m", "1", "cpu");
-    let series = |text: &str| text.lines().filter(|line| line.contains("model=\"m\"")).count();
+    let models: Vec<_> = (0..=EAGER).map(|index| metrics.model(&format!("m{index}"), "1", "cpu")).collect();
+    let series = |text: &str, model: &str| {
+        let label = format!("model=\"{model}\"");
+        text.lines().filter(|line| line.contains(&label)).map(str::to_owned).collect::<Vec<_>>()
+    };
     let idle = metrics.render();
-    assert!(!idle.contains("_bucket{model=\"m\""), "{idle}");
-    assert!(series(&idle) <= 30, "{}", series(&idle));
-    model.batch(1, None, Duration::ZERO);
-    let asked = metrics.render();
+    let first = series(&idle, "m0");
+    assert!(first.iter().any(|line| line.starts_with("inference_stage_duration_seconds_bucket")));
+    let last = format!("m{EAGER}");
+    let unasked = series(&idle, &last);
+    assert!(unasked.len() <= 30 && !unasked.iter().any(|line| line.contains("_bucket{")), "{unasked:?}");
+    models[EAGER].batch(1, None, Duration::ZERO);
+    let asked = series(&metrics.render(), &last).join("\n");
     for (name, count) in
         [("inference_duration_seconds", 1), ("inference_batch_size", 1), ("inference_batch_padding_ratio", 0)]
     {

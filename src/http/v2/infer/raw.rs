@@ -54,7 +54,7 @@ pub(super) fn decode(
 fn text(spec: &TensorSpec, body: &Bytes, batchable: bool) -> Result<Tensor, ServiceError> {
     let is_one = |(axis, dim): (usize, &Dim)| match dim {
         Dim::Fixed(size) => *size == 1,
-        Dim::Free(_) => axis == 0 || batchable,
+        Dim::Free(_) | Dim::AnyRank => axis == 0 || batchable,
     };
     if !spec.dims.iter().enumerate().all(is_one) {
         let detail =
@@ -77,11 +77,11 @@ fn shape(spec: &TensorSpec, length: usize, batchable: bool) -> Result<Vec<usize>
         match dim {
             Dim::Fixed(size) => shape.push(*size),
             Dim::Free(_) if axis == 0 && batchable => shape.push(1),
-            Dim::Free(_) if free.is_none() => {
+            Dim::Free(_) | Dim::AnyRank if free.is_none() => {
                 free = Some(axis);
                 shape.push(1);
             }
-            Dim::Free(_) => {
+            Dim::Free(_) | Dim::AnyRank => {
                 let detail = format!(
                     "a body without JSON can have one free size, and the input has more: {}",
                     spec.shape_text()
