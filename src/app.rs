@@ -30,7 +30,7 @@ pub struct Listeners {
 
 /// Everything that the parts are told.
 pub struct AppOptions {
-    /// Limits of connections.
+    /// Limits of connections, and the public ones' TLS.
     pub connections: ConnectionOptions,
     /// Limits of requests.
     pub http: HttpOptions,
@@ -98,14 +98,17 @@ impl App {
         let admin_shutdown = Shutdown::new();
         let observer: Arc<dyn ConnectionObserver> = Arc::new(Observer(Arc::clone(&metrics)));
         let connections = options.connections.clone();
-        let listen = |listener: TcpListener, routes: Routes, watch: ShutdownWatch| {
+        let plain = ConnectionOptions { tls: None, ..connections.clone() };
+        let listen = |listener: TcpListener, routes: Routes, limits, watch: ShutdownWatch| {
             let address = listener.local_addr()?;
-            let serving =
-                tokio::spawn(serve(listener, routes, connections.clone(), Arc::clone(&observer), watch));
+            let serving = tokio::spawn(serve(listener, routes, limits, Arc::clone(&observer), watch));
             std::io::Result::Ok(Listening { address, serving })
         };
-        let http = listen(listeners.http, public_router(&api), shutdown.watch())?;
-        let admin = listen(listeners.admin, admin_router(&api), admin_shutdown.watch())?;
+        if let Some(tls) = &connections.tls {
+            tokio::spawn(Arc::clone(tls).follow(Arc::clone(&metrics)));
+        }
+        let http = listen(listeners.http, public_router(&api), connections, shutdown.watch())?;
+        let admin = listen(listeners.admin, admin_router(&api), plain, admin_shutdown.watch())?;
         Ok(Self { options, service, scheduler, metrics, shutdown, admin_shutdown, http, admin })
     }
 
@@ -324,6 +327,7 @@ impl ConnectionObserver for Observer {
         let kind = match kind {
             ConnectionErrorKind::HeaderTimeout => ConnectionError::HeaderTimeout,
             ConnectionErrorKind::WriteTimeout => ConnectionError::WriteTimeout,
+            ConnectionErrorKind::Tls => ConnectionError::Tls,
             ConnectionErrorKind::Protocol => ConnectionError::Protocol,
             ConnectionErrorKind::Limit => ConnectionError::Limit,
             ConnectionErrorKind::Accept => ConnectionError::Accept,

@@ -106,9 +106,9 @@ pub(super) struct PredictArguments {
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   ml-inference-api health
-  ml-inference-api health --url http://127.0.0.1:8080/health/live")]
+  ml-inference-api health --url http://127.0.0.1:8082/health/live")]
 pub(super) struct HealthArguments {
-    /// The health route to ask; unset: /health on the configured port of this machine.
+    /// The health route to ask, over plain HTTP; unset: /health on the admin listener of this machine.
     #[arg(long, value_name = "URL")]
     pub(super) url: Option<String>,
 }

@@ -18,16 +18,21 @@ pub(super) fn run(arguments: &HealthArguments) -> Result<ExitCode, Failure> {
     };
     let uri: http::Uri = url.parse().map_err(|error| Failure::usage(format!("--url {url}: {error}")))?;
     if uri.scheme_str() != Some("http") {
-        return Err(Failure::usage(format!("--url {url}: expected an http:// URL")));
+        // The admin listener speaks plain HTTP whatever the public one does.
+        return Err(Failure::usage(format!(
+            "--url {url}: expected an http:// URL, such as the admin listener's"
+        )));
     }
     let status = ask(&uri).map_err(|error| Failure::failed(format!("{url}: {error}")))?;
     print(&format!("{url}: {status}"))?;
     Ok(if status == 200 { ExitCode::SUCCESS } else { FAILED.into() })
 }
 
+/// The admin listener's: it needs neither TLS nor a client's certificate, and is not at the limit of
+/// the public one's connections.
 fn default_url() -> Result<String, Failure> {
     let source = ConfigSource { config: None, models: Vec::new(), http: None, grpc: None, admin: None };
-    let mut address = config::load(&source)?.config.http.addr;
+    let mut address = config::load(&source)?.config.admin.addr;
     if address.ip().is_unspecified() {
         let loopback =
             if address.is_ipv4() { IpAddr::V4(Ipv4Addr::LOCALHOST) } else { IpAddr::V6(Ipv6Addr::LOCALHOST) };

@@ -10,9 +10,9 @@ use super::args::ServeArguments;
 use super::signals::{Ending, Signals};
 use super::{FAILED, Failure, complain, config, models};
 use crate::app::{App, AppOptions, Ended, Listeners};
-use crate::config::{AccessLog, Config, Loaded, LogFormat};
+use crate::config::{AccessLog, Config, Loaded, LogFormat, TlsConfig};
 use crate::engine::{self, Runtime};
-use crate::http::connection::{ConnectionOptions, bind, raise_descriptor_limit};
+use crate::http::connection::{ConnectionOptions, Tls, TlsFiles, bind, raise_descriptor_limit};
 use crate::http::{self, HttpOptions};
 use crate::model::{Discovered, ModelPath, ModelProblem, discover};
 use crate::service::ServiceOptions;
@@ -27,6 +27,7 @@ const STUCK_MARGIN: Duration = Duration::from_secs(30);
 pub(super) fn run(arguments: &ServeArguments) -> Result<ExitCode, Failure> {
     let loaded = config::load(&arguments.source)?;
     refuse_unsupported(&loaded.config)?;
+    let tls = tls(&loaded.config.tls)?;
     let found = find(&loaded.config)?;
     let executor = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -48,7 +49,7 @@ pub(super) fn run(arguments: &ServeArguments) -> Result<ExitCode, Failure> {
     for warning in loaded.warnings.iter().chain(&warnings) {
         tracing::warn!(warning, "configuration");
     }
-    let options = app_options(arguments, &loaded.config);
+    let options = app_options(arguments, &loaded.config, tls);
     let ended = executor.block_on(serve(options, listeners, &telemetry, (signals, runtime, found)));
     tracing::info!("stopped");
     let flush_timeout = loaded.config.telemetry.flush_timeout.0;
@@ -122,8 +123,6 @@ async fn serve(
 /// in a lock that is not there.
 fn refuse_unsupported(config: &Config) -> Result<(), Failure> {
     let set = [
-        ("tls.cert_file", config.tls.cert_file.is_some()),
-        ("tls.client_ca_file", config.tls.client_ca_file.is_some()),
         ("auth.keys_file", config.auth.keys_file.is_some()),
         ("admin.token_file", config.admin.token_file.is_some()),
     ];
@@ -132,6 +131,19 @@ fn refuse_unsupported(config: &Config) -> Result<(), Failure> {
         return Ok(());
     }
     Err(Failure::usage(format!("{}: not supported by this release; unset it to start", keys.join(", "))))
+}
+
+/// Reads the certificate, its key and the clients' authorities, where they are set.
+fn tls(config: &TlsConfig) -> Result<Option<Tls>, Failure> {
+    // That both are there or neither was checked with the configuration.
+    let (Some(cert_file), Some(key_file)) = (config.cert_file.clone(), config.key_file.clone()) else {
+        return Ok(None);
+    };
+    let files = TlsFiles { cert_file, key_file, client_ca_file: config.client_ca_file.clone() };
+    Tls::load(files).map(Some).map_err(|problems| {
+        let lines: Vec<String> = problems.iter().map(|problem| format!("  {problem}")).collect();
+        Failure::usage(format!("the configuration is wrong:\n{}", lines.join("\n")))
+    })
 }
 
 /// Finds the models, and that the default one is among them.
@@ -188,7 +200,7 @@ fn start_telemetry(loaded: &Loaded, runtime: &Runtime) -> (Telemetry, Vec<String
     (telemetry::start(&options, &build), warnings)
 }
 
-fn app_options(arguments: &ServeArguments, config: &Config) -> AppOptions {
+fn app_options(arguments: &ServeArguments, config: &Config, tls: Option<Tls>) -> AppOptions {
     let bytes = |size: u64| usize::try_from(size).unwrap_or(usize::MAX);
     let access_log = match config.log.access {
         AccessLog::Errors => http::AccessLog::Errors,
@@ -203,6 +215,7 @@ fn app_options(arguments: &ServeArguments, config: &Config) -> AppOptions {
             idle_timeout: config.http.idle_timeout.0,
             write_timeout: config.http.write_timeout.0,
             max_header_bytes: bytes(config.http.max_header_bytes.0),
+            tls: tls.map(Arc::new),
         },
         http: HttpOptions {
             max_body_bytes: config.limits.max_body_bytes.0,

@@ -129,6 +129,7 @@ struct SpanFacts {
     path: String,
     http_version: &'static str,
     original_method: Option<String>,
+    scheme: &'static str,
     host: Option<String>,
     user_agent: Option<String>,
 }
@@ -202,10 +203,12 @@ impl SpanFacts {
     fn of(parts: &Parts, method: &str) -> Self {
         let text = |name: HeaderName| Some(parts.headers.get(name)?.to_str().ok()?.to_owned());
         let sent = parts.method.as_str();
+        let is_tls = parts.extensions.get::<ConnectionInfo>().is_some_and(|info| info.is_tls);
         Self {
             path: parts.uri.path().to_owned(),
             http_version: if parts.version == Version::HTTP_2 { "2" } else { "1.1" },
             original_method: (sent != method).then(|| sent.to_owned()),
+            scheme: if is_tls { "https" } else { "http" },
             host: text(HOST),
             user_agent: text(USER_AGENT),
         }
@@ -243,7 +246,7 @@ impl AnswerEnd {
                 error_type: self.error.filter(|_| self.status >= 500).map(ErrorCode::text),
                 outcome: Some(self.error.map_or(Outcome::Ok, ErrorCode::outcome)),
                 url_path: &self.span.path,
-                scheme: "http",
+                scheme: self.span.scheme,
                 http_version: self.span.http_version,
                 original_method: self.span.original_method.as_deref(),
                 peer: self.context.peer,

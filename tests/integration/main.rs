@@ -13,4 +13,5 @@ mod life;
 mod predictions;
 mod requests;
 mod telemetry;
+mod tls;
 mod v2;

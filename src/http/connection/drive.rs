@@ -28,6 +28,8 @@ use super::options::{
 };
 use super::request::answer;
 use super::stream::WatchedStream;
+use super::tls::handshake;
+use super::transport::{Socket, Transport};
 use crate::shutdown::Phase;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -87,7 +89,19 @@ where
     async move {
         let opened = opened;
         let local = stream.local_addr().unwrap_or(peer);
-        let error = run(stream, ConnectionInfo { peer, local }, service, (&common, &activity)).await;
+        let socket = Socket::new(stream, Arc::clone(&activity));
+        let transport = match &common.options.tls {
+            None => Ok(Transport::Plain(socket)),
+            // Boxed: a plain connection's task shall not have its size.
+            Some(tls) => Box::pin(handshake(socket, tls, &common.options, &activity)).await,
+        };
+        let error = match transport {
+            Ok(transport) => {
+                let info = ConnectionInfo { peer, local, is_tls: transport.is_tls() };
+                run(transport, info, service, (&common, &activity)).await
+            }
+            Err(kind) => kind,
+        };
         if let Some(kind) = error {
             opened.0.error(kind);
         }
@@ -95,7 +109,7 @@ where
 }
 
 async fn run<S>(
-    stream: TcpStream,
+    transport: Transport,
     info: ConnectionInfo,
     service: S,
     (common, activity): (&Common, &Arc<Activity>),
@@ -104,7 +118,7 @@ where
     S: Service<Request<Incoming>, Response = Response<Body>, Error = Infallible> + Clone + Send + 'static,
     S::Future: Send + 'static,
 {
-    let io = TokioIo::new(WatchedStream::new(stream, Arc::clone(activity)));
+    let io = TokioIo::new(WatchedStream::new(transport, Arc::clone(activity)));
     let (marks, observer) = (Arc::clone(activity), Arc::clone(&common.observer));
     let mut connection = pin!(common.library.serve_connection(
         io,

@@ -1,7 +1,10 @@
 //! What the connection room is told, and whom it tells.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+use super::tls::Tls;
 
 /// Streams that one HTTP/2 connection may have open at once.
 pub const H2_MAX_CONCURRENT_STREAMS: u32 = 256;
@@ -15,12 +18,13 @@ pub const H2_MAX_PENDING_RESETS: usize = 20;
 /// The smallest buffer that the HTTP/1.1 library accepts.
 const SMALLEST_HEADER_BUFFER: usize = 8 * 1024;
 
-/// Limits on connections: how many, how long, how large their headers.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Limits on connections: how many, how long, how large their headers; and what they begin with.
+#[derive(Clone, Debug)]
 pub struct ConnectionOptions {
     /// Connections open at once.
     pub max_connections: usize,
-    /// From the connection's start, or a later header's first byte, to the header's end.
+    /// From the connection's start, or a later header's first byte, to the header's end. The
+    /// handshake is within it.
     pub header_timeout: Duration,
     /// Between two requests of a connection.
     pub idle_timeout: Duration,
@@ -28,6 +32,8 @@ pub struct ConnectionOptions {
     pub write_timeout: Duration,
     /// Size of a header; 431 beyond it. Less than 8 KiB counts as 8 KiB.
     pub max_header_bytes: usize,
+    /// With what handshakes are made; none = plain connections.
+    pub tls: Option<Arc<Tls>>,
 }
 
 impl Default for ConnectionOptions {
@@ -38,6 +44,7 @@ impl Default for ConnectionOptions {
             idle_timeout: Duration::from_secs(75),
             write_timeout: Duration::from_secs(30),
             max_header_bytes: 64 * 1024,
+            tls: None,
         }
     }
 }
@@ -66,6 +73,8 @@ pub enum ConnectionErrorKind {
     HeaderTimeout,
     /// The client did not take its response.
     WriteTimeout,
+    /// The handshake failed, or was not whole in the time for a header.
+    Tls,
     /// What came is no HTTP, or beyond the library's limits: its own 400, 414 and 431.
     Protocol,
     /// Refused, or an idle one closed in favour of a new one, because too many are open.
@@ -99,6 +108,8 @@ pub struct ConnectionInfo {
     pub peer: SocketAddr,
     /// Our end.
     pub local: SocketAddr,
+    /// Whether it is encrypted.
+    pub is_tls: bool,
 }
 
 /// Request extension: when the request's first header byte was read.

@@ -1,4 +1,4 @@
-//! The socket under a connection: notes what passes, and notices clients that leave.
+//! The transport under a connection: notes what comes, and notices clients that leave.
 //!
 //! A client that has sent its request and shuts down its writing side looks like one that closed:
 //! both send FIN. The first must get its answer, the second must free its work at once. So the
@@ -16,10 +16,10 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 use tokio::time::{Sleep, sleep};
 
 use super::activity::Activity;
+use super::transport::Transport;
 
 /// Pipelined bytes taken in while a request is handled.
 const AHEAD_LIMIT: usize = 4096;
@@ -33,10 +33,10 @@ const LINGER: Duration = Duration::from_secs(1);
 /// Bytes thrown away meanwhile.
 const LINGER_BYTES: usize = 1 << 20;
 
-/// A TCP stream that keeps its connection's [`Activity`].
+/// A transport that keeps its connection's [`Activity`].
 #[derive(Debug)]
 pub(super) struct WatchedStream {
-    stream: TcpStream,
+    stream: Transport,
     activity: Arc<Activity>,
     /// Bytes taken in for the HTTP library, and when the first of them came.
     ahead: Vec<u8>,
@@ -58,7 +58,7 @@ struct Probe {
 }
 
 impl WatchedStream {
-    pub(super) fn new(stream: TcpStream, activity: Arc<Activity>) -> Self {
+    pub(super) fn new(stream: Transport, activity: Arc<Activity>) -> Self {
         Self {
             stream,
             activity,
@@ -114,22 +114,13 @@ impl WatchedStream {
             .probe
             .get_or_insert_with(|| Probe { wait: PROBE_WAITS.0, tick: Box::pin(sleep(PROBE_WAITS.0)) });
         while probe.tick.as_mut().poll(cx).is_ready() {
-            if let Some(error) = self.stream.take_error()? {
+            if let Some(error) = self.stream.tcp().take_error()? {
                 return Err(error);
             }
             probe.wait = (probe.wait * 2).min(PROBE_WAITS.1);
             probe.tick.set(sleep(probe.wait));
         }
         Ok(())
-    }
-
-    fn note_write(&self, result: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
-        match &result {
-            Poll::Ready(Ok(bytes)) => self.activity.wrote(*bytes),
-            Poll::Ready(Err(_)) => {}
-            Poll::Pending => self.activity.write_blocked(),
-        }
-        result
     }
 
     /// Writes a response of which the first byte is out already.
@@ -146,10 +137,12 @@ impl WatchedStream {
 
 impl Drop for WatchedStream {
     fn drop(&mut self) {
-        if self.activity.is_to_reset()
-            && let Err(error) = self.stream.set_zero_linger()
-        {
-            tracing::debug!(%error, "a connection could not be reset");
+        if self.activity.is_to_reset() {
+            if let Err(error) = self.stream.tcp().set_zero_linger() {
+                tracing::debug!(%error, "a connection could not be reset");
+            }
+        } else if !self.activity.is_busy() {
+            self.stream.part();
         }
     }
 }
@@ -183,12 +176,10 @@ impl AsyncRead for WatchedStream {
 
 impl AsyncWrite for WatchedStream {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let result = if self.first_byte_sent && !bytes.is_empty() {
-            self.write_rest(cx, bytes)
-        } else {
-            Pin::new(&mut self.stream).poll_write(cx, bytes)
-        };
-        self.note_write(result)
+        if self.first_byte_sent && !bytes.is_empty() {
+            return self.write_rest(cx, bytes);
+        }
+        Pin::new(&mut self.stream).poll_write(cx, bytes)
     }
 
     fn poll_write_vectored(
@@ -200,8 +191,7 @@ impl AsyncWrite for WatchedStream {
             let first = slices.iter().find(|slice| !slice.is_empty()).map_or(&[][..], |slice| slice);
             return self.poll_write(cx, first);
         }
-        let result = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
-        self.note_write(result)
+        Pin::new(&mut self.stream).poll_write_vectored(cx, slices)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -209,7 +199,7 @@ impl AsyncWrite for WatchedStream {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        // A socket has nothing to flush: what was written is the system's.
+        ready!(Pin::new(&mut self.stream).poll_flush(cx))?;
         Poll::Ready(self.watch(cx))
     }
 

@@ -19,12 +19,19 @@ fn one_when_nobody_answers() {
 }
 
 #[test]
-fn by_default_it_asks_the_configured_address() {
+fn by_default_it_asks_the_configured_admin_listener() {
     let admin = shared().admin.to_string();
-    let http = shared().http.to_string();
-    run(["health"])
-        .env("ML_INFERENCE_HTTP__ADDR", &http)
-        .env("ML_INFERENCE_ADMIN__ADDR", &admin)
-        .finish()
-        .exits(0);
+    // Nobody listens there: the public listener is not asked, so TLS on it does not matter.
+    let nobody = ports::free(1)[0].to_string();
+    let health = |http: &str, admin: &str| {
+        run(["health"]).env("ML_INFERENCE_HTTP__ADDR", http).env("ML_INFERENCE_ADMIN__ADDR", admin).finish()
+    };
+    health(&nobody, &admin).exits(0);
+    health(&shared().http.to_string(), &nobody).exits(1);
+}
+
+#[test]
+fn an_https_url_is_refused_with_what_to_ask_instead() {
+    let finished = run(["health", "--url", "https://127.0.0.1:1/health"]).finish().exits(64);
+    assert!(finished.stderr.contains("admin"), "{}", finished.stderr);
 }

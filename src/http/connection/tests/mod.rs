@@ -7,6 +7,7 @@ mod limits;
 mod protocol;
 mod stop;
 mod timeouts;
+mod tls;
 
 use std::convert::Infallible;
 use std::net::SocketAddr;

@@ -30,7 +30,7 @@ async fn requests_know_their_connection_and_their_start() {
     let (sender, starts) = (client.0.local_addr().unwrap(), server.starts.lock().unwrap().clone());
     assert!(starts[0].0 >= before && starts[0].0 < before + SHORT / 2, "{:?}", starts[0].0 - before);
     assert!(starts[1].0 >= began);
-    assert_eq!(starts[0].1, ConnectionInfo { peer: sender, local: server.addr });
+    assert_eq!(starts[0].1, ConnectionInfo { peer: sender, local: server.addr, is_tls: false });
 }
 
 #[tokio::test]

@@ -235,7 +235,7 @@ mod tests {
         assert_eq!(envelope.inputs[0].data.unwrap().get(), "[ [1,2] ]");
         assert_eq!(envelope.inputs[0].shape, [1, 2]);
         assert_eq!(envelope.id.as_deref(), Some("a\n"));
-        assert_eq!(envelope.outputs.unwrap().len(), 1);
+        assert_eq!(envelope.outputs.as_ref().unwrap().len(), 1);
         assert!(!envelope.parameters.sequence_id);
     }
 
