@@ -94,7 +94,7 @@ async fn take(
 }
 
 /// Answers a refusal; the body may not have been read to its end.
-async fn refuse(parts: &Parts, incoming: Body, error: ServiceError) -> Response {
+pub(super) async fn refuse(parts: &Parts, incoming: Body, error: ServiceError) -> Response {
     let mut response = Failure::from(error).into_response();
     if !body::discard(&parts.headers, incoming).await {
         response.extensions_mut().insert(observe::CloseAfter);
