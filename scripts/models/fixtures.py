@@ -184,8 +184,17 @@ def passthrough():
                  [value("x", FLOAT, ["batch", "width"]), value("y", FLOAT, ["batch", "width"])])
 
 
+def optional_input():
+    """y = scale * x + shift, where scale and shift have values of their own that a caller may override."""
+    nodes = [node("Mul", ["x", "scale"], ["scaled"]), node("Cast", ["shift"], ["shift_float"], to=FLOAT),
+             node("Add", ["scaled", "shift_float"], ["y"])]
+    inputs = [value("x", FLOAT, ["batch", 2]), value("scale", FLOAT, []), value("shift", INT64, [2])]
+    return model("optional-input", nodes, inputs, [value("y", FLOAT, ["batch", 2])],
+                 [constant("scale", 2), constant("shift", [0, 1], np.int64)])
+
+
 FILES = [add_one, fixed_sum, two_inputs, mixes_rows, batch_scalar_output, strings, dtypes, nan, slow, regressor, columns,
-         zipmap, sequence_output, external_escape, gather, no_batch, passthrough]
+         zipmap, sequence_output, external_escape, gather, no_batch, passthrough, optional_input]
 
 
 # === trying them ===
@@ -236,6 +245,8 @@ def try_all(run):
     same(run("no-batch", {"x": f32(1)})[0], 2)
     handed_through, negated = run("passthrough", {"x": f32([[1, 2]])})
     same(handed_through, [[1, 2]]), same(negated, [[-1, -2]])
+    same(run("optional-input", {"x": f32([[1, 2]])})[0], [[2, 5]])
+    same(run("optional-input", {"x": f32([[1, 2]]), "scale": f32(3)})[0], [[3, 7]])
 
 
 def try_dtypes(path):

@@ -15,11 +15,11 @@ pub(super) struct Ran {
     pub(super) executed: Instant,
 }
 
-/// Runs `job` in pieces of `max_rows` rows. Between pieces it stops when its caller has gone or its
+/// Runs `job` in pieces of `max_rows` rows; whole when it has optional inputs. Between pieces it stops when its caller has gone or its
 /// deadline has passed.
 pub(super) fn run_job(session: &mut dyn Run, job: &Job, max_rows: usize) -> Ran {
     let rows = job.request.rows;
-    if rows <= max_rows {
+    if rows <= max_rows || !job.request.optional.is_empty() {
         return run_whole(session, &job.request);
     }
     let sizes = piece_sizes(rows, max_rows);
@@ -31,7 +31,7 @@ pub(super) fn run_job(session: &mut dyn Run, job: &Job, max_rows: usize) -> Ran 
 /// Runs `request` in one piece.
 pub(super) fn run_whole(session: &mut dyn Run, request: &JobRequest) -> Ran {
     let assembled = Instant::now();
-    let outputs = session.run(&request.inputs).map_err(failure);
+    let outputs = session.run_with(&request.inputs, &request.optional).map_err(failure);
     Ran { outputs, assembled, executed: Instant::now() }
 }
 

@@ -124,6 +124,7 @@ impl Service {
         }
         let job = JobRequest {
             inputs,
+            optional: Vec::new(),
             rows: rows.rows,
             deadline,
             trace: accounting.trace.as_ref().and_then(InferenceTrace::context),

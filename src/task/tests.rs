@@ -29,7 +29,7 @@ pub(super) fn build_with(
     class_labels: &[String],
 ) -> Result<Task, TaskError> {
     let manifest = Manifest::parse(manifest, "m").unwrap();
-    let signature = Signature { inputs: inputs.to_vec(), outputs: outputs.to_vec() };
+    let signature = Signature { inputs: inputs.to_vec(), optional: vec![], outputs: outputs.to_vec() };
     let folder = Path::new(".");
     Task::build(&TaskSpec {
         manifest: &manifest,
