@@ -6,11 +6,15 @@
 mod answer;
 mod body;
 mod catch_panic;
+mod collect;
+#[cfg_attr(not(test), expect(dead_code, reason = "answers of the infer route are compressed with it"))]
+mod compress;
 pub mod connection;
 mod context;
 mod decode;
 mod describe;
 mod health;
+mod inflate;
 mod inflight;
 mod media;
 mod observe;

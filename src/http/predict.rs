@@ -34,7 +34,7 @@ pub(super) async fn predict(
     let found = api.service.resolve(target.model.as_deref(), target.version.as_deref());
     let model = found.as_ref().ok().cloned();
     let taken = take(&api, &context, found, (&parts, &mut incoming)).await;
-    let Taken { model, format, held, timeout } = match taken {
+    let Taken { model, format, mut held, timeout } = match taken {
         Ok(taken) => taken,
         Err(BodyError::ClientGone) => return observe::client_gone(),
         Err(BodyError::Refused(error)) => {
@@ -49,7 +49,11 @@ pub(super) async fn predict(
         trace: context.begin_inference(),
         request_id: Arc::clone(&context.id),
     };
-    let read = |task: &Task, limits: &DecodeLimits| decode::prediction(&held.bytes, format, task, limits);
+    let read = |task: &Task, limits: &DecodeLimits| {
+        let decoded = decode::prediction(&held.bytes, format, task, limits)?;
+        held.hold_more(decoded.bytes())?;
+        Ok(decoded)
+    };
     let write =
         |model: &Model, predictions: &Predictions<'_>| answer::encode_prediction(&model.facts, predictions);
     let predicted = api.service.predict(prediction, read, write).await;
@@ -88,7 +92,7 @@ async fn take(
     let model = found?;
     api.service.accepting()?;
     api.service.early_refusal(&model, body::claimed_length(&parts.headers))?;
-    let held = body::read(api, context, incoming).await?;
+    let held = body::read(api, context, &parts.headers, incoming, 0).await?;
     let timeout = timeout::requested(&parts.headers)?;
     Ok(Taken { model, format, held, timeout })
 }

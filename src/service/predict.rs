@@ -44,6 +44,7 @@ impl From<InputError> for ServiceError {
             InputErrorCode::UnknownInput => ErrorCode::UnknownInput,
             InputErrorCode::MissingInput => ErrorCode::MissingInput,
             InputErrorCode::BatchTooLarge => ErrorCode::BatchTooLarge,
+            InputErrorCode::TooLarge => ErrorCode::PayloadTooLarge,
         };
         let pointer = error.pointer;
         Self { pointer, ..Self::new(code, error.detail) }
