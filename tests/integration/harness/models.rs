@@ -83,6 +83,9 @@ pub(crate) fn all_fixtures() -> Repository {
         "gather",
         "no-batch",
         "zipmap",
+        "passthrough",
+        "any-rank",
+        "optional-input",
     ];
     let repository = plain.into_iter().fold(Repository::new(), Repository::fixture);
     repository
