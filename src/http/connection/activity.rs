@@ -52,6 +52,8 @@ pub(super) struct Activity {
     lingering: AtomicBool,
     /// To be closed by a reset: the client takes nothing, so what is unsent is not worth keeping.
     reset: AtomicBool,
+    /// An HTTP/2 peer sent more idle frames than it is due.
+    flooded: AtomicBool,
     phase: AtomicU8,
     /// Wakes the driver when the phase changes.
     waker: OnceLock<Waker>,
@@ -93,6 +95,7 @@ impl Activity {
             preface: AtomicU8::new(0),
             lingering: AtomicBool::new(false),
             reset: AtomicBool::new(false),
+            flooded: AtomicBool::new(false),
             phase: AtomicU8::new(phase as u8),
             waker: OnceLock::new(),
         }
@@ -166,6 +169,16 @@ impl Activity {
     /// We are done; the client has to hang up. The stream limits how long that may take.
     pub(super) fn linger(&self) {
         self.lingering.store(true, Relaxed);
+    }
+
+    /// The peer floods us; the stream has failed for it.
+    pub(super) fn flooded(&self) {
+        self.flooded.store(true, Relaxed);
+    }
+
+    /// Whether the peer flooded us.
+    pub(super) fn is_flooded(&self) -> bool {
+        self.flooded.load(Relaxed)
     }
 
     /// Whether to close by a reset.

@@ -20,6 +20,7 @@ use tokio::net::TcpStream;
 use tokio::time::{Sleep, sleep};
 
 use super::activity::Activity;
+use super::gate::Gate;
 
 /// Pipelined bytes taken in while a request is handled.
 const AHEAD_LIMIT: usize = 4096;
@@ -38,6 +39,8 @@ const LINGER_BYTES: usize = 1 << 20;
 pub(super) struct WatchedStream {
     stream: TcpStream,
     activity: Arc<Activity>,
+    /// Sees every byte before the HTTP library does.
+    gate: Gate,
     /// Bytes taken in for the HTTP library, and when the first of them came.
     ahead: Vec<u8>,
     ahead_at: u64,
@@ -62,6 +65,7 @@ impl WatchedStream {
         Self {
             stream,
             activity,
+            gate: Gate::default(),
             ahead: Vec::new(),
             ahead_at: 0,
             reader_waits: false,
@@ -123,9 +127,18 @@ impl WatchedStream {
         Ok(())
     }
 
-    fn note_write(&self, result: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+    /// Shows the gate what was read into `buffer` behind `before`.
+    fn screen(&mut self, buffer: &mut ReadBuf<'_>, before: usize, at: u64) -> io::Result<()> {
+        self.activity.received(&buffer.filled()[before..], at);
+        self.gate.screen(buffer, before, at).inspect_err(|_flood| self.activity.flooded())
+    }
+
+    fn note_write(&mut self, result: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         match &result {
-            Poll::Ready(Ok(bytes)) => self.activity.wrote(*bytes),
+            Poll::Ready(Ok(bytes)) => {
+                self.activity.wrote(*bytes);
+                self.gate.wrote(*bytes);
+            }
             Poll::Ready(Err(_)) => {}
             Poll::Pending => self.activity.write_blocked(),
         }
@@ -161,19 +174,20 @@ impl AsyncRead for WatchedStream {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = &mut *self;
-        if !this.ahead.is_empty() {
-            let count = this.ahead.len().min(buffer.remaining());
-            this.activity.received(&this.ahead[..count], this.ahead_at);
-            buffer.put_slice(&this.ahead[..count]);
-            this.ahead.drain(..count);
+        if this.gate.refuses(buffer) {
             return Poll::Ready(Ok(()));
         }
         let before = buffer.filled().len();
+        if !this.ahead.is_empty() {
+            let count = this.ahead.len().min(buffer.remaining());
+            buffer.put_slice(&this.ahead[..count]);
+            this.ahead.drain(..count);
+            return Poll::Ready(this.screen(buffer, before, this.ahead_at));
+        }
         let result = Pin::new(&mut this.stream).poll_read(cx, buffer);
         this.reader_waits = result.is_pending();
-        let bytes = &buffer.filled()[before..];
-        if !bytes.is_empty() {
-            this.activity.received(bytes, this.activity.now());
+        if buffer.filled().len() > before {
+            return Poll::Ready(this.screen(buffer, before, this.activity.now()));
         } else if matches!(result, Poll::Ready(Ok(()))) && buffer.remaining() > 0 {
             this.ended = true;
         }
