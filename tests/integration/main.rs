@@ -12,3 +12,4 @@ mod life;
 mod predictions;
 mod requests;
 mod telemetry;
+mod wire;
