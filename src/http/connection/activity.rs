@@ -46,6 +46,8 @@ pub(super) struct Activity {
     progress: AtomicU64,
     /// Since when the socket takes no more.
     blocked: AtomicU64,
+    /// Bytes that the socket took so far.
+    written: AtomicU64,
     /// Bytes of the HTTP/2 preface seen, or [`NOT_H2`].
     preface: AtomicU8,
     /// The response is out and the client's end of the connection is awaited.
@@ -92,6 +94,7 @@ impl Activity {
             received: AtomicU64::new(0),
             progress: AtomicU64::new(0),
             blocked: AtomicU64::new(0),
+            written: AtomicU64::new(0),
             preface: AtomicU8::new(0),
             lingering: AtomicBool::new(false),
             reset: AtomicBool::new(false),
@@ -151,12 +154,18 @@ impl Activity {
 
     /// The socket took `bytes`.
     pub(super) fn wrote(&self, bytes: usize) {
+        self.written.fetch_add(bytes as u64, Relaxed);
         if self.blocked.load(Relaxed) != 0 {
             self.blocked.store(0, Relaxed);
         }
         if !self.is_h2() || bytes >= H2_PAYLOAD_BYTES {
             self.progress.store(self.now(), Relaxed);
         }
+    }
+
+    /// Bytes that the socket took so far.
+    pub(super) fn written(&self) -> u64 {
+        self.written.load(Relaxed)
     }
 
     /// The socket takes no more.

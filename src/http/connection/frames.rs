@@ -12,7 +12,7 @@ const REFILL_PER_SECOND: u64 = 10_000;
 /// What a request brings: its settings, pings and window updates.
 const REQUEST: u64 = 10;
 /// Bytes written that bring one: a client that reads must open its windows.
-const BYTES_WRITTEN: usize = 1024;
+const BYTES_WRITTEN: u64 = 1024;
 /// A reset uses up more than its request brought: whoever cancels everything stops at 1000 a second.
 const RESET: u64 = 20;
 /// Settings are rare, and each is applied to every stream.
@@ -32,21 +32,22 @@ pub(super) struct Frames {
     filled: usize,
     budget: u64,
     refilled_at: u64,
+    /// Bytes written to the peer that have brought their share.
+    written: u64,
 }
 
 impl Frames {
     /// Frames that begin behind so many bytes.
     pub(super) fn behind(skip: u32) -> Self {
-        Self { skip, head: [0; 9], filled: 0, budget: BUDGET, refilled_at: 0 }
+        Self { skip, head: [0; 9], filled: 0, budget: BUDGET, refilled_at: 0, written: 0 }
     }
 
-    /// `bytes` were written to the peer.
-    pub(super) fn wrote(&mut self, bytes: usize) {
-        self.earn((bytes / BYTES_WRITTEN) as u64);
-    }
-
-    /// Follows what came at nanosecond `now`; false once the budget is used up.
-    pub(super) fn read(&mut self, mut bytes: &[u8], now: u64) -> bool {
+    /// Follows what came at nanosecond `now`, when `written` bytes in all had been sent; false once the
+    /// budget is used up.
+    pub(super) fn read(&mut self, mut bytes: &[u8], (now, written): (u64, u64)) -> bool {
+        let shares = written.saturating_sub(self.written) / BYTES_WRITTEN;
+        self.written += shares * BYTES_WRITTEN;
+        self.earn(shares);
         loop {
             let here = u32::try_from(bytes.len()).unwrap_or(u32::MAX).min(self.skip);
             self.skip -= here;
@@ -111,7 +112,7 @@ mod tests {
     fn taken(frames: &[Vec<u8>], pause: u64) -> u64 {
         let mut gate = Frames::behind(0);
         let bytes = frames.concat();
-        (0..100_000).find(|turn| !gate.read(&bytes, turn * pause)).unwrap_or(100_000)
+        (0..100_000).find(|turn| !gate.read(&bytes, (turn * pause, 0))).unwrap_or(100_000)
     }
 
     #[test]
@@ -136,9 +137,9 @@ mod tests {
     #[test]
     fn a_reader_of_long_answers_may_open_its_windows() {
         let (mut gate, update) = (Frames::behind(0), frame(8, 0, 4));
-        for _ in 0..100_000 {
-            gate.wrote(16 * 1024);
-            assert!(gate.read(&update, 0) && gate.read(&update, 0));
+        for turn in 0..100_000 {
+            let marks = (0, turn * 16 * 1024);
+            assert!(gate.read(&update, marks) && gate.read(&update, marks), "{turn}");
         }
     }
 
@@ -147,7 +148,7 @@ mod tests {
         let bytes: Vec<u8> = (0..2000).flat_map(|n| frame(6, 0, n % 50)).collect();
         for size in [1, 2, 7, 8, 9, 10, 100, 4096] {
             let mut gate = Frames::behind(0);
-            assert!(bytes.chunks(size).all(|piece| gate.read(piece, 0)));
+            assert!(bytes.chunks(size).all(|piece| gate.read(piece, (0, 0))));
             assert_eq!((gate.budget, gate.filled, gate.skip), (BUDGET - 2000, 0, 0), "{size}");
         }
     }

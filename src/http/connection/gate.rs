@@ -61,13 +61,18 @@ pub(super) enum Refused {
 }
 
 impl Gate {
-    /// Looks at what was read into `buffer` behind `before`, at nanosecond `now`, and takes back what
-    /// must not be handed on.
+    /// Looks at what was read into `buffer` behind `before` and takes back what must not be handed on.
+    /// `marks`: the nanosecond of the read, and the bytes written to the peer so far.
     ///
     /// # Errors
     /// When an HTTP/2 peer floods us: the connection is to be closed.
-    pub(super) fn screen(&mut self, buffer: &mut ReadBuf<'_>, before: usize, now: u64) -> io::Result<()> {
-        match self.admit(&buffer.filled()[before..], now) {
+    pub(super) fn screen(
+        &mut self,
+        buffer: &mut ReadBuf<'_>,
+        before: usize,
+        marks: (u64, u64),
+    ) -> io::Result<()> {
+        match self.admit(&buffer.filled()[before..], marks) {
             Ok(()) => Ok(()),
             Err(Refused::Header(at)) => {
                 buffer.set_filled(before + at);
@@ -90,14 +95,7 @@ impl Gate {
         true
     }
 
-    /// `bytes` were written to the peer.
-    pub(super) fn wrote(&mut self, bytes: usize) {
-        if let Place::Http2(frames) = &mut self.place {
-            frames.wrote(bytes);
-        }
-    }
-
-    fn admit(&mut self, bytes: &[u8], now: u64) -> Result<(), Refused> {
+    fn admit(&mut self, bytes: &[u8], marks: (u64, u64)) -> Result<(), Refused> {
         let mut at = 0;
         while at < bytes.len() {
             let rest = &bytes[at..];
@@ -119,7 +117,7 @@ impl Gate {
                     taken
                 }
                 Place::Http2(frames) => {
-                    return if frames.read(rest, now) { Ok(()) } else { Err(Refused::Flood) };
+                    return if frames.read(rest, marks) { Ok(()) } else { Err(Refused::Flood) };
                 }
             };
         }
@@ -336,10 +334,12 @@ mod tests {
 
     use super::*;
 
+    const NOW: (u64, u64) = (1, 0);
+
     /// Feeds pieces; whether one was refused, and where the gate is at the end.
     fn fed<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> (bool, String) {
         let mut gate = Gate::default();
-        let is_refused = pieces.into_iter().any(|piece| gate.admit(piece, 1).is_err());
+        let is_refused = pieces.into_iter().any(|piece| gate.admit(piece, NOW).is_err());
         (is_refused, if is_refused { String::new() } else { format!("{:?}", gate.place) })
     }
 
@@ -406,7 +406,7 @@ mod tests {
     fn what_is_refused_begins_with_the_offending_line() {
         let bytes = b"GET / HTTP/1.1\r\nhost: a\r\n\r\nGET / HTTP/1.1\r\nx: y\nz: z\r\n\r\n";
         let at = bytes.windows(3).position(|window| window == b"x: ").unwrap();
-        assert_eq!(Gate::default().admit(bytes, 1), Err(Refused::Header(at)));
+        assert_eq!(Gate::default().admit(bytes, NOW), Err(Refused::Header(at)));
     }
 
     #[test]
@@ -416,7 +416,7 @@ mod tests {
             let mut buffer = ReadBuf::new(&mut space);
             if !gate.refuses(&mut buffer) {
                 buffer.put_slice(piece.as_bytes());
-                gate.screen(&mut buffer, 0, 1).unwrap();
+                gate.screen(&mut buffer, 0, NOW).unwrap();
             }
             got.extend_from_slice(buffer.filled());
         }
@@ -428,12 +428,12 @@ mod tests {
     #[test]
     fn a_long_line_is_not_kept_whole_and_hides_nothing() {
         let mut gate = Gate::default();
-        gate.admit(b"GET /", 1).unwrap();
+        gate.admit(b"GET /", NOW).unwrap();
         for _ in 0..1000 {
-            gate.admit(&[b'a'; 100], 1).unwrap();
+            gate.admit(&[b'a'; 100], NOW).unwrap();
         }
         assert!(gate.line.capacity() < 4 * KEPT.0, "{}", gate.line.capacity());
-        gate.admit(b" HTTP/1.1\r\nhost: a\r\n\r\n", 1).unwrap();
+        gate.admit(b" HTTP/1.1\r\nhost: a\r\n\r\n", NOW).unwrap();
         assert_eq!(format!("{:?}", gate.place), start());
         let zeros = "0".repeat(2000);
         let padded = format!("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: {zeros}1{zeros}5\r\n\r\n");

@@ -130,15 +130,14 @@ impl WatchedStream {
     /// Shows the gate what was read into `buffer` behind `before`.
     fn screen(&mut self, buffer: &mut ReadBuf<'_>, before: usize, at: u64) -> io::Result<()> {
         self.activity.received(&buffer.filled()[before..], at);
-        self.gate.screen(buffer, before, at).inspect_err(|_flood| self.activity.flooded())
+        self.gate
+            .screen(buffer, before, (at, self.activity.written()))
+            .inspect_err(|_flood| self.activity.flooded())
     }
 
-    fn note_write(&mut self, result: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+    fn note_write(&self, result: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         match &result {
-            Poll::Ready(Ok(bytes)) => {
-                self.activity.wrote(*bytes);
-                self.gate.wrote(*bytes);
-            }
+            Poll::Ready(Ok(bytes)) => self.activity.wrote(*bytes),
             Poll::Ready(Err(_)) => {}
             Poll::Pending => self.activity.write_blocked(),
         }

@@ -107,23 +107,25 @@ fn b13_requests_that_are_cancelled_once_they_are_taken_have_a_bound() {
     let server = builder().start();
     let invariants = Invariants::before(&server);
     let mut frames = Frames::open(server.http);
-    let taken = (0..5000_u32).take_while(|turn| take_and_cancel(&mut frames, turn * TURN).is_ok()).count();
-    assert!((50..5000).contains(&taken), "{taken} times {TURN} requests were taken");
+    let taken = (0..1000_u32).take_while(|turn| take_and_cancel(&mut frames, turn * TURN).is_ok()).count();
+    assert!((10..1000).contains(&taken), "{taken} times {TURN} requests were taken");
     server.wait_for_metric("http_connection_errors_total", &[("kind", "reset_flood")], 1.0);
     is_calm(&server);
-    invariants.hold_between(500..=5000 * TURN);
+    invariants.hold_between(500..=1000 * TURN);
 }
 
-/// Requests of a turn: fewer than resets may wait for us.
-const TURN: u32 = 16;
+/// Requests of a turn: fewer than may be open at once.
+const TURN: u32 = 64;
 
-/// Opens some requests, waits until they are seen, and cancels them.
+/// Opens some requests, waits until each has the first part of its answer, and cancels them.
 fn take_and_cancel(frames: &mut Frames, first: u32) -> std::io::Result<()> {
     let streams = || (first..first + TURN).map(|n| 2 * n + 1);
-    let opening: Vec<u8> = streams().flat_map(|stream| post(stream, "/predict/add-one", 0)).collect();
+    let opening: Vec<u8> = streams().flat_map(|stream| post(stream, "/predict/nobody", 0)).collect();
     frames.try_write(&opening)?;
-    frames.try_write(&frame(PING, 0, 0, &[0; 8]))?;
-    while frames.read()?.0 != PING {}
+    let mut answered = 0;
+    while answered < TURN {
+        answered += u32::from(frames.read()?.0 == HEADERS);
+    }
     let resets: Vec<u8> = streams().flat_map(cancel).collect();
     frames.try_write(&resets)
 }
