@@ -10,7 +10,7 @@ mod exposed;
 #[path = "docs/server.rs"]
 mod server;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -128,6 +128,47 @@ fn every_field_of_a_manifest_is_documented() {
         schema.get("properties").and_then(|fields| fields.as_object()).expect("a manifest has fields");
     let missing: Vec<_> = fields.keys().filter(|field| !text.contains(&format!("\n| `{field}` |"))).collect();
     assert!(missing.is_empty(), "docs/models.md has no row for {missing:?}");
+}
+
+#[test]
+fn every_test_that_robustness_names_exists_and_every_wire_test_is_named() {
+    let text = read("docs/robustness.md");
+    let cells =
+        text.lines().filter_map(|line| line.strip_suffix(" |")?.rsplit_once("| ")).map(|(_, cell)| cell);
+    let named: BTreeSet<&str> = cells.flat_map(|cell| cell.split('`').skip(1).step_by(2)).collect();
+    assert!(named.len() > 50, "docs/robustness.md names only {named:?}");
+    let mut sources = Vec::new();
+    sources_below(&root().join("src"), &mut sources);
+    sources_below(&root().join("tests"), &mut sources);
+    let functions = |path: &Path| -> Vec<String> {
+        let text = fs::read_to_string(path).unwrap();
+        text.lines()
+            .map(|line| line.trim_start().trim_start_matches("async "))
+            .filter_map(|line| Some(line.strip_prefix("fn ")?.split_once('(')?.0.to_owned()))
+            .collect()
+    };
+    let known: BTreeSet<String> = sources.iter().flat_map(|path| functions(path)).collect();
+    let absent: Vec<_> = named.iter().filter(|name| !known.contains(**name)).collect();
+    assert!(absent.is_empty(), "docs/robustness.md names tests that are not there: {absent:?}");
+    let wire = sources.iter().filter(|path| path.starts_with(root().join("tests/integration/wire")));
+    let is_case = |name: &String| name.chars().nth(1).is_some_and(|digit| digit.is_ascii_digit());
+    let unnamed: Vec<_> = wire
+        .flat_map(|path| functions(path))
+        .filter(|name| is_case(name) && !named.contains(name.as_str()))
+        .collect();
+    assert!(unnamed.is_empty(), "docs/robustness.md does not name {unnamed:?}");
+}
+
+/// Every Rust file below a folder.
+fn sources_below(folder: &Path, found: &mut Vec<PathBuf>) {
+    let entries = fs::read_dir(folder).expect("the repository's own folder");
+    for path in entries.map(|entry| entry.expect("its entries").path()) {
+        if path.is_dir() {
+            sources_below(&path, found);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.push(path);
+        }
+    }
 }
 
 #[test]

@@ -16,3 +16,4 @@ mod requests;
 mod telemetry;
 mod tls;
 mod v2;
+mod wire;

@@ -46,12 +46,16 @@ pub(super) struct Activity {
     progress: AtomicU64,
     /// Since when the socket takes no more.
     blocked: AtomicU64,
+    /// Bytes that the socket took so far.
+    written: AtomicU64,
     /// Bytes of the HTTP/2 preface seen, or [`NOT_H2`].
     preface: AtomicU8,
     /// The response is out and the client's end of the connection is awaited.
     lingering: AtomicBool,
     /// To be closed by a reset: the client takes nothing, so what is unsent is not worth keeping.
     reset: AtomicBool,
+    /// An HTTP/2 peer sent more idle frames than it is due.
+    flooded: AtomicBool,
     phase: AtomicU8,
     /// Wakes the driver when the phase changes.
     waker: OnceLock<Waker>,
@@ -90,9 +94,11 @@ impl Activity {
             received: AtomicU64::new(0),
             progress: AtomicU64::new(0),
             blocked: AtomicU64::new(0),
+            written: AtomicU64::new(0),
             preface: AtomicU8::new(0),
             lingering: AtomicBool::new(false),
             reset: AtomicBool::new(false),
+            flooded: AtomicBool::new(false),
             phase: AtomicU8::new(phase as u8),
             waker: OnceLock::new(),
         }
@@ -148,12 +154,18 @@ impl Activity {
 
     /// The socket took `bytes`.
     pub(super) fn wrote(&self, bytes: usize) {
+        self.written.fetch_add(bytes as u64, Relaxed);
         if self.blocked.load(Relaxed) != 0 {
             self.blocked.store(0, Relaxed);
         }
         if !self.is_h2() || bytes >= H2_PAYLOAD_BYTES {
             self.progress.store(self.now(), Relaxed);
         }
+    }
+
+    /// Bytes that the socket took so far.
+    pub(super) fn written(&self) -> u64 {
+        self.written.load(Relaxed)
     }
 
     /// The socket takes no more.
@@ -166,6 +178,16 @@ impl Activity {
     /// We are done; the client has to hang up. The stream limits how long that may take.
     pub(super) fn linger(&self) {
         self.lingering.store(true, Relaxed);
+    }
+
+    /// The peer floods us; the stream has failed for it.
+    pub(super) fn flooded(&self) {
+        self.flooded.store(true, Relaxed);
+    }
+
+    /// Whether the peer flooded us.
+    pub(super) fn is_flooded(&self) -> bool {
+        self.flooded.load(Relaxed)
     }
 
     /// Whether to close by a reset.

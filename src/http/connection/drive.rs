@@ -130,6 +130,9 @@ where
         activity.keep_waker(cx.waker());
         loop {
             if let Poll::Ready(result) = connection.as_mut().poll(cx) {
+                if activity.is_flooded() {
+                    return Poll::Ready(Some(ConnectionErrorKind::ResetFlood));
+                }
                 return Poll::Ready(result.err().and_then(|error| kind_of(&error)));
             }
             let stop = activity.is_at(Phase::Stopping);

@@ -9,6 +9,8 @@ mod accept;
 mod activity;
 mod bind;
 mod drive;
+mod frames;
+mod gate;
 mod options;
 mod request;
 mod stream;

@@ -81,7 +81,7 @@ pub enum ConnectionErrorKind {
     Limit,
     /// The system gave us no connection, mostly for want of descriptors.
     Accept,
-    /// An HTTP/2 peer flooded us with resets, continuations or empty frames.
+    /// An HTTP/2 peer flooded us with streams, resets, continuations, or frames that carry nothing.
     ResetFlood,
 }
 

@@ -19,6 +19,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep};
 
 use super::activity::Activity;
+use super::gate::Gate;
 use super::transport::Transport;
 
 /// Pipelined bytes taken in while a request is handled.
@@ -38,6 +39,8 @@ const LINGER_BYTES: usize = 1 << 20;
 pub(super) struct WatchedStream {
     stream: Transport,
     activity: Arc<Activity>,
+    /// Sees every byte before the HTTP library does.
+    gate: Gate,
     /// Bytes taken in for the HTTP library, and when the first of them came.
     ahead: Vec<u8>,
     ahead_at: u64,
@@ -62,6 +65,7 @@ impl WatchedStream {
         Self {
             stream,
             activity,
+            gate: Gate::default(),
             ahead: Vec::new(),
             ahead_at: 0,
             reader_waits: false,
@@ -123,6 +127,14 @@ impl WatchedStream {
         Ok(())
     }
 
+    /// Shows the gate what was read into `buffer` behind `before`.
+    fn screen(&mut self, buffer: &mut ReadBuf<'_>, before: usize, at: u64) -> io::Result<()> {
+        self.activity.received(&buffer.filled()[before..], at);
+        self.gate
+            .screen(buffer, before, (at, self.activity.written()))
+            .inspect_err(|_flood| self.activity.flooded())
+    }
+
     /// Writes a response of which the first byte is out already.
     fn write_rest(&mut self, cx: &mut Context<'_>, response: &[u8]) -> Poll<io::Result<usize>> {
         let Some((_, rest)) = response.split_first().filter(|(first, _)| **first == FIRST_BYTE) else {
@@ -154,19 +166,20 @@ impl AsyncRead for WatchedStream {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = &mut *self;
-        if !this.ahead.is_empty() {
-            let count = this.ahead.len().min(buffer.remaining());
-            this.activity.received(&this.ahead[..count], this.ahead_at);
-            buffer.put_slice(&this.ahead[..count]);
-            this.ahead.drain(..count);
+        if this.gate.refuses(buffer) {
             return Poll::Ready(Ok(()));
         }
         let before = buffer.filled().len();
+        if !this.ahead.is_empty() {
+            let count = this.ahead.len().min(buffer.remaining());
+            buffer.put_slice(&this.ahead[..count]);
+            this.ahead.drain(..count);
+            return Poll::Ready(this.screen(buffer, before, this.ahead_at));
+        }
         let result = Pin::new(&mut this.stream).poll_read(cx, buffer);
         this.reader_waits = result.is_pending();
-        let bytes = &buffer.filled()[before..];
-        if !bytes.is_empty() {
-            this.activity.received(bytes, this.activity.now());
+        if buffer.filled().len() > before {
+            return Poll::Ready(this.screen(buffer, before, this.activity.now()));
         } else if matches!(result, Poll::Ready(Ok(()))) && buffer.remaining() > 0 {
             this.ended = true;
         }

@@ -6,6 +6,8 @@
 pub(crate) mod collector;
 pub(crate) mod command;
 pub(crate) mod http;
+pub(crate) mod http2;
+pub(crate) mod invariants;
 pub(crate) mod metrics;
 pub(crate) mod models;
 pub(crate) mod ports;
@@ -18,6 +20,7 @@ pub(crate) mod vectors;
 pub(crate) mod wait;
 
 pub(crate) use http::{Connection, Request, Response};
+pub(crate) use invariants::Invariants;
 pub(crate) use models::Repository;
 pub(crate) use problem::assert_problem;
 pub(crate) use server::{Server, shared};

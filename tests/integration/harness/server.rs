@@ -27,6 +27,7 @@ pub(crate) struct Builder {
     folder: TempDir,
     http: String,
     admin: String,
+    descriptors: String,
 }
 
 /// A running server. Dropping it ends it and demands a clean exit.
@@ -72,6 +73,12 @@ impl Builder {
         self
     }
 
+    /// Allows it no more than so many open descriptors.
+    pub(crate) fn descriptors(mut self, count: u32) -> Self {
+        self.descriptors = format!("-n {count}");
+        self
+    }
+
     fn ready_file(&self) -> PathBuf {
         self.folder.path().join("ready.json")
     }
@@ -80,9 +87,8 @@ impl Builder {
     pub(crate) fn spawn(&self) -> Process {
         let home = self.folder.path().join("home");
         fs::create_dir_all(home.join("tmp")).unwrap();
-        // The soft limit that shells and containers commonly give.
         let mut command = Command::new("sh");
-        command.args(["-c", "ulimit -S -n 1024; exec \"$0\" \"$@\""]);
+        command.arg("-c").arg(format!("ulimit {}; exec \"$0\" \"$@\"", self.descriptors));
         command.arg(env!("CARGO_BIN_EXE_ml-inference-api"));
         command.args(["serve", "--http", &self.http, "--grpc", "127.0.0.1:0", "--admin", &self.admin]);
         command.arg("--ready-file").arg(self.ready_file()).args(&self.arguments);
@@ -129,6 +135,8 @@ impl Server {
             folder: TempDir::new().unwrap(),
             http: "127.0.0.1:0".into(),
             admin: "127.0.0.1:0".into(),
+            // The soft limit that shells and containers commonly give.
+            descriptors: "-S -n 1024".into(),
         };
         builder.env("ML_INFERENCE_DRAIN__DELAY", "0ms")
     }
