@@ -93,8 +93,15 @@ impl App {
             options.service.clone(),
             shutdown.watch(),
         ));
-        let api =
-            Api::new(Arc::clone(&service), Arc::clone(&metrics), telemetry.tracer.clone(), options.http);
+        let api = Api::new(
+            Arc::clone(&service),
+            Arc::clone(&metrics),
+            telemetry.tracer.clone(),
+            options.http.clone(),
+        );
+        if let Some(access) = &options.http.access {
+            tokio::spawn(Arc::clone(access).watch(Arc::clone(&metrics)));
+        }
         let admin_shutdown = Shutdown::new();
         let observer: Arc<dyn ConnectionObserver> = Arc::new(Observer(Arc::clone(&metrics)));
         let connections = options.connections.clone();

@@ -28,6 +28,7 @@ pub(super) enum Command {
     Bench(super::bench::BenchArguments),
     Health(HealthArguments),
     Config(ConfigArguments),
+    Key(KeyArguments),
 }
 
 /// Where the configuration comes from, and flags that win over it.
@@ -124,6 +125,25 @@ pub(super) struct ConfigArguments {
     /// Print the JSON Schema of the configuration file instead.
     #[arg(long)]
     pub(super) schema: bool,
+}
+
+/// Make an API key: the key itself, then its entry for the file `auth.keys_file`.
+///
+/// The key is shown this once; the server keeps its SHA-256 only.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  ml-inference-api key --name web --scopes predict
+  ml-inference-api key --name batch --scopes predict,metadata --expires 2027-12-31")]
+pub(super) struct KeyArguments {
+    /// Who will use it, as logs and spans will show.
+    #[arg(long, value_name = "NAME", default_value = "client")]
+    pub(super) name: String,
+    /// What it may be used for, out of predict, metadata, admin.
+    #[arg(long, value_name = "SCOPE", value_delimiter = ',', default_value = "predict,metadata")]
+    pub(super) scopes: Vec<String>,
+    /// When it ends: an RFC 3339 date (its first moment in UTC) or date-time; unset: never.
+    #[arg(long, value_name = "WHEN")]
+    pub(super) expires: Option<String>,
 }
 
 #[cfg(test)]

@@ -36,7 +36,15 @@ pub(super) fn load(source: &ConfigSource) -> Result<Loaded, Failure> {
         grpc: source.grpc.clone(),
         admin: source.admin.clone(),
     };
-    config::load(&Sources { file, env: environment(), flags }).map_err(|problems| {
+    checked(&Sources { file, env: environment(), flags })
+}
+
+/// Loads the configuration from these sources and no others.
+///
+/// # Errors
+/// Every mistake, each on a line, for exit code 64.
+pub(super) fn checked(sources: &Sources) -> Result<Loaded, Failure> {
+    config::load(sources).map_err(|problems| {
         let lines: Vec<String> = problems.iter().map(|problem| format!("  {problem}")).collect();
         Failure::usage(format!("the configuration is wrong:\n{}", lines.join("\n")))
     })

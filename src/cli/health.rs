@@ -5,10 +5,13 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, ToSocketAddrs}
 use std::process::ExitCode;
 use std::time::Duration;
 
-use super::args::{ConfigSource, HealthArguments};
+use super::args::HealthArguments;
 use super::{FAILED, Failure, config, print};
+use crate::config::Sources;
 
 const PATIENCE: Duration = Duration::from_secs(5);
+/// The variable that says where the admin listener is, and the beginning of its `_FILE` form.
+const ADDRESS: &str = "ML_INFERENCE_ADMIN__ADDR";
 
 /// Asks a health route; 0 when it answers 200.
 pub(super) fn run(arguments: &HealthArguments) -> Result<ExitCode, Failure> {
@@ -30,9 +33,14 @@ pub(super) fn run(arguments: &HealthArguments) -> Result<ExitCode, Failure> {
 
 /// The admin listener's: it needs neither TLS nor a client's certificate, and is not at the limit of
 /// the public one's connections.
+///
+/// Only its own variable is read: a server that runs on is not ill because a file that it has read
+/// is gone, or another setting would not be taken again.
 fn default_url() -> Result<String, Failure> {
-    let source = ConfigSource { config: None, models: Vec::new(), http: None, grpc: None, admin: None };
-    let mut address = config::load(&source)?.config.admin.addr;
+    let mut env = config::environment();
+    env.retain(|name, _| name.starts_with(ADDRESS));
+    let sources = Sources { env, ..Sources::default() };
+    let mut address = config::checked(&sources)?.config.admin.addr;
     if address.ip().is_unspecified() {
         let loopback =
             if address.is_ipv4() { IpAddr::V4(Ipv4Addr::LOCALHOST) } else { IpAddr::V6(Ipv6Addr::LOCALHOST) };

@@ -6,6 +6,7 @@ mod bench;
 mod check;
 mod config;
 mod health;
+mod key;
 mod models;
 mod predict;
 mod serve;
@@ -58,6 +59,7 @@ pub fn main() -> ExitCode {
         Command::Bench(options) => bench::run(&options),
         Command::Health(options) => health::run(&options),
         Command::Config(options) => config::run(&options),
+        Command::Key(options) => key::run(&options),
     };
     match done {
         Ok(code) => code,

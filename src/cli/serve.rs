@@ -15,7 +15,7 @@ use crate::engine::{self, Runtime};
 use crate::http::connection::{ConnectionOptions, Tls, TlsFiles, bind, raise_descriptor_limit};
 use crate::http::{self, HttpOptions};
 use crate::model::{Discovered, ModelPath, ModelProblem, discover};
-use crate::service::ServiceOptions;
+use crate::service::{Access, KeyProblem, ServiceOptions};
 use crate::shutdown::Shutdown;
 use crate::task::DecodeLimits;
 use crate::telemetry::{self, BuildInfo, LogOptions, OtelOptions, Telemetry};
@@ -28,6 +28,7 @@ pub(super) fn run(arguments: &ServeArguments) -> Result<ExitCode, Failure> {
     let loaded = config::load(&arguments.source)?;
     refuse_unsupported(&loaded.config)?;
     let tls = tls(&loaded.config.tls)?;
+    let access = access(&loaded.config)?;
     let found = find(&loaded.config)?;
     let executor = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -49,7 +50,8 @@ pub(super) fn run(arguments: &ServeArguments) -> Result<ExitCode, Failure> {
     for warning in loaded.warnings.iter().chain(&warnings) {
         tracing::warn!(warning, "configuration");
     }
-    let options = app_options(arguments, &loaded.config, tls);
+    warn_if_open(&loaded.config);
+    let options = app_options(arguments, &loaded.config, (tls, access));
     let ended = executor.block_on(serve(options, listeners, &telemetry, (signals, runtime, found)));
     tracing::info!("stopped");
     let flush_timeout = loaded.config.telemetry.flush_timeout.0;
@@ -122,10 +124,7 @@ async fn serve(
 /// Keys that are understood and that this release does not honour: better no start than the belief
 /// in a lock that is not there.
 fn refuse_unsupported(config: &Config) -> Result<(), Failure> {
-    let set = [
-        ("auth.keys_file", config.auth.keys_file.is_some()),
-        ("admin.token_file", config.admin.token_file.is_some()),
-    ];
+    let set = [("admin.token_file", config.admin.token_file.is_some())];
     let keys: Vec<&str> = set.into_iter().filter(|(_, is_set)| *is_set).map(|(key, _)| key).collect();
     if keys.is_empty() {
         return Ok(());
@@ -144,6 +143,27 @@ fn tls(config: &TlsConfig) -> Result<Option<Tls>, Failure> {
         let lines: Vec<String> = problems.iter().map(|problem| format!("  {problem}")).collect();
         Failure::usage(format!("the configuration is wrong:\n{}", lines.join("\n")))
     })
+}
+
+/// The keys of callers, where they are configured.
+fn access(config: &Config) -> Result<Option<Arc<Access>>, Failure> {
+    let Some(path) = &config.auth.keys_file else { return Ok(None) };
+    // Checked with the rest of the configuration: this fails only if it changed since.
+    let bad = |problems: Vec<KeyProblem>| {
+        let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        Failure::usage(format!("auth.keys_file = {}: {}", path.display(), lines.join("; ")))
+    };
+    Ok(Some(Arc::new(Access::from_file(path).map_err(bad)?)))
+}
+
+fn warn_if_open(config: &Config) {
+    let is_closed = config.auth.keys_file.is_some() || config.tls.client_ca_file.is_some();
+    if is_closed || config.http.addr.ip().to_canonical().is_loopback() {
+        return;
+    }
+    let warning = "anyone who can reach http.addr can ask for predictions: set auth.keys_file or \
+         tls.client_ca_file, or listen on a loopback address";
+    tracing::warn!(warning, http = %config.http.addr, "configuration");
 }
 
 /// Finds the models, and that the default one is among them.
@@ -200,7 +220,11 @@ fn start_telemetry(loaded: &Loaded, runtime: &Runtime) -> (Telemetry, Vec<String
     (telemetry::start(&options, &build), warnings)
 }
 
-fn app_options(arguments: &ServeArguments, config: &Config, tls: Option<Tls>) -> AppOptions {
+fn app_options(
+    arguments: &ServeArguments,
+    config: &Config,
+    (tls, access): (Option<Tls>, Option<Arc<Access>>),
+) -> AppOptions {
     let bytes = |size: u64| usize::try_from(size).unwrap_or(usize::MAX);
     let access_log = match config.log.access {
         AccessLog::Errors => http::AccessLog::Errors,
@@ -222,6 +246,9 @@ fn app_options(arguments: &ServeArguments, config: &Config, tls: Option<Tls>) ->
             max_inflight_bytes: config.limits.max_inflight_bytes.0,
             body_timeout: config.http.body_timeout.0,
             access_log,
+            access,
+            protect_metrics: config.auth.protect_metrics,
+            cors_origins: config.http.cors_origins.iter().cloned().map(String::from).collect(),
         },
         service: ServiceOptions {
             default_model: config.models.default.as_ref().map(ToString::to_string),

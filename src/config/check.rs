@@ -16,6 +16,8 @@ use super::Config;
 use super::keys::{self, Bounds, Key, Kind};
 use super::show::{redacted, shown};
 use super::source::{ConfigProblem, Origin};
+use super::values::{CORS_ORIGINS_FORM, CorsOrigin};
+use crate::service::Access;
 
 /// One value that a source gives to a key.
 #[derive(Debug)]
@@ -71,11 +73,12 @@ impl Setting {
         tree
     }
 
-    /// No key takes an empty string or list; in the environment empty means unset.
+    /// No key takes an empty string, and an empty list only where that is the default; in the
+    /// environment empty means unset.
     fn filled(&self) -> bool {
         match &self.value {
             Value::String(text) => !text.is_empty() || self.entry.is_some(),
-            Value::Array(items) => !items.is_empty(),
+            Value::Array(items) => !items.is_empty() || self.key.may_be_empty,
             _ => true,
         }
     }
@@ -143,6 +146,7 @@ pub(super) fn relations(config: &Config, origins: &BTreeMap<String, Origin>) -> 
             problems.push(problem(key, Some(&value), (origin(key), None), expected));
         }
     }
+    problems.extend(access(config, &origin));
     let files = [
         ("admin.token_file", &config.admin.token_file),
         ("auth.keys_file", &config.auth.keys_file),
@@ -168,6 +172,30 @@ pub(super) fn relations(config: &Config, origins: &BTreeMap<String, Origin>) -> 
                 let value = Value::from(addr.to_string());
                 problems.push(problem(key, Some(&value), (origin(key), None), expected));
             }
+        }
+    }
+    problems
+}
+
+/// What is wrong with who may call.
+fn access<'a>(config: &Config, origin: &impl Fn(&str) -> &'a Origin) -> Vec<ConfigProblem> {
+    let mut problems = Vec::new();
+    let auth = &config.auth;
+    let mut wrong = |key: &str, value: Value, expected: &str| {
+        problems.push(problem(key, Some(&value), (origin(key), None), expected.to_owned()));
+    };
+    if auth.protect_metrics && auth.keys_file.is_none() {
+        wrong("auth.protect_metrics", Value::from(true), "`auth.keys_file` beside it");
+    }
+    let origins = &config.http.cors_origins;
+    if origins.len() > 1 && origins.iter().any(CorsOrigin::is_any) {
+        let value = origins.iter().map(CorsOrigin::as_str).collect::<Vec<_>>().into();
+        wrong("http.cors_origins", value, CORS_ORIGINS_FORM);
+    }
+    if let Some(path) = auth.keys_file.as_ref().filter(|path| readable(path).is_ok()) {
+        for found in Access::from_file(path).err().unwrap_or_default() {
+            let value = Value::from(path.display().to_string());
+            wrong("auth.keys_file", value, &format!("a file of valid keys: {found}"));
         }
     }
     problems

@@ -42,6 +42,8 @@ pub(super) struct Key {
     pub(super) path: String,
     pub(super) kind: Kind,
     pub(super) bounds: Bounds,
+    /// Whether an empty list may be written: where it is the default.
+    pub(super) may_be_empty: bool,
     /// What it takes, in words.
     pub(super) form: String,
     pub(super) description: String,
@@ -158,7 +160,8 @@ fn key(path: String, node: &Value) -> Key {
         None => form(node, kind, &bounds),
     };
     let description = node["description"].as_str().unwrap_or_default().replace('\n', " ");
-    Key { path, kind, bounds, form, description }
+    let may_be_empty = node["default"].as_array().is_some_and(Vec::is_empty);
+    Key { path, kind, bounds, may_be_empty, form, description }
 }
 
 fn bounds(node: &Value, kind: Kind) -> Bounds {

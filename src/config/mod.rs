@@ -25,4 +25,4 @@ pub use settings::{
 };
 pub use show::show;
 pub use source::{ConfigProblem, Flags, Origin, Sources};
-pub use values::{LogFilter, ModelLocation, ValueError};
+pub use values::{CorsOrigin, LogFilter, ModelLocation, ValueError};

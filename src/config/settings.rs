@@ -13,7 +13,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::values::{
-    LOG_FILTER_FORM, LogFilter, MODEL_LOCATION_FORM, MODEL_NAME_FORM, ModelLocation, model_name,
+    CORS_ORIGINS_FORM, CorsOrigin, LOG_FILTER_FORM, LogFilter, MODEL_LOCATION_FORM, MODEL_NAME_FORM,
+    ModelLocation, model_name,
 };
 use crate::model::{ManifestDefaults, ModelName};
 use crate::units::{ByteSize, Timespan};
@@ -75,6 +76,9 @@ pub struct HttpConfig {
     /// Most bytes of a request's header. The HTTP/1 parser needs 8KiB to work in.
     #[schemars(extend("x-min" = "8KiB", "x-max" = "16MiB"))]
     pub max_header_bytes: ByteSize,
+    /// Whose web pages may call from a browser (CORS). Without any, none may.
+    #[schemars(extend("x-form" = CORS_ORIGINS_FORM))]
+    pub cors_origins: Vec<CorsOrigin>,
 }
 
 impl Default for HttpConfig {
@@ -87,6 +91,7 @@ impl Default for HttpConfig {
             write_timeout: seconds(30),
             idle_timeout: seconds(75),
             max_header_bytes: ByteSize(64 << 10),
+            cors_origins: Vec::new(),
         }
     }
 }
@@ -199,9 +204,12 @@ pub struct TlsConfig {
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct AuthConfig {
-    /// File with the keys that callers send as `authorization: Bearer`.
+    /// File with the digests of the keys that callers send as `authorization: Bearer`. Read again
+    /// when it changes.
     #[schemars(extend("x-form" = PATH_FORM))]
     pub keys_file: Option<PathBuf>,
+    /// Whether `/metrics` of the public listener asks for a key with the scope `metadata`.
+    pub protect_metrics: bool,
 }
 
 /// `[drain]`.

@@ -140,6 +140,16 @@ fn every_mistake_names_key_value_source_and_form() {
         ("[http]\naddr = 1\naddr = 2", &["server.toml (line 3): expected valid TOML", "duplicate"]),
         ("[tls]\nkey_file = \"/dev/null\"", &["tls.key_file = \"/dev/null\"", "`tls.cert_file` beside it"]),
         ("[auth]\nkeys_file = \"/no/such\"", &["auth.keys_file = \"/no/such\"", "can be read", "not found"]),
+        (
+            "[auth]\nkeys_file = \"/dev/null\"",
+            &["auth.keys_file = \"/dev/null\"", "a file of valid keys", "at least one [[keys]]"],
+        ),
+        ("[auth]\nprotect_metrics = true", &["auth.protect_metrics = true", "`auth.keys_file` beside it"]),
+        (
+            "[http]\ncors_origins = [\"https://a.example/\"]",
+            &["http.cors_origins = [\"https://a.example/\"]", "origins as browsers send them"],
+        ),
+        ("[http]\ncors_origins = [\"*\", \"https://a.example\"]", &["http.cors_origins", "`*` alone"]),
         ("[admin]\ntoken_file = \"/\"", &["admin.token_file = \"/\"", "is a directory"]),
         ("[admin]\naddr = \"0.0.0.0:8080\"", &["admin.addr", "another port than `http.addr`"]),
     ];
@@ -377,6 +387,24 @@ fn secrets_are_never_shown() {
     ));
     assert!(!shown.contains("s3cret"), "{shown}");
     assert!(shown.contains("collector:4318") && shown.contains("OTEL_EXPORTER_OTLP_HEADERS"), "{shown}");
+}
+
+#[test]
+fn origins_are_taken_as_browsers_send_them() {
+    for origin in
+        ["*", "https://app.example.com", "http://localhost:3000", "http://127.0.0.1:5173", "http://[::1]:80a"]
+    {
+        let toml = format!("[http]\ncors_origins = [\"{origin}\"]");
+        assert_eq!(load(&sources(&toml, &[])).is_ok(), !origin.ends_with('a'), "{origin}");
+    }
+    for origin in ["http://[::1]:8080", "chrome-extension://abcdefghijklmnop", "https://a_b.example"] {
+        let loaded = good("", &[("ML_INFERENCE_HTTP__CORS_ORIGINS", origin)]);
+        assert_eq!(
+            loaded.config.http.cors_origins.iter().map(CorsOrigin::as_str).collect::<Vec<_>>(),
+            [origin]
+        );
+    }
+    assert_eq!(good("[http]\ncors_origins = []", &[]).config, Config::default());
 }
 
 #[test]

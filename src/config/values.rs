@@ -15,6 +15,9 @@ pub(super) const LOG_FILTER_FORM: &str = "a level out of off, error, warn, info,
 pub(super) const MODEL_NAME_FORM: &str =
     "a letter or digit, then at most 127 letters, digits, dots, underscores or hyphens";
 
+pub(super) const CORS_ORIGINS_FORM: &str = "a list of origins as browsers send them, such as \
+     `https://app.example.com` or `http://localhost:3000`, or `*` alone for every one";
+
 const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
 
 /// A text that does not have the form of the value.
@@ -58,6 +61,58 @@ impl From<ModelLocation> for String {
             None => model.location,
         }
     }
+}
+
+/// A web page's origin as browsers send it, or `*`.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(try_from = "String", into = "String")]
+pub struct CorsOrigin(String);
+
+impl CorsOrigin {
+    /// The origin as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether it stands for every origin.
+    pub fn is_any(&self) -> bool {
+        self.0 == "*"
+    }
+}
+
+impl TryFrom<String> for CorsOrigin {
+    type Error = ValueError;
+
+    fn try_from(text: String) -> Result<Self, ValueError> {
+        if text == "*" || is_origin(&text) { Ok(Self(text)) } else { Err(ValueError(CORS_ORIGINS_FORM)) }
+    }
+}
+
+impl From<CorsOrigin> for String {
+    fn from(origin: CorsOrigin) -> Self {
+        origin.0
+    }
+}
+
+/// Scheme, host in lower case, and a port only where it is not the scheme's own: origins are
+/// compared as text, so that any other spelling would never match.
+fn is_origin(text: &str) -> bool {
+    let Some((scheme, rest)) = text.split_once("://") else { return false };
+    let end = rest.rfind(':').filter(|end| !rest[*end..].contains(']')).unwrap_or(rest.len());
+    let (host, port) = (&rest[..end], rest[end..].strip_prefix(':'));
+    let is_plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b".-".contains(&byte);
+    let is_host = match host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
+        Some(address) => {
+            address.parse::<std::net::Ipv6Addr>().is_ok_and(|known| known.to_string() == address)
+        }
+        None => !host.is_empty() && host.bytes().all(|byte| is_plain(byte) || byte == b'_'),
+    };
+    let is_port = port.is_none_or(|port| {
+        let own = matches!((scheme, port), ("http", "80") | ("https", "443"));
+        !own && port.parse::<u16>().is_ok_and(|number| number > 0 && number.to_string() == port)
+    });
+    let is_scheme = scheme.starts_with(|c: char| c.is_ascii_lowercase());
+    is_scheme && scheme.bytes().all(|byte| is_plain(byte) || byte == b'+') && is_host && is_port
 }
 
 /// A level, or directives in the form of `RUST_LOG`, that the log's filter accepts.

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Instant, SystemTime};
 
 use http::HeaderMap;
@@ -19,6 +19,7 @@ pub(super) struct RequestContext {
     pub(super) peer: Option<SocketAddr>,
     /// Ids and, when it is sampled, the server span; none on routes that are not traced.
     pub(super) trace: Mutex<Option<RequestTrace>>,
+    caller: OnceLock<Arc<str>>,
     body_bytes: AtomicU64,
 }
 
@@ -30,13 +31,24 @@ impl RequestContext {
         trace: Option<RequestTrace>,
     ) -> Self {
         let id = request_id(headers);
-        Self { id, started, peer, trace: Mutex::new(trace), body_bytes: AtomicU64::new(0) }
+        let (trace, caller) = (Mutex::new(trace), OnceLock::new());
+        Self { id, started, peer, trace, caller, body_bytes: AtomicU64::new(0) }
     }
 
     /// The span of an inference under this request's.
     pub(super) fn begin_inference(&self) -> Option<InferenceTrace> {
         let mut trace = self.trace.lock().unwrap_or_else(PoisonError::into_inner);
         trace.as_mut().map(|trace| trace.begin_inference(SystemTime::now()))
+    }
+
+    /// Notes whose key the request came with.
+    pub(super) fn called_by(&self, name: &Arc<str>) {
+        self.caller.get_or_init(|| Arc::clone(name));
+    }
+
+    /// The name of the request's key, once it is known.
+    pub(super) fn caller(&self) -> Option<&str> {
+        self.caller.get().map(AsRef::as_ref)
     }
 
     /// Notes how many bytes of the body have come.

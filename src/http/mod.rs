@@ -3,11 +3,13 @@
 //!
 //! The only room that names axum, and the one that brings the JSON deserializer.
 
+mod access;
 mod answer;
 mod body;
 mod catch_panic;
 pub mod connection;
 mod context;
+mod cors;
 mod decode;
 mod describe;
 mod health;
@@ -28,7 +30,7 @@ pub use answer::encode_prediction;
 pub use decode::decode_prediction;
 pub use routes::{Routes, admin_router, public_router};
 
-use crate::service::Service;
+use crate::service::{Access, Service};
 use crate::telemetry::{Metrics, Tracer};
 use inflight::InflightBytes;
 
@@ -44,7 +46,7 @@ pub enum AccessLog {
 }
 
 /// What the HTTP layers are told by the configuration.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct HttpOptions {
     /// Largest body.
     pub max_body_bytes: u64,
@@ -54,6 +56,12 @@ pub struct HttpOptions {
     pub body_timeout: Duration,
     /// Which answers are logged.
     pub access_log: AccessLog,
+    /// The keys of callers of the public port; without them it is open.
+    pub access: Option<Arc<Access>>,
+    /// Whether `/metrics` of the public port asks for a key too.
+    pub protect_metrics: bool,
+    /// Origins whose pages may call from a browser, or `*`; none = no page may.
+    pub cors_origins: Vec<String>,
 }
 
 /// What every handler has at hand.

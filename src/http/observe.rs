@@ -174,10 +174,31 @@ impl Exchange {
         let code = failure.map_or("", |failure| failure.error.code.text());
         let took_ms = self.context.started.elapsed().as_secs_f64() * 1e3;
         let (request_id, cause) = (&*self.context.id, cause.unwrap_or_default());
+        let caller = self.context.caller();
         if is_fault {
-            tracing::error!(request_id, trace_id, span_id, status, code, cause, took_ms, "request failed");
+            tracing::error!(
+                request_id,
+                trace_id,
+                span_id,
+                status,
+                code,
+                cause,
+                caller,
+                took_ms,
+                "request failed"
+            );
         } else {
-            tracing::info!(request_id, trace_id, span_id, status, code, cause, took_ms, "request answered");
+            tracing::info!(
+                request_id,
+                trace_id,
+                span_id,
+                status,
+                code,
+                cause,
+                caller,
+                took_ms,
+                "request answered"
+            );
         }
     }
 
@@ -253,6 +274,7 @@ impl AnswerEnd {
                 server_address,
                 server_port,
                 user_agent: self.span.user_agent.as_deref(),
+                end_user: self.context.caller(),
             },
             SystemTime::now(),
         );

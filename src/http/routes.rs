@@ -7,9 +7,10 @@ use axum::routing::{get, post};
 use axum::{Router, middleware};
 use serde::Serialize;
 
+use super::access::{Doors, guarded, open};
 use super::problem::Failure;
-use super::{Api, answer, describe, health, observe, predict, v2};
-use crate::service::ErrorCode;
+use super::{Api, answer, cors, describe, health, observe, predict, v2};
+use crate::service::{ErrorCode, Scope};
 
 /// Path templates that are metric labels as they stand. Others count as `unmatched`.
 const ROUTES: &[(&str, &[&str])] = &[
@@ -50,24 +51,36 @@ pub(super) fn label(matched: Option<&str>) -> &'static str {
     known.map_or(UNMATCHED, |(route, _)| route)
 }
 
+/// The methods that a matched path takes; none where nothing matched.
+pub(super) fn methods(matched: Option<&str>) -> Option<&'static [&'static str]> {
+    ROUTES.iter().find(|(route, _)| Some(*route) == matched).map(|(_, methods)| *methods)
+}
+
 /// True for the routes that are traced and tell their timing.
 pub(super) fn is_prediction(label: &str) -> bool {
     label.starts_with("/predict") || label.ends_with("/infer")
 }
 
-fn probes() -> Router<Arc<Api>> {
-    Router::new()
-        .route("/health", get(health::ready))
-        .route("/health/ready", get(health::ready))
-        .route("/health/live", get(health::live))
-        .route("/health/startup", get(health::startup))
-        .route("/metrics", get(health::metrics))
+fn probes() -> Doors {
+    Doors::default()
+        .route("/health", open(get(health::ready)))
+        .route("/health/ready", open(get(health::ready)))
+        .route("/health/live", open(get(health::live)))
+        .route("/health/startup", open(get(health::startup)))
 }
 
-fn finished(routes: Router<Arc<Api>>, api: &Arc<Api>) -> Router {
-    routes
-        .fallback(not_found)
-        .method_not_allowed_fallback(method_not_allowed)
+fn predictions(api: &Arc<Api>) -> Doors {
+    let predict = || guarded(api, Scope::Predict, post(predict::predict));
+    let describe = || guarded(api, Scope::Metadata, get(describe::describe));
+    Doors::default()
+        .route("/predict", guarded(api, Scope::Metadata, get(describe::list)).and(predict()))
+        .route("/predict/{model}", describe().and(predict()))
+        .route("/predict/{model}/versions/{version}", describe().and(predict()))
+}
+
+fn finished(routes: Doors, api: &Arc<Api>, cors_origins: &[String]) -> Router {
+    let routes = routes.into_router().fallback(not_found).method_not_allowed_fallback(method_not_allowed);
+    cors::layered(routes, cors_origins)
         .layer(middleware::from_fn_with_state(Arc::clone(api), observe::observe))
         .with_state(Arc::clone(api))
 }
@@ -82,18 +95,20 @@ pub fn public_router(api: &Arc<Api>) -> Routes {
             api.metrics.http().register_route(method, route);
         }
     }
+    let metrics = get(health::metrics);
+    let metrics =
+        if api.options.protect_metrics { guarded(api, Scope::Metadata, metrics) } else { open(metrics) };
     let routes = probes()
-        .route("/", get(index))
-        .route("/predict", get(describe::list).post(predict::predict))
-        .route("/predict/{model}", get(describe::describe).post(predict::predict))
-        .route("/predict/{model}/versions/{version}", post(predict::predict).get(describe::describe))
-        .merge(v2::routes());
-    finished(routes, api)
+        .route("/metrics", metrics)
+        .route("/", open(get(index)))
+        .merge(predictions(api))
+        .merge(v2::routes(api));
+    finished(routes, api, &api.options.cors_origins)
 }
 
 /// The routes of the admin listener.
 pub fn admin_router(api: &Arc<Api>) -> Routes {
-    finished(probes(), api)
+    finished(probes().route("/metrics", open(get(health::metrics))), api, &[])
 }
 
 #[derive(Serialize)]

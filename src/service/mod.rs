@@ -3,6 +3,7 @@
 //! Protocols bring closures that decode and encode their own format; everything between them, and
 //! every metric and span of an inference, is here. Knows no wire format.
 
+mod access;
 mod error;
 mod golden;
 mod health;
@@ -17,6 +18,7 @@ mod verify;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+pub use access::{Access, Caller, KeyProblem, Scope, key_entry};
 pub use error::{ErrorCode, GrpcCode, ServiceError};
 pub use health::{Health, ModelHealth};
 pub use infer::{InferInputs, InputSlots};

@@ -5,6 +5,7 @@
 
 #![expect(clippy::unwrap_used, reason = "in a test, what cannot go on fails")]
 
+mod access;
 mod cli;
 mod harness;
 mod health;

@@ -13,17 +13,17 @@ mod statistics;
 
 use std::sync::Arc;
 
-use axum::Router;
 use axum::extract::State;
 use axum::response::Response;
 use axum::routing::{get, post};
 use serde::Serialize;
 
+use super::access::{Doors, guarded, open};
 use super::problem::Failure;
 use super::target::Target;
 use super::{Api, answer};
 use crate::model::Dim;
-use crate::service::{Model, ModelState, Models, ServiceError};
+use crate::service::{Model, ModelState, Models, Scope, ServiceError};
 
 /// Triton's names of what is served beyond the protocol itself.
 const EXTENSIONS: [&str; 6] = [
@@ -36,25 +36,27 @@ const EXTENSIONS: [&str; 6] = [
 ];
 
 /// The routes below `/v2`; `routes.rs` has their labels.
-pub(super) fn routes() -> Router<Arc<Api>> {
-    Router::new()
-        .route("/v2", get(server))
-        .route("/v2/", get(server))
-        .route("/v2/health/live", get(health::live))
-        .route("/v2/health/ready", get(health::ready))
-        .route("/v2/models", get(models::list))
-        .route("/v2/models/stats", get(statistics::all))
-        .route("/v2/models/{model}", get(models::metadata))
-        .route("/v2/models/{model}/versions/{version}", get(models::metadata))
-        .route("/v2/models/{model}/ready", get(health::model))
-        .route("/v2/models/{model}/versions/{version}/ready", get(health::model))
-        .route("/v2/models/{model}/config", get(config::config))
-        .route("/v2/models/{model}/versions/{version}/config", get(config::config))
-        .route("/v2/models/{model}/stats", get(statistics::of_model))
-        .route("/v2/models/{model}/versions/{version}/stats", get(statistics::of_model))
-        .route("/v2/models/{model}/infer", post(infer::infer))
-        .route("/v2/models/{model}/versions/{version}/infer", post(infer::infer))
-        .route("/v2/repository/index", post(repository::index))
+pub(super) fn routes(api: &Arc<Api>) -> Doors {
+    let told = |methods| guarded(api, Scope::Metadata, methods);
+    let infer = || guarded(api, Scope::Predict, post(infer::infer));
+    Doors::default()
+        .route("/v2", told(get(server)))
+        .route("/v2/", told(get(server)))
+        .route("/v2/health/live", open(get(health::live)))
+        .route("/v2/health/ready", open(get(health::ready)))
+        .route("/v2/models", told(get(models::list)))
+        .route("/v2/models/stats", told(get(statistics::all)))
+        .route("/v2/models/{model}", told(get(models::metadata)))
+        .route("/v2/models/{model}/versions/{version}", told(get(models::metadata)))
+        .route("/v2/models/{model}/ready", told(get(health::model)))
+        .route("/v2/models/{model}/versions/{version}/ready", told(get(health::model)))
+        .route("/v2/models/{model}/config", told(get(config::config)))
+        .route("/v2/models/{model}/versions/{version}/config", told(get(config::config)))
+        .route("/v2/models/{model}/stats", told(get(statistics::of_model)))
+        .route("/v2/models/{model}/versions/{version}/stats", told(get(statistics::of_model)))
+        .route("/v2/models/{model}/infer", infer())
+        .route("/v2/models/{model}/versions/{version}/infer", infer())
+        .route("/v2/repository/index", told(post(repository::index)))
 }
 
 #[derive(Serialize)]

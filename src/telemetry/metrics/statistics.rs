@@ -3,7 +3,7 @@
 //!
 //! Written by the scheduler (runs) and the service (requests), read by the protocols. Invariants:
 //! everything only grows; stages count only for requests that succeeded; writing takes no lock for
-//! batches of up to [`SMALL`] rows, and a short one a run beyond.
+//! batches of up to `SMALL` rows, and a short one a run beyond.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};

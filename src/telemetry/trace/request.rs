@@ -53,6 +53,8 @@ pub struct HttpSpanEnd<'a> {
     pub server_port: Option<u16>,
     /// The client's name for itself.
     pub user_agent: Option<&'a str>,
+    /// The name of the caller's key.
+    pub end_user: Option<&'a str>,
 }
 
 impl RequestTrace {
@@ -126,7 +128,7 @@ impl Drop for RequestTrace {
 }
 
 fn attributes(end: &HttpSpanEnd<'_>) -> Vec<KeyValue> {
-    let mut list = Vec::with_capacity(14);
+    let mut list = Vec::with_capacity(16);
     let mut text = |key: &'static str, value: &str| {
         if !value.is_empty() {
             list.push(KeyValue::new(key, value[..value.floor_char_boundary(MAX_TEXT)].to_owned()));
@@ -139,6 +141,7 @@ fn attributes(end: &HttpSpanEnd<'_>) -> Vec<KeyValue> {
     text(semconv::HTTP_REQUEST_METHOD_ORIGINAL, end.original_method.unwrap_or_default());
     text(semconv::SERVER_ADDRESS, end.server_address.unwrap_or_default());
     text(semconv::USER_AGENT_ORIGINAL, end.user_agent.unwrap_or_default());
+    text(semconv::ENDUSER_ID, end.end_user.unwrap_or_default());
     list.push(KeyValue::new(semconv::HTTP_RESPONSE_STATUS_CODE, i64::from(end.status)));
     if let Some(port) = end.server_port {
         list.push(KeyValue::new(semconv::SERVER_PORT, i64::from(port)));

@@ -198,6 +198,9 @@ impl Connection {
         if response.status == 100 {
             return self.try_read();
         }
+        if response.status == 204 {
+            return Ok(response);
+        }
         if response.header("transfer-encoding").is_some_and(|coding| coding.contains("chunked")) {
             loop {
                 let size = usize::from_str_radix(&self.line()?, 16).map_err(std::io::Error::other)?;

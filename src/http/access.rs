@@ -1,0 +1,137 @@
+//! Who may call which route: the key in `authorization`, asked of `service`'s [`Access`].
+//!
+//! Every route of a router enters it through a [`Door`], so that none can be added without a
+//! decision. Invariant: a door stands before handlers alone (an unknown route and a wrong method are
+//! told first), no handler sees a key, and where no keys are configured there is no layer at all.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::Response;
+use axum::routing::MethodRouter;
+use axum::{Extension, Router};
+use http::header::AUTHORIZATION;
+use http::{HeaderMap, Request};
+
+use super::context::RequestContext;
+use super::{Api, predict};
+use crate::service::{Access, ErrorCode, Scope, ServiceError};
+
+/// Methods of a route of which it is decided who may call them.
+pub(super) struct Door(MethodRouter<Arc<Api>>);
+
+/// For callers whose key has `scope`; for everyone where no keys are configured.
+pub(super) fn guarded(api: &Arc<Api>, scope: Scope, methods: MethodRouter<Arc<Api>>) -> Door {
+    let Some(access) = &api.options.access else { return Door(methods) };
+    let guard = Guard { api: Arc::clone(api), access: Arc::clone(access), scope };
+    Door(methods.route_layer(from_fn_with_state(guard, check)))
+}
+
+/// For everyone.
+pub(super) fn open(methods: MethodRouter<Arc<Api>>) -> Door {
+    Door(methods)
+}
+
+impl Door {
+    /// Further methods of the same route.
+    pub(super) fn and(self, other: Self) -> Self {
+        Self(self.0.merge(other.0))
+    }
+}
+
+/// A router whose every route has a door.
+#[derive(Default)]
+pub(super) struct Doors(Router<Arc<Api>>);
+
+impl Doors {
+    /// Adds a route.
+    pub(super) fn route(self, path: &str, door: Door) -> Self {
+        Self(self.0.route(path, door.0))
+    }
+
+    /// Adds the routes of another part.
+    pub(super) fn merge(self, other: Self) -> Self {
+        Self(self.0.merge(other.0))
+    }
+
+    /// The router.
+    pub(super) fn into_router(self) -> Router<Arc<Api>> {
+        self.0
+    }
+}
+
+#[derive(Clone)]
+struct Guard {
+    api: Arc<Api>,
+    access: Arc<Access>,
+    scope: Scope,
+}
+
+async fn check(
+    State(guard): State<Guard>,
+    Extension(context): Extension<Arc<RequestContext>>,
+    mut request: Request<Body>,
+    next: Next,
+) -> Response {
+    let admitted = token(request.headers()).and_then(|token| {
+        let caller = guard.access.identify(token, SystemTime::now())?;
+        context.called_by(caller.name());
+        caller.permit(guard.scope)
+    });
+    let Err(error) = admitted else {
+        request.headers_mut().remove(AUTHORIZATION);
+        return next.run(request).await;
+    };
+    if guard.scope == Scope::Predict {
+        guard.api.service.refused(None, &error);
+    }
+    let (parts, body) = request.into_parts();
+    predict::refuse(&parts, body, error).await
+}
+
+/// The token of the only `authorization` header; the scheme's name is in any case.
+///
+/// # Errors
+/// `unauthenticated` where it is not one header of the scheme Bearer.
+fn token(headers: &HeaderMap) -> Result<Option<&str>, ServiceError> {
+    let refused = |detail: &str| ServiceError::new(ErrorCode::Unauthenticated, detail);
+    let mut values = headers.get_all(AUTHORIZATION).iter();
+    let Some(value) = values.next() else { return Ok(None) };
+    if values.next().is_some() {
+        return Err(refused("expected one authorization header, got several"));
+    }
+    let text = value.to_str().unwrap_or_default();
+    let (scheme, token) = text.split_once(' ').unwrap_or((text, ""));
+    if !scheme.eq_ignore_ascii_case("bearer") {
+        return Err(refused("expected the authorization scheme Bearer, got another"));
+    }
+    Ok(Some(token.trim_matches(' ')))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_header_of_the_scheme_bearer_in_any_case() {
+        let of = |values: &[&'static str]| {
+            let mut headers = HeaderMap::new();
+            for value in values {
+                headers.append(AUTHORIZATION, http::HeaderValue::from_static(value));
+            }
+            token(&headers).map(|token| token.map(str::to_owned)).map_err(|error| error.code)
+        };
+        assert_eq!(of(&[]), Ok(None));
+        for value in ["Bearer abc", "bearer abc", "BEARER   abc"] {
+            assert_eq!(of(&[value]), Ok(Some("abc".to_owned())), "{value}");
+        }
+        assert_eq!(of(&["Bearer"]), Ok(Some(String::new())));
+        let refused = Err(ErrorCode::Unauthenticated);
+        for values in [&["Basic abc"][..], &["abc"], &[""], &["Bearerabc"], &["Bearer a", "Bearer a"]] {
+            assert_eq!(of(values), refused, "{values:?}");
+        }
+    }
+}
