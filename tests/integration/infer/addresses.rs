@@ -52,7 +52,7 @@ fn a_tensor_without_a_declared_shape_comes_in_any() {
         assert_eq!((&head["outputs"][0]["shape"], tail), (&json!(shape), singles(&twos)));
     }
     let wrong = json!({"inputs": [input("x", "INT64", &[1], &json!([1]))]});
-    assert_problem(&shared().post("/v2/models/any-rank/infer", &wrong), 400, "invalid_input");
+    assert_problem(&shared().post("/v2/models/any-rank/infer", &wrong), 400, "shape_mismatch");
 }
 
 #[test]
