@@ -189,8 +189,17 @@ def any_rank():
                  [constant("one", 1)])
 
 
+def optional_input():
+    """y = scale * x + shift, where scale and shift have values of their own that a caller may override."""
+    nodes = [node("Mul", ["x", "scale"], ["scaled"]), node("Cast", ["shift"], ["shift_float"], to=FLOAT),
+             node("Add", ["scaled", "shift_float"], ["y"])]
+    inputs = [value("x", FLOAT, ["batch", 2]), value("scale", FLOAT, []), value("shift", INT64, [2])]
+    return model("optional-input", nodes, inputs, [value("y", FLOAT, ["batch", 2])],
+                 [constant("scale", 2), constant("shift", [0, 1], np.int64)])
+
+
 FILES = [add_one, fixed_sum, two_inputs, mixes_rows, batch_scalar_output, strings, dtypes, nan, slow, regressor, columns,
-         zipmap, sequence_output, external_escape, gather, no_batch, passthrough, any_rank]
+         zipmap, sequence_output, external_escape, gather, no_batch, passthrough, any_rank, optional_input]
 
 
 # === trying them ===
@@ -243,6 +252,8 @@ def try_all(run):
     same(handed_through, [[1, 2]]), same(negated, [[-1, -2]])
     for shape in ((), (0, 2), (2, 1, 2)):
         same(run("any-rank", {"x": np.ones(shape, np.float32)})[0], np.full(shape, 2))
+    same(run("optional-input", {"x": f32([[1, 2]])})[0], [[2, 5]])
+    same(run("optional-input", {"x": f32([[1, 2]]), "scale": f32(3)})[0], [[3, 7]])
 
 
 def try_dtypes(path):

@@ -59,7 +59,10 @@ fn as_text(report: &Report<'_>) -> String {
 
 fn describe(text: &mut String, facts: &ModelFacts) -> std::fmt::Result {
     writeln!(text, "good  {} version {}: {}", facts.name, facts.version, facts.task.name())?;
-    for (kind, specs) in [("input", &facts.signature.inputs), ("output", &facts.signature.outputs)] {
+    let signature = &facts.signature;
+    let outlets =
+        [("input", &signature.inputs), ("optional", &signature.optional), ("output", &signature.outputs)];
+    for (kind, specs) in outlets {
         for spec in specs {
             writeln!(text, "      {kind:<9} {} {} {}", spec.name, spec.data_type, spec.shape_text())?;
         }
@@ -102,6 +105,7 @@ fn facts_json(facts: &ModelFacts) -> Value {
         "version": facts.version.to_string(),
         "task": facts.task.name(),
         "inputs": specs(&facts.signature.inputs),
+        "optional_inputs": specs(&facts.signature.optional),
         "outputs": specs(&facts.signature.outputs),
         "provider": facts.provider,
         "device": facts.device,

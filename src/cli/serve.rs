@@ -256,6 +256,7 @@ fn app_options(
             decode: DecodeLimits {
                 max_instances: config.limits.max_instances.get(),
                 max_depth: config.limits.max_json_depth.get(),
+                max_bytes: config.limits.max_body_bytes.0,
             },
             stuck_after: request_timeout + STUCK_MARGIN,
             cores: std::thread::available_parallelism().map_or(1, usize::from),

@@ -171,8 +171,11 @@ pub fn load(runtime: &'static Runtime, options: &SessionOptions<'_>) -> Result<L
     let provider = attempt.first();
     let (signature, metadata) = (outlets::signature(first, &file.contents)?, outlets::metadata(first));
     let labels: Arc<[String]> = file.contents.class_labels.as_slice().into();
-    let sessions: ort::Result<Vec<Session>> =
-        sessions.into_iter().map(|session| Session::new(session, Arc::clone(&labels))).collect();
+    let optional: Arc<[Arc<str>]> = signature.optional.iter().map(|spec| Arc::clone(&spec.name)).collect();
+    let sessions: ort::Result<Vec<Session>> = sessions
+        .into_iter()
+        .map(|session| Session::new(session, Arc::clone(&labels), Arc::clone(&optional)))
+        .collect();
     Ok(LoadedGraph {
         signature,
         sessions: sessions.map_err(|error| loader.failed(&error))?,

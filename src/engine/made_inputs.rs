@@ -133,7 +133,7 @@ mod tests {
             spec("ids", DataType::Int64, &[named("batch"), named("sequence")]),
             spec("pairs", DataType::Fp32, &[named("batch"), Dim::Fixed(3), named("batch")]),
         ];
-        let signature = Signature { inputs, outputs: vec![] };
+        let signature = Signature { inputs, optional: vec![], outputs: vec![] };
         let made = made_inputs(&signature, 4).unwrap();
         assert_eq!([made[0].shape(), made[1].shape()], [&[4, 1][..], &[4, 3, 4]]);
         assert_eq!(signature.check(&made), Ok(()));
@@ -142,8 +142,11 @@ mod tests {
 
     #[test]
     fn what_has_no_such_rows_is_not_made() {
-        let fixed =
-            |dims: &[Dim]| Signature { inputs: vec![spec("x", DataType::Fp32, dims)], outputs: vec![] };
+        let fixed = |dims: &[Dim]| Signature {
+            inputs: vec![spec("x", DataType::Fp32, dims)],
+            optional: vec![],
+            outputs: vec![],
+        };
         assert!(made_inputs(&fixed(&[Dim::Fixed(2)]), 1).is_some());
         assert!(made_inputs(&fixed(&[Dim::Fixed(2)]), 3).is_none());
         assert!(made_inputs(&fixed(&[]), 1).is_some());
@@ -163,10 +166,11 @@ mod tests {
                 spec("x", data_type, &[named("batch"), Dim::Fixed(2)]),
                 spec("attention_mask", DataType::Int64, &[named("batch"), named("sequence")]),
             ];
-            let [first, second] = different_rows(&Signature { inputs, outputs: vec![] }).unwrap();
+            let [first, second] =
+                different_rows(&Signature { inputs, optional: vec![], outputs: vec![] }).unwrap();
             assert_ne!(first[0], second[0]);
             assert_eq!(first[1], second[1]);
         }
-        assert!(different_rows(&Signature { inputs: vec![], outputs: vec![] }).is_none());
+        assert!(different_rows(&Signature { inputs: vec![], optional: vec![], outputs: vec![] }).is_none());
     }
 }

@@ -1,11 +1,11 @@
 //! The signature and the metadata of a graph, from a session.
 //!
-//! Initializers that a caller could override are not inputs: nobody has to give them.
+//! Initializers that a caller may override are optional inputs: nobody has to give them.
 
 use std::sync::Arc;
 
 use ort::session::Session;
-use ort::value::{Outlet, TensorElementType, ValueType};
+use ort::value::{TensorElementType, ValueType};
 
 use super::graph_file::GraphFile;
 use super::{GraphMetadata, LoadError, zip_map};
@@ -16,15 +16,24 @@ use crate::tensor::DataType;
 /// columns of a ZipMap's scores, and a tensor without a shape can't be told from a scalar here.
 pub(super) fn signature(session: &Session, file: &GraphFile) -> Result<Signature, LoadError> {
     let class_labels = &file.class_labels;
-    let inputs = session.inputs().iter().map(|outlet| spec(outlet, "input", file));
+    let inputs = session.inputs().iter().map(|outlet| spec((outlet.name(), outlet.dtype()), "input", file));
+    // One that can't be served is left out: the graph runs without it.
+    let optional = session.overridable_initializers();
+    let optional = optional
+        .iter()
+        .filter_map(|initializer| spec((initializer.name(), initializer.dtype()), "input", file).ok());
     let outputs = session.outputs().iter().map(|outlet| {
         if zip_map::is_zip_map(outlet.dtype()) && !class_labels.is_empty() {
             let (name, dims) = (Arc::from(outlet.name()), zip_map::dims(class_labels));
             return Ok(TensorSpec { name, data_type: DataType::Fp32, dims });
         }
-        spec(outlet, "output", file)
+        spec((outlet.name(), outlet.dtype()), "output", file)
     });
-    Ok(Signature { inputs: inputs.collect::<Result<_, _>>()?, outputs: outputs.collect::<Result<_, _>>()? })
+    Ok(Signature {
+        inputs: inputs.collect::<Result<_, _>>()?,
+        optional: optional.collect(),
+        outputs: outputs.collect::<Result<_, _>>()?,
+    })
 }
 
 /// What the graph's author wrote about it.
@@ -41,10 +50,13 @@ pub(super) fn metadata(session: &Session) -> GraphMetadata {
 }
 
 /// Only tensors have a place in a signature.
-fn spec(outlet: &Outlet, place: &str, file: &GraphFile) -> Result<TensorSpec, LoadError> {
-    let name = outlet.name();
+fn spec(
+    (name, value_type): (&str, &ValueType),
+    place: &str,
+    file: &GraphFile,
+) -> Result<TensorSpec, LoadError> {
     let refuse = |what: String| LoadError::Unsupported(format!("{place} {name:?} {what}"));
-    match outlet.dtype() {
+    match value_type {
         ValueType::Tensor { ty, shape, dimension_symbols } => {
             let data_type = data_type(*ty)
                 .ok_or_else(|| refuse(format!("has element type {ty}, which no client can send or read")))?;

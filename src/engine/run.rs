@@ -14,6 +14,18 @@ pub trait Run: Send {
     /// When the runtime refuses the inputs, fails, or was interrupted.
     fn run(&mut self, inputs: &[Tensor]) -> Result<Vec<Tensor>, RunError>;
 
+    /// Like [`run`](Self::run), with `optional` inputs beside: each overrides what the graph has for
+    /// the optional input of that index in the signature.
+    ///
+    /// # Errors
+    /// Those of `run`; and when there is no such optional input.
+    fn run_with(&mut self, inputs: &[Tensor], optional: &[(usize, Tensor)]) -> Result<Vec<Tensor>, RunError> {
+        if optional.is_empty() {
+            return self.run(inputs);
+        }
+        Err(RunError::InvalidInput("optional inputs for a model without any".into()))
+    }
+
     /// A handle that stops a run in progress. Every call gives a handle on the same switch.
     fn interrupt(&self) -> Interrupt;
 }

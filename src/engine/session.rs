@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use ort::ErrorCode;
 use ort::logging::LogLevel;
-use ort::session::{RunOptions, SessionInputValue};
+use ort::session::{RunOptions, SessionInputValue, SessionInputs};
 
-use super::{Interrupt, Run, RunError, values};
+use super::values::{self, Given};
+use super::{Interrupt, Run, RunError};
 use crate::tensor::Tensor;
 
 /// A session. Runs one batch at a time; dropped before `main` returns, or the runtime's statics die
@@ -19,10 +20,16 @@ pub struct Session {
     interrupt: Interrupt,
     /// Columns of a ZipMap's scores; empty without one.
     class_labels: Arc<[String]>,
+    /// Names of the optional inputs, in the signature's order.
+    optional: Arc<[Arc<str>]>,
 }
 
 impl Session {
-    pub(super) fn new(inner: ort::session::Session, class_labels: Arc<[String]>) -> ort::Result<Self> {
+    pub(super) fn new(
+        inner: ort::session::Session,
+        class_labels: Arc<[String]>,
+        optional: Arc<[Arc<str>]>,
+    ) -> ort::Result<Self> {
         let mut options = RunOptions::new()?;
         // A failed run is told by its result. Else each bad input of a client's would be an error
         // in the log.
@@ -35,26 +42,56 @@ impl Session {
                 tracing::warn!(%error, raised, "can't set the terminate flag of a run");
             }
         });
-        Ok(Self { inner, options, interrupt, class_labels })
+        Ok(Self { inner, options, interrupt, class_labels, optional })
     }
-}
 
-impl Run for Session {
-    fn run(&mut self, inputs: &[Tensor]) -> Result<Vec<Tensor>, RunError> {
-        let (given, wanted) = (inputs.len(), self.inner.inputs().len());
-        if given != wanted {
-            return Err(RunError::InvalidInput(format!("{given} inputs for {wanted}")));
+    fn check_count(&self, given: usize) -> Result<(), RunError> {
+        let wanted = self.inner.inputs().len();
+        if given == wanted {
+            return Ok(());
         }
-        let values: Vec<SessionInputValue<'_>> =
-            inputs.iter().map(values::input).collect::<Result<_, _>>()?;
-        match self.inner.run_with_options::<_, 0>(values.as_slice(), &*self.options) {
+        Err(RunError::InvalidInput(format!("{given} inputs for {wanted}")))
+    }
+
+    fn run_values<'i, 'v: 'i>(
+        &mut self,
+        values: impl Into<SessionInputs<'i, 'v>>,
+        given: Given<'_>,
+    ) -> Result<Vec<Tensor>, RunError> {
+        match self.inner.run_with_options(values, &*self.options) {
             Ok(outputs) => {
-                let read = |(_, value)| values::output(value, inputs, &self.class_labels);
+                let read = |(_, value)| values::output(value, given, &self.class_labels);
                 outputs.into_iter().map(read).collect()
             }
             Err(_) if self.interrupt.is_raised() => Err(RunError::Interrupted),
             Err(error) => Err(run_error(error.code(), error.to_string())),
         }
+    }
+}
+
+impl Run for Session {
+    fn run(&mut self, inputs: &[Tensor]) -> Result<Vec<Tensor>, RunError> {
+        self.check_count(inputs.len())?;
+        let values: Vec<SessionInputValue<'_>> =
+            inputs.iter().map(values::input).collect::<Result<_, _>>()?;
+        self.run_values(values.as_slice(), Given { inputs, optional: &[] })
+    }
+
+    fn run_with(&mut self, inputs: &[Tensor], optional: &[(usize, Tensor)]) -> Result<Vec<Tensor>, RunError> {
+        if optional.is_empty() {
+            return self.run(inputs);
+        }
+        self.check_count(inputs.len())?;
+        let mut values: Vec<(String, SessionInputValue<'_>)> = Vec::new();
+        for (outlet, tensor) in self.inner.inputs().iter().zip(inputs) {
+            values.push((outlet.name().to_owned(), values::input(tensor)?));
+        }
+        for (index, tensor) in optional {
+            let name = self.optional.get(*index);
+            let name = name.ok_or_else(|| RunError::InvalidInput(format!("no optional input {index}")))?;
+            values.push((name.to_string(), values::input(tensor)?));
+        }
+        self.run_values(values, Given { inputs, optional })
     }
 
     fn interrupt(&self) -> Interrupt {

@@ -220,6 +220,30 @@ fn scalars_and_several_inputs_keep_their_places() {
 }
 
 #[test]
+fn initializers_that_may_be_overridden_are_optional_inputs() {
+    let mut graph = loaded("optional-input");
+    let names = |specs: &[crate::model::TensorSpec]| -> Vec<String> {
+        specs.iter().map(|spec| format!("{} {}{}", spec.name, spec.data_type, spec.shape_text())).collect()
+    };
+    assert_eq!(names(&graph.signature.inputs), ["x FP32[batch,2]"]);
+    assert_eq!(names(&graph.signature.optional), ["scale FP32[]", "shift INT64[2]"]);
+    assert!(graph.signature.batchable_by_shape());
+    assert_eq!(batch_check(&mut graph), BatchCheck::Independent);
+    let x = [tensor(&[1, 2], vec![1.0_f32, 2.0])];
+    let mut given = |optional: &[(usize, Tensor)]| graph.sessions[0].run_with(&x, optional);
+    let y = |values: [f32; 2]| Ok(vec![tensor(&[1, 2], values.to_vec())]);
+    let scale = (0, tensor(&[], vec![3.0_f32]));
+    let shift = (1, tensor(&[2], vec![10_i64, 20]));
+    assert_eq!(given(&[]), y([2.0, 5.0]));
+    assert_eq!(given(std::slice::from_ref(&scale)), y([3.0, 7.0]));
+    assert_eq!(given(&[shift, scale.clone()]), y([13.0, 26.0]));
+    // What one caller overrides, the next one does not see.
+    assert_eq!(given(&[]), y([2.0, 5.0]));
+    assert!(matches!(given(&[(2, scale.1)]), Err(RunError::InvalidInput(_))));
+    assert!(loaded("add-one").signature.optional.is_empty());
+}
+
+#[test]
 fn large_outputs_outlive_their_session_and_later_runs() {
     let mut graph = loaded("passthrough");
     let large = |start: u16| tensor(&[2, 5000], (0..10_000).map(|i| f32::from(start + i)).collect());

@@ -49,30 +49,26 @@ pub(super) fn input(tensor: &Tensor) -> Result<SessionInputValue<'_>, RunError> 
     value.map_err(|error| RunError::InvalidInput(error.to_string()))
 }
 
-/// An output of the runtime, whose own memory is used when it is large. `inputs` are those that the
-/// run was given; `class_labels` the columns of a ZipMap's scores.
-pub(super) fn output(
-    value: DynValue,
-    inputs: &[Tensor],
-    class_labels: &[String],
-) -> Result<Tensor, RunError> {
+/// An output of the runtime, whose own memory is used when it is large. `class_labels` are the
+/// columns of a ZipMap's scores.
+pub(super) fn output(value: DynValue, given: Given<'_>, class_labels: &[String]) -> Result<Tensor, RunError> {
     let ValueType::Tensor { ty, .. } = value.dtype() else {
         return zip_map::scores(&value, class_labels);
     };
     match ty {
         TensorElementType::Bool => copied::<bool>(&value),
-        TensorElementType::Uint8 => numbers::<u8>(value, inputs),
-        TensorElementType::Uint16 => numbers::<u16>(value, inputs),
-        TensorElementType::Uint32 => numbers::<u32>(value, inputs),
-        TensorElementType::Uint64 => numbers::<u64>(value, inputs),
-        TensorElementType::Int8 => numbers::<i8>(value, inputs),
-        TensorElementType::Int16 => numbers::<i16>(value, inputs),
-        TensorElementType::Int32 => numbers::<i32>(value, inputs),
-        TensorElementType::Int64 => numbers::<i64>(value, inputs),
-        TensorElementType::Float16 => numbers::<f16>(value, inputs),
-        TensorElementType::Bfloat16 => numbers::<bf16>(value, inputs),
-        TensorElementType::Float32 => numbers::<f32>(value, inputs),
-        TensorElementType::Float64 => numbers::<f64>(value, inputs),
+        TensorElementType::Uint8 => numbers::<u8>(value, given),
+        TensorElementType::Uint16 => numbers::<u16>(value, given),
+        TensorElementType::Uint32 => numbers::<u32>(value, given),
+        TensorElementType::Uint64 => numbers::<u64>(value, given),
+        TensorElementType::Int8 => numbers::<i8>(value, given),
+        TensorElementType::Int16 => numbers::<i16>(value, given),
+        TensorElementType::Int32 => numbers::<i32>(value, given),
+        TensorElementType::Int64 => numbers::<i64>(value, given),
+        TensorElementType::Float16 => numbers::<f16>(value, given),
+        TensorElementType::Bfloat16 => numbers::<bf16>(value, given),
+        TensorElementType::Float32 => numbers::<f32>(value, given),
+        TensorElementType::Float64 => numbers::<f64>(value, given),
         TensorElementType::String => {
             let (shape, strings) = value.try_extract_strings().map_err(|error| failed(&error))?;
             tensor(shape, strings)
@@ -81,15 +77,23 @@ pub(super) fn output(
     }
 }
 
-/// True when one of `inputs` lies at `address`: an output there is an input handed through, a view of
-/// memory that nobody keeps for it.
-fn is_borrowed(inputs: &[Tensor], address: usize) -> bool {
-    inputs.iter().any(|tensor| {
-        with_buffer!(tensor.data(), buffer => {
-            let range = buffer.as_ptr_range();
-            (range.start.addr()..range.end.addr()).contains(&address)
+/// What a run was given: memory that the runtime borrows, and that nobody keeps for an output.
+#[derive(Clone, Copy)]
+pub(super) struct Given<'a> {
+    pub(super) inputs: &'a [Tensor],
+    pub(super) optional: &'a [(usize, Tensor)],
+}
+
+impl Given<'_> {
+    /// True when a tensor lies at `address`: an output there is an input handed through.
+    fn holds(self, address: usize) -> bool {
+        self.inputs.iter().chain(self.optional.iter().map(|(_, tensor)| tensor)).any(|tensor| {
+            with_buffer!(tensor.data(), buffer => {
+                let range = buffer.as_ptr_range();
+                (range.start.addr()..range.end.addr()).contains(&address)
+            })
         })
-    })
+    }
 }
 
 /// Outputs of at least this many bytes are kept where the runtime has put them. Below, a copy costs
@@ -135,13 +139,13 @@ impl<T: PrimitiveTensorElementType + Pod> AsRef<[u8]> for Kept<T> {
     }
 }
 
-fn numbers<T>(value: DynValue, inputs: &[Tensor]) -> Result<Tensor, RunError>
+fn numbers<T>(value: DynValue, given: Given<'_>) -> Result<Tensor, RunError>
 where
     T: PrimitiveTensorElementType + Pod,
     Data: From<Vec<T>> + From<Buffer<T>>,
 {
     let (shape, elements) = value.try_extract_tensor::<T>().map_err(|error| failed(&error))?;
-    if size_of_val(elements) < KEPT_BYTES || is_borrowed(inputs, elements.as_ptr().addr()) {
+    if size_of_val(elements) < KEPT_BYTES || given.holds(elements.as_ptr().addr()) {
         return tensor(shape, elements.to_vec());
     }
     let shape = shape.clone();

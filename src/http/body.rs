@@ -1,14 +1,17 @@
-//! Reads a request's body once, whole, within every bound: size, time, bytes over all requests.
+//! Reads a request's body once, whole, within every bound: size on the wire and unpacked, time, bytes
+//! over all requests.
 
 use std::time::Duration;
 
 use axum::body::Body;
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http::HeaderMap;
 use http::header::{CONTENT_LENGTH, EXPECT};
 use http_body_util::BodyExt;
 
+use super::collect::Collected;
 use super::context::RequestContext;
+use super::inflate::{self, Encoding};
 use super::inflight::HeldBytes;
 use super::{Api, HttpOptions};
 use crate::service::{ErrorCode, ServiceError};
@@ -16,7 +19,24 @@ use crate::service::{ErrorCode, ServiceError};
 /// A body in memory; what it holds is given back when this is dropped.
 pub(super) struct HeldBody {
     pub(super) bytes: Bytes,
-    _held: HeldBytes,
+    held: HeldBytes,
+}
+
+impl HeldBody {
+    /// Holds `bytes` more, for what was made of the body, until the request is answered.
+    ///
+    /// # Errors
+    /// `overloaded`.
+    pub(super) fn hold_more(&mut self, bytes: u64) -> Result<(), ServiceError> {
+        hold(&mut self.held, bytes)
+    }
+}
+
+fn hold(held: &mut HeldBytes, bytes: u64) -> Result<(), ServiceError> {
+    if held.try_add(bytes) {
+        return Ok(());
+    }
+    Err(ServiceError::new(ErrorCode::Overloaded, "too many bytes of bodies are held"))
 }
 
 /// How long a body that nobody wants is read after an early answer.
@@ -25,8 +45,6 @@ const LINGER: Duration = Duration::from_secs(2);
 const SMALL: u64 = 64 << 10;
 /// How long that is.
 const MOMENT: Duration = Duration::from_millis(20);
-/// No more is allocated ahead of what has come.
-const FIRST_ALLOCATION: usize = 64 << 10;
 
 /// The length that the headers claim.
 pub(super) fn claimed_length(headers: &HeaderMap) -> Option<u64> {
@@ -49,17 +67,29 @@ fn too_large(options: &HttpOptions) -> ServiceError {
     ServiceError::new(ErrorCode::PayloadTooLarge, detail)
 }
 
-/// Reads the whole body.
+/// Reads the whole body, unpacked where `headers` say that it is packed. Byte `align_at` of it lies
+/// on a boundary of 64 bytes, unless the body came in one piece, which is used where it lies.
 ///
 /// # Errors
 /// `client_too_slow`, `payload_too_large`, `overloaded` when too much is held at once,
-/// `invalid_json` when its chunks are malformed; or that the client went away.
+/// `unsupported_media_type` when its encoding is not taken, `invalid_input` when it is not what that
+/// says, `invalid_json` when its chunks are malformed; or that the client went away.
 pub(super) async fn read(
     api: &Api,
     context: &RequestContext,
+    headers: &HeaderMap,
     body: &mut Body,
+    align_at: usize,
 ) -> Result<HeldBody, BodyError> {
-    let reading = read_unbounded(api, context, body);
+    let announced = claimed_length(headers);
+    let encoding = inflate::encoding(headers)?;
+    let reading = async {
+        let Some(encoding) = encoding else {
+            return receive(api, context, body, Collected::new(align_at, announced)).await;
+        };
+        let packed = receive(api, context, body, Collected::new(0, announced)).await?;
+        Ok(unpack(api, encoding, &packed, align_at).await?)
+    };
     match tokio::time::timeout(api.options.body_timeout, reading).await {
         Ok(result) => result,
         Err(_elapsed) => {
@@ -99,33 +129,62 @@ fn broken(error: &axum::Error) -> BodyError {
     BodyError::ClientGone
 }
 
-async fn read_unbounded(api: &Api, context: &RequestContext, body: &mut Body) -> Result<HeldBody, BodyError> {
+/// Takes the body off the wire.
+async fn receive(
+    api: &Api,
+    context: &RequestContext,
+    body: &mut Body,
+    mut collected: Collected,
+) -> Result<HeldBody, BodyError> {
     let mut held = api.inflight.hold();
     let mut first: Option<Bytes> = None;
-    let mut rest = BytesMut::new();
     let mut length = 0;
     while let Some(frame) = body.frame().await {
         let Ok(data) = frame.map_err(|error| broken(&error))?.into_data() else { continue };
+        if data.is_empty() {
+            continue;
+        }
+        let is_first = length == 0;
         length += data.len() as u64;
         context.body_came(length);
         if length > api.options.max_body_bytes {
             return Err(too_large(&api.options).into());
         }
-        if !held.try_add(data.len() as u64) {
-            return Err(ServiceError::new(ErrorCode::Overloaded, "too many bytes of bodies are held").into());
+        hold(&mut held, data.len() as u64)?;
+        if is_first {
+            first = Some(data);
+            continue;
         }
-        match first.take() {
-            None if rest.is_empty() => first = Some(data),
-            None => rest.extend_from_slice(&data),
-            Some(start) => {
-                rest.reserve((start.len() + data.len()).max(FIRST_ALLOCATION));
-                rest.extend_from_slice(&start);
-                rest.extend_from_slice(&data);
-            }
+        if let Some(start) = first.take() {
+            collected.push(&start);
         }
+        collected.push(&data);
     }
     // A body in one piece, the usual case, is used where it lies.
-    Ok(HeldBody { bytes: first.unwrap_or_else(|| rest.freeze()), _held: held })
+    Ok(HeldBody { bytes: first.unwrap_or_else(|| collected.into_bytes()), held })
+}
+
+/// Unpacks a body; `packed` is held until that is done, what comes out from then on.
+async fn unpack(
+    api: &Api,
+    encoding: Encoding,
+    packed: &HeldBody,
+    align_at: usize,
+) -> Result<HeldBody, ServiceError> {
+    let mut held = api.inflight.hold();
+    let mut collected = Collected::new(align_at, None);
+    let mut length = 0;
+    let take = |piece: &[u8]| {
+        length += piece.len() as u64;
+        if length > api.options.max_body_bytes {
+            return Err(too_large(&api.options));
+        }
+        hold(&mut held, piece.len() as u64)?;
+        collected.push(piece);
+        Ok(())
+    };
+    inflate::inflate(encoding, &packed.bytes, take).await?;
+    Ok(HeldBody { bytes: collected.into_bytes(), held })
 }
 
 /// Takes a body that nobody wants off the connection; true when all of it is gone, so that the

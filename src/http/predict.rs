@@ -30,13 +30,17 @@ pub(super) async fn predict(
     target: Target,
     request: Request<Body>,
 ) -> Response {
-    let taken = match take(&api, &context, &target, request, media::body_format).await {
+    let taken = match take(&api, &context, &target, request, (media::body_format, 0)).await {
         Ok((_, taken)) => taken,
         Err(response) => return response,
     };
-    let Taken { model, format, held, timeout } = taken;
+    let Taken { model, format, mut held, timeout } = taken;
     let prediction = inference(&context, model, timeout, held.bytes.len());
-    let read = |task: &Task, limits: &DecodeLimits| decode::prediction(&held.bytes, format, task, limits);
+    let read = |task: &Task, limits: &DecodeLimits| {
+        let decoded = decode::prediction(&held.bytes, format, task, limits)?;
+        held.hold_more(decoded.bytes())?;
+        Ok(decoded)
+    };
     let write =
         |model: &Model, predictions: &Predictions<'_>| answer::encode_prediction(&model.facts, predictions);
     let predicted = api.service.predict(prediction, read, write).await;
@@ -78,13 +82,14 @@ pub(super) fn tell_timing(response: &mut Response, timeline: &Timeline) {
     }
 }
 
-/// Reads a request, or answers at once why not; `format` says what the headers make of its body.
+/// Reads a request, or answers at once why not; `format` says what the headers make of its body, and
+/// the byte after it which part of the body should be aligned in memory.
 pub(super) async fn take<F>(
     api: &Api,
     context: &RequestContext,
     target: &Target,
     request: Request<Body>,
-    format: impl Fn(&HeaderMap, Option<TaskKind>) -> Result<F, ServiceError>,
+    format: (impl Fn(&HeaderMap, Option<TaskKind>) -> Result<F, ServiceError>, usize),
 ) -> Result<(Parts, Taken<F>), Response> {
     let (parts, mut incoming) = request.into_parts();
     let found = api.service.resolve(target.model.as_deref(), target.version.as_deref());
@@ -106,7 +111,7 @@ async fn admit<F>(
     context: &RequestContext,
     found: Result<Arc<Model>, ServiceError>,
     (parts, incoming): (&Parts, &mut Body),
-    format: impl Fn(&HeaderMap, Option<TaskKind>) -> Result<F, ServiceError>,
+    (format, align_at): (impl Fn(&HeaderMap, Option<TaskKind>) -> Result<F, ServiceError>, usize),
 ) -> Result<Taken<F>, BodyError> {
     if let Err(error) = &found
         && error.code != ErrorCode::NotReady
@@ -119,7 +124,7 @@ async fn admit<F>(
     let model = found?;
     api.service.accepting()?;
     api.service.early_refusal(&model, body::claimed_length(&parts.headers))?;
-    let held = body::read(api, context, incoming).await?;
+    let held = body::read(api, context, &parts.headers, incoming, align_at).await?;
     let timeout = timeout::requested(&parts.headers)?;
     Ok(Taken { model, format, held, timeout })
 }

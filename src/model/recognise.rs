@@ -48,7 +48,8 @@ mod tests {
         let label = spec("label", DataType::Int64, &[free()]);
         let scores = spec("scores", DataType::Fp32, &[free(), Dim::Fixed(2)]);
         let of = |inputs: &[TensorSpec], outputs: &[TensorSpec]| {
-            let signature = Signature { inputs: inputs.to_vec(), outputs: outputs.to_vec() };
+            let signature =
+                Signature { inputs: inputs.to_vec(), optional: vec![], outputs: outputs.to_vec() };
             task_kind(&Manifest::default(), &signature)
         };
         let matrix = spec("x", DataType::Fp32, &[free(), Dim::Fixed(30)]);

@@ -99,6 +99,8 @@ pub struct SignatureError {
 pub struct Signature {
     /// Inputs that must be given, in the graph's order.
     pub inputs: Vec<TensorSpec>,
+    /// Inputs that the graph has values for itself, and that a caller may override; in its order.
+    pub optional: Vec<TensorSpec>,
     /// Outputs, in the graph's order.
     pub outputs: Vec<TensorSpec>,
 }
@@ -131,23 +133,52 @@ impl Signature {
     /// The first input that does not fit, with what was expected and what came.
     pub fn check(&self, tensors: &[Tensor]) -> Result<(), SignatureError> {
         let mut named: HashMap<&str, (usize, &str)> = HashMap::new();
-        for (spec, tensor) in self.inputs.iter().zip(tensors) {
-            let fail = |detail| SignatureError { input: Arc::clone(&spec.name), detail };
-            if spec.data_type != tensor.data_type() {
-                let came = tensor.data_type();
-                return Err(fail(format!("expected {}, got {came}", spec.data_type)));
+        self.inputs.iter().zip(tensors).try_for_each(|(spec, tensor)| fits(spec, tensor, &mut named))
+    }
+
+    /// Checks optional inputs, each with its index in [`optional`](Self::optional), like
+    /// [`check`](Self::check) the others.
+    ///
+    /// # Errors
+    /// The first that does not fit, is given twice or does not exist.
+    pub fn check_optional(&self, given: &[(usize, Tensor)]) -> Result<(), SignatureError> {
+        let mut named = HashMap::new();
+        for (place, (index, tensor)) in given.iter().enumerate() {
+            let Some(spec) = self.optional.get(*index) else {
+                let detail = format!("expected one of {} optional inputs, got another", self.optional.len());
+                return Err(SignatureError { input: "".into(), detail });
+            };
+            if given[..place].iter().any(|(earlier, _)| earlier == index) {
+                let detail = "expected each input once, got this one twice".to_owned();
+                return Err(SignatureError { input: Arc::clone(&spec.name), detail });
             }
-            spec.check_shape(tensor.shape()).map_err(fail)?;
-            for (dim, &size) in spec.dims.iter().zip(tensor.shape()) {
-                let Dim::Free(Some(name)) = dim else { continue };
-                let (known, by) = *named.entry(name).or_insert((size, &spec.name));
-                if known != size {
-                    return Err(fail(format!("dimension {name} is {size} here and {known} in input {by}")));
-                }
-            }
+            fits(spec, tensor, &mut named)?;
         }
         Ok(())
     }
+}
+
+/// Holds `tensor` against `spec`; `named` has the sizes of the named dimensions so far, and the input
+/// that set each.
+fn fits<'a>(
+    spec: &'a TensorSpec,
+    tensor: &Tensor,
+    named: &mut HashMap<&'a str, (usize, &'a str)>,
+) -> Result<(), SignatureError> {
+    let fail = |detail| SignatureError { input: Arc::clone(&spec.name), detail };
+    if spec.data_type != tensor.data_type() {
+        let came = tensor.data_type();
+        return Err(fail(format!("expected {}, got {came}", spec.data_type)));
+    }
+    spec.check_shape(tensor.shape()).map_err(fail)?;
+    for (dim, &size) in spec.dims.iter().zip(tensor.shape()) {
+        let Dim::Free(Some(name)) = dim else { continue };
+        let (known, by) = *named.entry(name).or_insert((size, &spec.name));
+        if known != size {
+            return Err(fail(format!("dimension {name} is {size} here and {known} in input {by}")));
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -165,7 +196,7 @@ mod tests {
     #[test]
     fn batchable_needs_a_free_first_dimension_everywhere_with_one_name() {
         let of = |inputs: Vec<TensorSpec>, outputs: Vec<TensorSpec>| {
-            Signature { inputs, outputs }.batchable_by_shape()
+            Signature { inputs, optional: vec![], outputs }.batchable_by_shape()
         };
         let ok = spec("x", &[free("batch"), Dim::Fixed(3)]);
         assert!(of(vec![ok.clone()], vec![spec("y", &[Dim::Free(None)])]));
@@ -181,7 +212,8 @@ mod tests {
     fn any_rank_takes_every_shape_of_its_type_and_is_never_batchable() {
         let any = spec("x", &[Dim::AnyRank]);
         assert_eq!((any.shape_text().as_str(), any.has_free_first_dim()), ("[...]", false));
-        let signature = Signature { inputs: vec![any], outputs: vec![spec("y", &[free("batch")])] };
+        let signature =
+            Signature { inputs: vec![any], optional: vec![], outputs: vec![spec("y", &[free("batch")])] };
         assert!(!signature.batchable_by_shape());
         for shape in [vec![], vec![1], vec![2, 0, 3]] {
             let tensor = Tensor::new(shape.clone(), vec![0.0_f32; shape.iter().product()]).unwrap();
@@ -198,6 +230,7 @@ mod tests {
                 spec("ids", &[free("batch"), free("sequence")]),
                 spec("mask", &[free("batch"), free("sequence")]),
             ],
+            optional: vec![],
             outputs: vec![],
         };
         let two_by = |width: usize| Tensor::new(vec![2, width], vec![0.0_f32; 2 * width]).unwrap();
@@ -205,5 +238,24 @@ mod tests {
         let error = signature.check(&[two_by(3), two_by(4)]).unwrap_err();
         assert_eq!(error.detail, "dimension sequence is 4 here and 3 in input ids");
         assert_eq!(&*error.input, "mask");
+    }
+
+    #[test]
+    fn optional_inputs_are_held_against_their_own_specs() {
+        let signature = Signature {
+            inputs: vec![spec("x", &[free("batch")])],
+            optional: vec![spec("scale", &[]), spec("shift", &[Dim::Fixed(2)])],
+            outputs: vec![],
+        };
+        let scalar = Tensor::new(vec![], vec![1.0_f32]).unwrap();
+        let pair = Tensor::new(vec![2], vec![1.0_f32; 2]).unwrap();
+        let whole = Tensor::new(vec![2], vec![1_i64; 2]).unwrap();
+        let refused = |given: &[(usize, Tensor)]| signature.check_optional(given).unwrap_err().to_string();
+        assert_eq!(signature.check_optional(&[]), Ok(()));
+        assert_eq!(signature.check_optional(&[(1, pair.clone()), (0, scalar.clone())]), Ok(()));
+        assert_eq!(refused(&[(0, pair.clone())]), "expected shape [], got [2]");
+        assert_eq!(refused(&[(1, whole)]), "expected FP32, got INT64");
+        assert!(refused(&[(0, scalar.clone()), (0, scalar)]).contains("twice"));
+        assert!(refused(&[(2, pair)]).contains("2 optional inputs"));
     }
 }

@@ -12,6 +12,9 @@ use crate::tensor::Tensor;
 pub struct JobRequest {
     /// Inputs in the signature's order.
     pub inputs: Vec<Tensor>,
+    /// Optional inputs, each with its index in the signature's. A job with any runs in one piece,
+    /// alone: they hold for all of its rows and for nobody else's.
+    pub optional: Vec<(usize, Tensor)>,
     /// Rows along the first axis of every input; 1 for a model without a batch axis.
     pub rows: usize,
     /// Not run after this.

@@ -17,12 +17,12 @@ pub(super) struct Ran {
     pub(super) executed: Instant,
 }
 
-/// Runs `job`, taken from the queue at `dequeued`, in pieces of the model's batch size. Between
-/// pieces it stops when its caller has gone or its deadline has passed.
+/// Runs `job`, taken from the queue at `dequeued`, in pieces of the model's batch size; whole when it
+/// has optional inputs. Between pieces it stops when its caller has gone or its deadline has passed.
 pub(super) fn run_job(session: &mut dyn Run, job: &Job, facts: &ModelFacts, dequeued: Instant) -> Ran {
     let (rows, max_rows) = (job.request.rows, facts.max_batch_size);
     let statistics = facts.metrics.statistics();
-    if rows <= max_rows {
+    if rows <= max_rows || !job.request.optional.is_empty() {
         return run_whole(session, &job.request, statistics, dequeued);
     }
     let sizes = piece_sizes(rows, max_rows);
@@ -39,7 +39,7 @@ pub(super) fn run_whole(
     dequeued: Instant,
 ) -> Ran {
     let assembled = Instant::now();
-    let outputs = session.run(&request.inputs).map_err(failure);
+    let outputs = session.run_with(&request.inputs, &request.optional).map_err(failure);
     let executed = Instant::now();
     if outputs.is_ok() {
         statistics.execution(request.rows, assembled - dequeued, executed - assembled);

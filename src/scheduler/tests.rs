@@ -36,6 +36,10 @@ impl Run for Gated {
         }
     }
 
+    fn run_with(&mut self, inputs: &[Tensor], _: &[(usize, Tensor)]) -> Result<Vec<Tensor>, RunError> {
+        self.run(inputs)
+    }
+
     fn interrupt(&self) -> Interrupt {
         Interrupt::from_fn(|_raised| {})
     }
@@ -80,6 +84,7 @@ fn bench(queue_capacity: usize, max_batch_size: usize) -> Bench {
 fn job(values: &[f32]) -> JobRequest {
     JobRequest {
         inputs: vec![Tensor::new(vec![values.len(), 1], values.to_vec()).unwrap()],
+        optional: Vec::new(),
         rows: values.len(),
         deadline: Instant::now() + Duration::from_secs(30),
         trace: None,
@@ -118,6 +123,28 @@ async fn a_large_job_is_cut_and_joined_again() {
     let finished = bench.queue.try_submit(job(&rows)).unwrap().await.unwrap();
     assert_eq!(values(&finished.outputs), rows.iter().map(|value| value + 1.0).collect::<Vec<_>>());
     assert_eq!(bench.started.iter().take(3).collect::<Vec<_>>(), [3, 3, 2]);
+}
+
+#[tokio::test]
+async fn a_job_with_optional_inputs_is_run_whole() {
+    let bench = bench(64, 3);
+    bench.script.send(Script::AddOne).unwrap();
+    let mut whole = job(&[0.0; 8]);
+    whole.optional = vec![(0, Tensor::new(vec![], vec![1.0_f32]).unwrap())];
+    let finished = bench.queue.try_submit(whole).unwrap().await.unwrap();
+    assert_eq!(values(&finished.outputs), [1.0; 8]);
+    assert_eq!(bench.started.try_iter().collect::<Vec<_>>(), [8]);
+}
+
+#[tokio::test]
+async fn optional_inputs_are_refused_by_a_session_that_knows_none() {
+    let (scheduler, queue) = with_sessions(vec![Box::new(Quick)], 64, 8);
+    let mut whole = job(&[0.0]);
+    whole.optional = vec![(0, Tensor::new(vec![], vec![1.0_f32]).unwrap())];
+    let failure = queue.try_submit(whole).unwrap().await.unwrap_err();
+    assert!(matches!(failure.kind, FailureKind::InvalidInput(_)), "{failure:?}");
+    scheduler.close();
+    assert!(scheduler.join(Instant::now() + SOON));
 }
 
 #[tokio::test]

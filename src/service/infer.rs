@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::predict::{Accounting, Work};
 use super::{ErrorCode, Model, PredictRequest, Predicted, Service, ServiceError};
+use crate::model::TensorSpec;
 use crate::task::DecodeLimits;
 use crate::telemetry::Stage;
 use crate::tensor::{Data, Tensor};
@@ -15,6 +16,8 @@ use crate::tensor::{Data, Tensor};
 pub struct InferInputs {
     /// One tensor per input, in the signature's order.
     tensors: Vec<Tensor>,
+    /// Optional inputs that are given, by their index in the signature.
+    optional: Vec<(usize, Tensor)>,
     /// Rows along the first axis of a batchable model's inputs; else 1.
     rows: usize,
     /// The caller's own limit (`timeout` of the protocol), from the request's start.
@@ -47,8 +50,7 @@ impl Service {
         accounting.timeline.record(Stage::Preprocess, begun, Instant::now());
         let (inputs, wanted) = decoded?;
         accounting.shorten(inputs.timeout);
-        let input_length = inputs.tensors.iter().map(|tensor| tensor.data().len() as u64).sum();
-        let work = Work { inputs: inputs.tensors, rows: inputs.rows, input_length };
+        let work = inputs.into_work();
         accounting.describe(&work, None, false);
         let outputs = self.run(accounting, work).await?;
         let begun = Instant::now();
@@ -62,33 +64,54 @@ impl Service {
     }
 }
 
+impl InferInputs {
+    /// Bytes that the elements take in memory, about.
+    pub fn bytes(&self) -> u64 {
+        self.all().map(|tensor| tensor.data().raw_len() as u64).sum()
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Tensor> {
+        self.tensors.iter().chain(self.optional.iter().map(|(_, tensor)| tensor))
+    }
+
+    fn into_work(self) -> Work {
+        let input_length = self.all().map(|tensor| tensor.data().len() as u64).sum();
+        Work { inputs: self.tensors, optional: self.optional, rows: self.rows, input_length }
+    }
+}
+
 /// Puts named tensors in the places of a model's signature and holds them against it.
 ///
-/// Pointers of errors are those of the protocol's request: `/inputs/{position}/...`.
+/// A place is the input's index; those of optional inputs follow the others. Pointers of errors are
+/// those of the protocol's request: `/inputs/{position}/...`.
 pub struct InputSlots<'m> {
     model: &'m Model,
-    /// Per input of the signature: the tensor, and its position in the request.
+    /// Per place: the tensor, and its position in the request.
     taken: Vec<Option<(Tensor, usize)>>,
 }
 
 impl<'m> InputSlots<'m> {
     /// Empty places.
     pub fn new(model: &'m Model) -> Self {
-        Self { model, taken: model.facts.signature.inputs.iter().map(|_| None).collect() }
+        let signature = &model.facts.signature;
+        let places = signature.inputs.len() + signature.optional.len();
+        Self { model, taken: (0..places).map(|_| None).collect() }
     }
 
-    /// The place of the input called `name`, which stands at `position` in the request.
+    /// The place of the input called `name`, which stands at `position` in the request, and what it takes.
     ///
     /// # Errors
     /// `unknown_input`; `invalid_input` where it stands twice.
-    pub fn find(&self, name: &str, position: usize) -> Result<usize, ServiceError> {
+    pub fn find(&self, name: &str, position: usize) -> Result<(usize, &'m TensorSpec), ServiceError> {
         let at = format!("/inputs/{position}/name");
-        let inputs = &self.model.facts.signature.inputs;
-        let Some(slot) = inputs.iter().position(|spec| &*spec.name == name) else {
-            let known = inputs.iter().map(|spec| &*spec.name).take(16).collect::<Vec<_>>().join(", ");
-            let detail = match inputs.len() {
-                0 => "the model has no inputs".to_owned(),
-                _ => format!("the model has no input of this name; its inputs are {known}"),
+        let signature = &self.model.facts.signature;
+        let mut specs = signature.inputs.iter().chain(&signature.optional);
+        let Some((slot, spec)) = specs.clone().enumerate().find(|(_, spec)| &*spec.name == name) else {
+            let known = specs.by_ref().map(|spec| &*spec.name).take(16).collect::<Vec<_>>().join(", ");
+            let detail = if self.taken.is_empty() {
+                "the model has no inputs".to_owned()
+            } else {
+                format!("the model has no input of this name; its inputs are {known}")
             };
             return Err(ServiceError::new(ErrorCode::UnknownInput, detail).at(at));
         };
@@ -96,7 +119,7 @@ impl<'m> InputSlots<'m> {
             let detail = "this input stands twice in the request";
             return Err(ServiceError::new(ErrorCode::InvalidInput, detail).at(at));
         }
-        Ok(slot)
+        Ok((slot, spec))
     }
 
     /// Puts a tensor in its place.
@@ -104,45 +127,55 @@ impl<'m> InputSlots<'m> {
         self.taken[slot] = Some((tensor, position));
     }
 
-    /// The inputs, once all are there and fit.
+    /// The inputs, once all that must be there are, and fit.
     ///
     /// # Errors
     /// `missing_input`, `shape_mismatch`, `batch_too_large`; `invalid_input` for text that the
     /// runtime can't take; `number_out_of_range` for NaN and infinity where the manifest refuses them.
-    pub fn finish(self, limits: &DecodeLimits) -> Result<InferInputs, ServiceError> {
+    pub fn finish(mut self, limits: &DecodeLimits) -> Result<InferInputs, ServiceError> {
         let facts = &self.model.facts;
-        let mut tensors = Vec::with_capacity(self.taken.len());
+        for (tensor, position) in self.taken.iter().flatten() {
+            check_values(tensor, facts.finite).map_err(|error| error.at(format!("/inputs/{position}")))?;
+        }
+        let given = self.taken.split_off(facts.signature.inputs.len());
         let mut positions = Vec::with_capacity(self.taken.len());
+        let mut tensors = Vec::with_capacity(self.taken.len());
         for (spec, taken) in facts.signature.inputs.iter().zip(self.taken) {
-            let Some((tensor, position)) = taken else {
-                let detail = format!(
-                    "expected the input {} ({} {}), which is missing",
-                    spec.name,
-                    spec.data_type,
-                    spec.shape_text()
-                );
-                return Err(ServiceError::new(ErrorCode::MissingInput, detail).at("/inputs"));
-            };
-            check_values(&tensor, facts.finite).map_err(|error| error.at(format!("/inputs/{position}")))?;
+            let (tensor, position) = taken.ok_or_else(|| missing(spec))?;
             tensors.push(tensor);
             positions.push(position);
         }
         facts.signature.check(&tensors).map_err(|error| {
             let slot = facts.signature.inputs.iter().position(|spec| spec.name == error.input);
-            let position = slot.map_or(0, |slot| positions[slot]);
-            ServiceError::new(ErrorCode::ShapeMismatch, error.detail).at(format!("/inputs/{position}/shape"))
+            misshapen(slot.map_or(0, |slot| positions[slot]), error.detail)
         })?;
+        let mut optional = Vec::new();
+        for (index, (tensor, position)) in
+            given.into_iter().enumerate().filter_map(|(index, taken)| Some((index, taken?)))
+        {
+            optional.push((index, tensor));
+            let check = facts.signature.check_optional(&optional);
+            check.map_err(|error| misshapen(position, error.detail))?;
+        }
         let rows = if facts.batchable { common_rows(&tensors, &positions)? } else { 1 };
         if rows > limits.max_instances {
             let detail = format!("expected at most {} rows, got {rows}", limits.max_instances);
-            let position = positions.first().copied().unwrap_or_default();
-            return Err(
-                ServiceError::new(ErrorCode::BatchTooLarge, detail).at(format!("/inputs/{position}/shape"))
-            );
+            let at = format!("/inputs/{}/shape", positions.first().copied().unwrap_or_default());
+            return Err(ServiceError::new(ErrorCode::BatchTooLarge, detail).at(at));
         }
         // A batch of no rows is still one run.
-        Ok(InferInputs { tensors, rows: rows.max(1), timeout: None })
+        Ok(InferInputs { tensors, optional, rows: rows.max(1), timeout: None })
     }
+}
+
+fn missing(spec: &TensorSpec) -> ServiceError {
+    let (name, data_type, shape) = (&spec.name, spec.data_type, spec.shape_text());
+    let detail = format!("expected the input {name} ({data_type} {shape}), which is missing");
+    ServiceError::new(ErrorCode::MissingInput, detail).at("/inputs")
+}
+
+fn misshapen(position: usize, detail: String) -> ServiceError {
+    ServiceError::new(ErrorCode::ShapeMismatch, detail).at(format!("/inputs/{position}/shape"))
 }
 
 fn check_values(tensor: &Tensor, finite: bool) -> Result<(), ServiceError> {
@@ -171,7 +204,7 @@ fn common_rows(tensors: &[Tensor], positions: &[usize]) -> Result<usize, Service
                 "the first dimension is the batch, equal for all inputs: expected {rows}, got {}",
                 tensor.rows()
             );
-            Err(ServiceError::new(ErrorCode::ShapeMismatch, detail).at(format!("/inputs/{position}/shape")))
+            Err(misshapen(*position, detail))
         }
     }
 }

@@ -48,6 +48,7 @@ impl From<InputError> for ServiceError {
             InputErrorCode::UnknownInput => ErrorCode::UnknownInput,
             InputErrorCode::MissingInput => ErrorCode::MissingInput,
             InputErrorCode::BatchTooLarge => ErrorCode::BatchTooLarge,
+            InputErrorCode::TooLarge => ErrorCode::PayloadTooLarge,
         };
         let pointer = error.pointer;
         Self { pointer, ..Self::new(code, error.detail) }
@@ -83,7 +84,7 @@ impl Service {
         accounting.timeline.record(Stage::Preprocess, begun, Instant::now());
         let mut rows = rows?;
         let inputs = std::mem::take(&mut rows.inputs);
-        let work = Work { inputs, rows: rows.rows, input_length: rows.input_length };
+        let work = Work { inputs, optional: Vec::new(), rows: rows.rows, input_length: rows.input_length };
         accounting.describe(&work, rows.tokens, rows.truncated);
         let outputs = self.run(accounting, work).await?;
         let begun = Instant::now();
@@ -140,6 +141,7 @@ impl Service {
         }
         let job = JobRequest {
             inputs: work.inputs,
+            optional: work.optional,
             rows: work.rows,
             deadline,
             trace: accounting.trace.as_ref().and_then(InferenceTrace::context),
@@ -173,6 +175,8 @@ const HEAVY: usize = 128 << 10;
 pub(super) struct Work {
     /// In the signature's order.
     pub(super) inputs: Vec<Tensor>,
+    /// Optional ones that are given, by their index in the signature.
+    pub(super) optional: Vec<(usize, Tensor)>,
     pub(super) rows: usize,
     pub(super) input_length: u64,
 }

@@ -19,7 +19,7 @@ pub(super) struct Verified {
 }
 
 /// One instance is decoded at a time here, and manifests are ours: generous limits.
-pub(super) const LIMITS: DecodeLimits = DecodeLimits { max_instances: 1, max_depth: 64 };
+pub(super) const LIMITS: DecodeLimits = DecodeLimits { max_instances: 1, max_depth: 64, max_bytes: u64::MAX };
 
 /// Builds the task, decides whether rows may share a batch, warms every session up and checks the
 /// golden samples.

@@ -33,6 +33,11 @@ pub(super) trait Builder {
         None
     }
 
+    /// Bytes that every instance is decoded into, whatever it says: defaults are not on the wire.
+    fn instance_bytes(&self) -> u64 {
+        0
+    }
+
     /// Starts an instance that is an object.
     fn begin(&mut self);
 
@@ -339,6 +344,9 @@ impl<'de, B: Builder> DeserializeSeed<'de> for InstanceSeed<'_, B> {
             return Err(
                 report.refuse_as(BatchTooLarge, format!("expected at most {most} instances, got more"))
             );
+        }
+        if (count as u64 + 1).saturating_mul(builder.instance_bytes()) > report.limits.max_bytes {
+            return Err(report.too_large().into_error());
         }
         if let Some(most) = builder.most_instances().filter(|&most| count >= most) {
             let detail = format!("this model takes no batches: expected {most} instance, got more");

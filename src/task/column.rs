@@ -75,6 +75,14 @@ impl Column {
         with_column!(self, vector => grow(vector, count));
     }
 
+    /// Bytes that one element takes.
+    pub(super) fn element_bytes(&self) -> u64 {
+        fn of<T>(_: &[T]) -> u64 {
+            size_of::<T>() as u64
+        }
+        with_column!(self, vector => of(vector))
+    }
+
     pub(super) fn into_data(self) -> Data {
         with_column!(self, vector => vector.into())
     }

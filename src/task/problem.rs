@@ -41,6 +41,8 @@ pub enum InputErrorCode {
     MissingInput,
     /// More instances than allowed.
     BatchTooLarge,
+    /// More bytes of decoded tensors than allowed.
+    TooLarge,
 }
 
 impl InputErrorCode {
@@ -54,6 +56,7 @@ impl InputErrorCode {
             Self::UnknownInput => "unknown_input",
             Self::MissingInput => "missing_input",
             Self::BatchTooLarge => "batch_too_large",
+            Self::TooLarge => "payload_too_large",
         }
     }
 }

@@ -127,6 +127,12 @@ impl DecodeReport {
         self.refuse(code, detail).into_error()
     }
 
+    /// Records that the decoded tensors would pass their limit.
+    pub(super) fn too_large(&mut self) -> Refused {
+        let detail = format!("expected at most {} bytes once decoded, got more", self.limits.max_bytes);
+        self.refuse(InputErrorCode::TooLarge, detail)
+    }
+
     /// Records that something of another type came.
     pub(super) fn wrong_type<E: de::Error>(&mut self, expected: &str, came: &str) -> E {
         self.container_came = came == "an array" || came == "an object";

@@ -14,11 +14,13 @@ pub struct DecodeLimits {
     pub max_instances: usize,
     /// Deepest nesting.
     pub max_depth: usize,
+    /// Most bytes of the tensors that a body is decoded into: a short text can stand for large ones.
+    pub max_bytes: u64,
 }
 
 impl Default for DecodeLimits {
     fn default() -> Self {
-        Self { max_instances: 1024, max_depth: 64 }
+        Self { max_instances: 1024, max_depth: 64, max_bytes: 64 << 20 }
     }
 }
 
@@ -71,6 +73,15 @@ impl Decoded {
                 texts.iter().map(|text| text.text.len() + text.pair.as_ref().map_or(0, String::len)).sum()
             }
         }
+    }
+
+    /// Bytes that the decoded instances hold.
+    pub fn bytes(&self) -> u64 {
+        let tensors = match &self.payload {
+            Payload::Tensors(tensors) => tensors.iter().map(|tensor| tensor.data().raw_len()).sum(),
+            Payload::Texts(_) => self.work_estimate(),
+        };
+        tensors as u64
     }
 
     /// True when `encode` should not run where the request is.

@@ -102,7 +102,7 @@ impl Tensors {
                 })
                 .collect(),
         });
-        TensorsBuilder { task: self, inputs: inputs.collect() }
+        TensorsBuilder { task: self, inputs: inputs.collect(), bytes: 0 }
     }
 }
 
@@ -110,6 +110,8 @@ impl Tensors {
 pub(super) struct TensorsBuilder<'t> {
     task: &'t Tensors,
     inputs: Vec<Nested>,
+    /// Held by all inputs so far.
+    bytes: u64,
 }
 
 impl TensorsBuilder<'_> {
@@ -149,7 +151,12 @@ impl Builder for TensorsBuilder<'_> {
         report: &mut DecodeReport,
     ) -> Result<bool, D::Error> {
         let Nested { column, shape } = &mut self.inputs[index];
-        with_column!(column, elements => NestedSeed { elements, shape, level: 0, report }.deserialize(value))?;
+        let left = report.limits.max_bytes.saturating_sub(self.bytes);
+        with_column!(column, elements => {
+            let (before, most) = (elements.len(), most_elements(elements, left));
+            NestedSeed { elements: &mut *elements, most, shape, level: 0, report }.deserialize(value)?;
+            self.bytes += size_of_val(&elements[before..]) as u64;
+        });
         Ok(true)
     }
 
@@ -166,12 +173,23 @@ impl Builder for TensorsBuilder<'_> {
                 format!("expected an object with the inputs {}, got an array", self.task.names.listed());
             return Err(report.refuse_as(InvalidInput, detail));
         };
-        with_column!(column, elements => NestedSeed { elements, shape, level: 0, report }.visit_seq(array))
+        let left = report.limits.max_bytes.saturating_sub(self.bytes);
+        with_column!(column, elements => {
+            let (before, most) = (elements.len(), most_elements(elements, left));
+            NestedSeed { elements: &mut *elements, most, shape, level: 0, report }.visit_seq(array)?;
+            self.bytes += size_of_val(&elements[before..]) as u64;
+        });
+        Ok(())
     }
 
     fn text(&mut self, _text: &str) -> bool {
         false
     }
+}
+
+/// How many elements there may be when `left` bytes may be added.
+fn most_elements<T>(elements: &[T], left: u64) -> usize {
+    elements.len().saturating_add(usize::try_from(left / size_of::<T>() as u64).unwrap_or(usize::MAX))
 }
 
 /// One input under collection.
@@ -202,6 +220,8 @@ impl Size {
 
 struct NestedSeed<'a, T> {
     elements: &'a mut Vec<T>,
+    /// No more elements than these.
+    most: usize,
     shape: &'a mut [Size],
     level: usize,
     report: &'a mut DecodeReport,
@@ -232,7 +252,11 @@ impl<'de, T: Element> DeserializeSeed<'de> for NestedSeed<'_, T> {
     #[inline]
     fn deserialize<D: Deserializer<'de>>(self, value: D) -> Result<(), D::Error> {
         if self.level == self.shape.len() {
-            self.elements.push(element(value, self.report)?);
+            let value = element(value, self.report)?;
+            if self.elements.len() >= self.most {
+                return Err(self.report.too_large().into_error());
+            }
+            self.elements.push(value);
             Ok(())
         } else {
             value.deserialize_any(self)
@@ -285,6 +309,9 @@ impl<'de, T: Element> Visitor<'de> for NestedSeed<'_, T> {
             while count < most {
                 let seed = ElementSeed { report: self.report, element: PhantomData };
                 let Some(value) = array.next_element_seed(seed)? else { break };
+                if self.elements.len() >= self.most {
+                    return Err(self.report.too_large().into_error());
+                }
                 self.elements.push(value);
                 count += 1;
                 self.report.step(Step::Index(count));
@@ -294,6 +321,7 @@ impl<'de, T: Element> Visitor<'de> for NestedSeed<'_, T> {
                 && array
                     .next_element_seed(NestedSeed {
                         elements: self.elements,
+                        most: self.most,
                         shape: self.shape,
                         level: level + 1,
                         report: self.report,

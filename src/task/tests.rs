@@ -29,7 +29,7 @@ pub(super) fn build_with(
     class_labels: &[String],
 ) -> Result<Task, TaskError> {
     let manifest = Manifest::parse(manifest, "m").unwrap();
-    let signature = Signature { inputs: inputs.to_vec(), outputs: outputs.to_vec() };
+    let signature = Signature { inputs: inputs.to_vec(), optional: vec![], outputs: outputs.to_vec() };
     let folder = Path::new(".");
     Task::build(&TaskSpec {
         manifest: &manifest,
@@ -42,7 +42,7 @@ pub(super) fn build_with(
 }
 
 pub(super) fn decode(task: &Task, body: &str) -> Result<Rows, (String, String)> {
-    decode_limited(task, body, DecodeLimits { max_instances: 3, max_depth: 64 })
+    decode_limited(task, body, DecodeLimits { max_instances: 3, ..DecodeLimits::default() })
 }
 
 /// Rows, or code and pointer; `json` for what the deserializer itself refused.
@@ -267,9 +267,31 @@ fn tensors_are_held_against_the_signature() {
             (r#"{"x": [1,2], "s": [3]}"#, "shape_mismatch", "/s"),
         ],
     );
-    let shallow = DecodeLimits { max_instances: 1, max_depth: 2 };
+    let shallow = DecodeLimits { max_instances: 1, max_depth: 2, ..DecodeLimits::default() };
     let came = decode_limited(&task, r#"{"x": [[1],[2]]}"#, shallow).map(|rows| rows.rows);
     assert_eq!(came, Err(("invalid_input".into(), "/x/0".into())));
+}
+
+/// A8: what a body stands for is bounded like the body itself.
+#[test]
+fn a_short_body_of_large_tensors_is_stopped_at_the_limit() {
+    let wide = tensor_spec("x", DataType::Fp64, &[None, None]);
+    let words = tensor_spec("s", DataType::Bytes, &[None, None]);
+    let output = tensor_spec("y", DataType::Fp32, &[None]);
+    let task = build("task = \"tensors\"", &[wide, words], &[output]).unwrap();
+    let limited = |max_bytes: u64, body: &str| {
+        let limits = DecodeLimits { max_bytes, ..DecodeLimits::default() };
+        decode_limited(&task, body, limits).map(|rows| rows.rows)
+    };
+    let refused = |pointer: &str| Err(("payload_too_large".to_owned(), pointer.to_owned()));
+    let numbers = r#"{"x": [1,2,3,4], "s": []}"#;
+    assert_eq!(limited(32, numbers), Ok(1));
+    assert_eq!(limited(31, numbers), refused("/x/3"));
+    // Strings count as what each takes in memory, and all inputs of all instances together.
+    let both = r#"{"instances": [{"x": [1,2], "s": ["",""]}, {"x": [1,2], "s": ["",""]}]}"#;
+    let all = 4 * 8 + 4 * size_of::<String>() as u64;
+    assert_eq!(limited(all, both), Ok(2));
+    assert_eq!(limited(all - 1, both), refused("/instances/1/s/1"));
 }
 
 #[test]

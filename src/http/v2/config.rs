@@ -45,6 +45,8 @@ struct Tensor<'a> {
     name: &'a str,
     data_type: String,
     dims: Vec<i64>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    optional: bool,
 }
 
 #[derive(Serialize)]
@@ -105,7 +107,7 @@ fn of(facts: &ModelFacts) -> Config<'_> {
         version_policy: policy(&facts.version_policy),
         // In Triton's words 0 says that shapes have no batch dimension.
         max_batch_size: if facts.batchable { facts.max_batch_size } else { 0 },
-        input: facts.signature.inputs.iter().map(|spec| tensor(spec, facts.batchable)).collect(),
+        input: inputs(facts),
         output: facts.signature.outputs.iter().map(|spec| tensor(spec, facts.batchable)).collect(),
         instance_group: [InstanceGroup {
             name,
@@ -134,7 +136,15 @@ fn tensor(spec: &TensorSpec, batchable: bool) -> Tensor<'_> {
         DataType::Bytes => "TYPE_STRING".to_owned(),
         other => format!("TYPE_{other}"),
     };
-    Tensor { name: &spec.name, data_type, dims: shape(&spec.dims[usize::from(batchable)..]) }
+    let dims = shape(&spec.dims[usize::from(batchable)..]);
+    Tensor { name: &spec.name, data_type, dims, optional: false }
+}
+
+/// The inputs, then those that have values of their own, whose shapes never have a batch dimension.
+fn inputs(facts: &ModelFacts) -> Vec<Tensor<'_>> {
+    let signature = &facts.signature;
+    let optional = signature.optional.iter().map(|spec| Tensor { optional: true, ..tensor(spec, false) });
+    signature.inputs.iter().map(|spec| tensor(spec, facts.batchable)).chain(optional).collect()
 }
 
 /// `cpu`, `cuda:0`, and what OpenVINO calls its devices.

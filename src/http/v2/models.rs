@@ -68,7 +68,7 @@ fn of(facts: &ModelFacts, versions: Vec<String>) -> Metadata<'_> {
         name: facts.name.as_str(),
         versions,
         platform: PLATFORM,
-        inputs: facts.signature.inputs.iter().map(tensor).collect(),
+        inputs: facts.signature.inputs.iter().chain(&facts.signature.optional).map(tensor).collect(),
         outputs: facts.signature.outputs.iter().map(tensor).collect(),
         properties: Properties {
             description: facts.description.as_deref(),

@@ -17,7 +17,7 @@ use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, SeqAcce
 use crate::http::body::{self, BodyError};
 use crate::http::context::RequestContext;
 use crate::http::problem::Failure;
-use crate::http::{Api, answer, decode, media, observe, predict};
+use crate::http::{Api, answer, decode, observe, predict};
 use crate::service::{ErrorCode, ModelState, Models, ServiceError};
 
 /// The state of a version that answers.
@@ -65,8 +65,7 @@ async fn only_ready(
     incoming: &mut Body,
 ) -> Result<bool, BodyError> {
     body::check_claimed_length(headers, &api.options)?;
-    media::check_encoding(headers)?;
-    let held = body::read(api, context, incoming).await?;
+    let held = body::read(api, context, headers, incoming, 0).await?;
     Ok(parse(&held.bytes)?)
 }
 

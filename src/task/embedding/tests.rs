@@ -51,7 +51,7 @@ fn in_folder(
     outputs: &[TensorSpec],
 ) -> Result<Task, TaskError> {
     let manifest = Manifest::parse(&format!("task = \"text-embedding\"\n{manifest}"), "m").unwrap();
-    let signature = Signature { inputs: inputs.to_vec(), outputs: outputs.to_vec() };
+    let signature = Signature { inputs: inputs.to_vec(), optional: vec![], outputs: outputs.to_vec() };
     Task::build(&TaskSpec {
         manifest: &manifest,
         signature: &signature,

@@ -8,7 +8,9 @@ use csv_core::{ReadRecordResult, Reader};
 use super::{Tabular, TabularBuilder};
 use crate::task::body::Builder;
 use crate::task::names::Seen;
-use crate::task::problem::InputErrorCode::{BatchTooLarge, InvalidInput, MissingInput, UnknownInput};
+use crate::task::problem::InputErrorCode::{
+    BatchTooLarge, InvalidInput, MissingInput, TooLarge, UnknownInput,
+};
 use crate::task::problem::presentable;
 use crate::task::report::push_escaped;
 use crate::task::{DecodeLimits, DecodeReport, InputError};
@@ -39,6 +41,10 @@ impl Tabular {
             if rows == limits.max_instances {
                 let detail = format!("expected at most {rows} rows, got more");
                 return Err(InputError::new(BatchTooLarge, "/instances".into(), detail));
+            }
+            if (rows as u64 + 1).saturating_mul(builder.instance_bytes()) > limits.max_bytes {
+                let detail = format!("expected at most {} bytes once decoded, got more", limits.max_bytes);
+                return Err(InputError::new(TooLarge, format!("/instances/{rows}"), detail));
             }
             self.row(&mut builder, &records, &columns, (rows, &mut seen))?;
             rows += 1;

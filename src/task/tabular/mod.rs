@@ -104,7 +104,11 @@ impl Tabular {
             Layout::Wide(data_type) => vec![Column::new(*data_type)],
             Layout::Columns(_) => self.features.iter().map(|feature| Column::new(feature.target)).collect(),
         };
-        TabularBuilder { task: self, columns, rows: 0 }
+        let row_bytes = match &self.layout {
+            Layout::Wide(_) => self.features.len() as u64 * columns[0].element_bytes(),
+            Layout::Columns(_) => columns.iter().map(Column::element_bytes).sum(),
+        };
+        TabularBuilder { task: self, columns, rows: 0, row_bytes }
     }
 
     /// Name, type, default and categories of every feature, for people.
@@ -233,6 +237,8 @@ pub(super) struct TabularBuilder<'t> {
     task: &'t Tabular,
     columns: Vec<Column>,
     rows: usize,
+    /// Held by each row, its strings aside.
+    row_bytes: u64,
 }
 
 impl TabularBuilder<'_> {
@@ -290,6 +296,10 @@ impl Builder for TabularBuilder<'_> {
 
     fn accepted(&self) -> Accepted {
         Accepted { truncate: false, top_k: self.task.outcome.is_classification() }
+    }
+
+    fn instance_bytes(&self) -> u64 {
+        self.row_bytes
     }
 
     fn begin(&mut self) {

@@ -1,7 +1,7 @@
 //! What classifiers and regressors answer, which layouts they take, and tables.
 
 use crate::model::TensorSpec;
-use crate::task::tests::{build, build_with, decode, singles, tensor_spec};
+use crate::task::tests::{build, build_with, decode, decode_limited, singles, tensor_spec};
 use crate::task::{DecodeLimits, InputErrorCode, Task};
 use crate::tensor::{Data, DataType, Tensor};
 
@@ -167,6 +167,24 @@ fn every_mistake_in_a_description_is_told() {
     assert!(later.to_string().contains("comes later"));
 }
 
+/// A8: a row of defaults is a few bytes of JSON, whatever it is decoded into.
+#[test]
+fn rows_of_defaults_are_stopped_at_the_limit_of_decoded_bytes() {
+    let features = "[[features]]\nname = \"a\"\ndefault = 1\n[[features]]\nname = \"b\"\ndefault = 2\n";
+    let manifest = format!("task = \"tabular-regression\"\n{features}");
+    let task = build(&manifest, &inputs(), &[tensor_spec("y", DataType::Fp32, &[None])]).unwrap();
+    // Two rows of two singles.
+    let limits = DecodeLimits { max_bytes: 16, ..DecodeLimits::default() };
+    let json = |body| decode_limited(&task, body, limits).map(|rows| rows.rows);
+    let refused = |pointer: &str| Err(("payload_too_large".to_owned(), pointer.to_owned()));
+    assert_eq!(json(r#"{"instances": [{}, {}]}"#), Ok(2));
+    assert_eq!(json(r#"{"instances": [{}, {}, {}]}"#), refused("/instances/2"));
+    let table = |body: &[u8]| task.decode_csv(body, &limits).map(|decoded| decoded.instances());
+    assert_eq!(table(b"a\n1\n2\n"), Ok(2));
+    let error = table(b"a\n1\n2\n3\n").unwrap_err();
+    assert_eq!((error.code, error.pointer.as_deref()), (InputErrorCode::TooLarge, Some("/instances/2")));
+}
+
 #[test]
 fn tables_are_read_by_their_header() {
     let task = build(
@@ -175,7 +193,7 @@ fn tables_are_read_by_their_header() {
         &[tensor_spec("y", DataType::Fp32, &[None])],
     )
     .unwrap();
-    let limits = DecodeLimits { max_instances: 2, max_depth: 8 };
+    let limits = DecodeLimits { max_instances: 2, max_depth: 8, ..DecodeLimits::default() };
     let read = |body: &[u8]| task.decode_csv(body, &limits).map(|decoded| task.encode(decoded).unwrap());
     let good: &[(&[u8], &[f32])] = &[
         (b"amount,\"a,b\"\n1,2\n3.5,4\n", &[1.0, 2.0, 3.5, 4.0]),

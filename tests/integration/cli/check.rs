@@ -53,6 +53,18 @@ fn as_json() {
 }
 
 #[test]
+fn optional_inputs_are_shown() {
+    let repository = Repository::new().fixture("optional-input");
+    let path = repository.path().as_os_str();
+    let text = run(["check".as_ref(), path]).finish().exits(0).stdout;
+    assert!(text.contains("input     x FP32 [batch,2]"), "{text}");
+    assert!(text.contains("optional  scale FP32 []") && text.contains("optional  shift INT64 [2]"), "{text}");
+    let answer = run(["check".as_ref(), path, "--format".as_ref(), "json".as_ref()]).finish().exits(0).json();
+    let optional = &model(&answer, "optional-input")["optional_inputs"];
+    assert_eq!(optional[1], serde_json::json!({ "name": "shift", "datatype": "INT64", "shape": "[2]" }));
+}
+
+#[test]
 fn every_problem_of_every_model_is_told() {
     let repository = good()
         .graph("broken", "1", b"no graph")

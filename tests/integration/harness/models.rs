@@ -84,6 +84,9 @@ pub(crate) fn all_fixtures() -> Repository {
         "no-batch",
         "any-rank",
         "zipmap",
+        "passthrough",
+        "any-rank",
+        "optional-input",
     ];
     let repository = plain.into_iter().fold(Repository::new(), Repository::fixture);
     repository

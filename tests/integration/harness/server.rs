@@ -164,6 +164,13 @@ impl Server {
         Metrics::parse(&answer.text())
     }
 
+    /// Most memory that it has held so far, in bytes.
+    pub(crate) fn peak_memory(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.process.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+        line.trim().strip_suffix(" kB").unwrap().parse::<u64>().unwrap() * 1024
+    }
+
     /// Waits until a metric has a value.
     #[track_caller]
     pub(crate) fn wait_for_metric(&self, name: &str, labels: &[(&str, &str)], wanted: f64) {

@@ -119,3 +119,36 @@ fn rows_beyond_a_run_are_cut_and_joined_again() {
     assert_eq!(answer["outputs"][0]["data"], json!(expected));
     assert_eq!(answer["outputs"][0]["shape"], json!([100, 3]));
 }
+
+#[test]
+fn an_input_with_a_value_of_its_own_may_be_left_out_or_given() {
+    let x = input("x", "FP32", &[1, 2], &json!([1, 2]));
+    let data = |inputs: serde_json::Value| {
+        infer("optional-input", &json!({"inputs": inputs}))["outputs"][0]["data"].clone()
+    };
+    assert_eq!(data(json!([x])), json!([2.0, 5.0]));
+    assert_eq!(data(json!([input("scale", "FP32", &[], &json!(3)), x])), json!([3.0, 7.0]));
+    assert_eq!(data(json!([x, input("shift", "INT64", &[2], &json!([10, 20]))])), json!([12.0, 24.0]));
+    let config = shared().get("/v2/models/optional-input/config").ok();
+    let optional: Vec<bool> =
+        config["input"].as_array().unwrap().iter().map(|input| input["optional"] == true).collect();
+    assert_eq!(optional, [false, true, true]);
+    let response =
+        shared().post(&route("optional-input"), &json!({"inputs": [input("scale", "FP32", &[], &json!(3))]}));
+    crate::harness::assert_problem(&response, 400, "missing_input");
+    let wrong = json!({"inputs": [x, input("shift", "INT64", &[3], &json!([1, 2, 3]))]});
+    let response = shared().post(&route("optional-input"), &wrong);
+    crate::harness::problem::assert_problem_at(&response, 400, "shape_mismatch", "/inputs/1/shape");
+}
+
+#[test]
+fn where_the_graph_declares_no_shape_every_shape_fits() {
+    for (shape, data) in
+        [(&[][..], json!(1)), (&[0, 2], json!([])), (&[2, 1, 2], json!([[[1, 1]], [[1, 1]]]))]
+    {
+        let answer = infer("any-rank", &json!({"inputs": [input("x", "FP32", shape, &data)]}));
+        let output = &answer["outputs"][0];
+        assert_eq!(output["shape"], json!(shape));
+        assert_eq!(output["data"], json!(vec![2.0; shape.iter().product()]));
+    }
+}

@@ -9,5 +9,6 @@ mod fuzz;
 mod headers;
 mod http2;
 mod limits;
+mod packed;
 mod precedence;
 mod protocol;

@@ -9,43 +9,44 @@ use half::{bf16, f16};
 use crate::task::{Element, InputError, InputErrorCode, Misfit};
 use crate::tensor::{Data, DataType};
 
-/// The elements of a tensor of `shape`, of which `expected` is the product. Pointers of errors
-/// begin at the data.
+/// The elements of a tensor of `shape`, of which `expected` is the product, in at most `most_bytes`
+/// of memory. Pointers of errors begin at the data.
 ///
 /// # Errors
-/// `shape_mismatch` where the leaves are not as many, or not nested, as the shape says; else what
-/// is wrong with a leaf.
+/// `shape_mismatch` where the leaves are not as many, or not nested, as the shape says;
+/// `payload_too_large`; else what is wrong with a leaf.
 pub(super) fn elements(
     json: &str,
     data_type: DataType,
-    shape: &[usize],
-    expected: usize,
+    (shape, expected): (&[usize], usize),
+    most_bytes: u64,
 ) -> Result<Data, InputError> {
     match data_type {
-        DataType::Bool => read::<bool>(json, shape, expected),
-        DataType::Uint8 => read::<u8>(json, shape, expected),
-        DataType::Uint16 => read::<u16>(json, shape, expected),
-        DataType::Uint32 => read::<u32>(json, shape, expected),
-        DataType::Uint64 => read::<u64>(json, shape, expected),
-        DataType::Int8 => read::<i8>(json, shape, expected),
-        DataType::Int16 => read::<i16>(json, shape, expected),
-        DataType::Int32 => read::<i32>(json, shape, expected),
-        DataType::Int64 => read::<i64>(json, shape, expected),
-        DataType::Fp16 => read::<f16>(json, shape, expected),
-        DataType::Bf16 => read::<bf16>(json, shape, expected),
-        DataType::Fp32 => read::<f32>(json, shape, expected),
-        DataType::Fp64 => read::<f64>(json, shape, expected),
-        DataType::Bytes => read::<String>(json, shape, expected),
+        DataType::Bool => read::<bool>(json, shape, expected, most_bytes),
+        DataType::Uint8 => read::<u8>(json, shape, expected, most_bytes),
+        DataType::Uint16 => read::<u16>(json, shape, expected, most_bytes),
+        DataType::Uint32 => read::<u32>(json, shape, expected, most_bytes),
+        DataType::Uint64 => read::<u64>(json, shape, expected, most_bytes),
+        DataType::Int8 => read::<i8>(json, shape, expected, most_bytes),
+        DataType::Int16 => read::<i16>(json, shape, expected, most_bytes),
+        DataType::Int32 => read::<i32>(json, shape, expected, most_bytes),
+        DataType::Int64 => read::<i64>(json, shape, expected, most_bytes),
+        DataType::Fp16 => read::<f16>(json, shape, expected, most_bytes),
+        DataType::Bf16 => read::<bf16>(json, shape, expected, most_bytes),
+        DataType::Fp32 => read::<f32>(json, shape, expected, most_bytes),
+        DataType::Fp64 => read::<f64>(json, shape, expected, most_bytes),
+        DataType::Bytes => read::<String>(json, shape, expected, most_bytes),
     }
 }
 
-fn read<T: Element>(json: &str, shape: &[usize], expected: usize) -> Result<Data, InputError>
+fn read<T: Element>(json: &str, shape: &[usize], expected: usize, most_bytes: u64) -> Result<Data, InputError>
 where
     Data: From<Vec<T>>,
 {
+    let most = usize::try_from(most_bytes).unwrap_or(usize::MAX) / size_of::<T>();
     // A leaf and its comma are two bytes at least.
-    let elements = Vec::with_capacity(expected.min(json.len() / 2 + 1));
-    let mut walk = Walk { json, at: 0, shape, expected, counts: Vec::new(), elements };
+    let elements = Vec::with_capacity(expected.min(json.len() / 2 + 1).min(most));
+    let mut walk = Walk { json, at: 0, shape, expected, most, counts: Vec::new(), elements };
     walk.run()?;
     Ok(walk.elements.into())
 }
@@ -56,6 +57,8 @@ struct Walk<'a, T> {
     at: usize,
     shape: &'a [usize],
     expected: usize,
+    /// As many as the memory that they may take holds.
+    most: usize,
     /// Per open array: how many of its members are behind.
     counts: Vec<usize>,
     elements: Vec<T>,
@@ -131,6 +134,10 @@ impl<T: Element> Walk<'_, T> {
         if self.elements.len() >= self.expected {
             let detail = format!("the shape {:?} holds {}, got more", self.shape, self.expected);
             return Err(InputError::at(InputErrorCode::ShapeMismatch, "", detail));
+        }
+        if self.elements.len() >= self.most {
+            let detail = "expected tensors that take no more memory than a body may, got more";
+            return Err(InputError::at(InputErrorCode::TooLarge, "", detail));
         }
         let rest = &self.json[self.at..];
         let (length, read) = match rest.as_bytes()[0] {
@@ -214,7 +221,7 @@ mod tests {
     use super::*;
 
     fn floats(json: &str, shape: &[usize]) -> Result<Vec<f32>, (InputErrorCode, Option<String>)> {
-        let data = elements(json, DataType::Fp32, shape, shape.iter().product());
+        let data = elements(json, DataType::Fp32, (shape, shape.iter().product()), 1 << 20);
         match data.map_err(|error| (error.code, error.pointer))? {
             Data::Fp32(values) => Ok(values.to_vec()),
             other => panic!("{other:?}"),
@@ -266,26 +273,33 @@ mod tests {
         refused("[null,1]", &[2], InvalidInput, "/0");
         refused("[{\"a\":[1,2]},1]", &[2], InvalidInput, "/0");
         refused("[1e39]", &[1], NumberOutOfRange, "/0");
-        let integers = |json| elements(json, DataType::Int8, &[2], 2).map_err(|error| error.code);
+        let integers = |json| elements(json, DataType::Int8, (&[2], 2), 8).map_err(|error| error.code);
         assert_eq!(integers("[-128,-0]"), Ok(vec![-128_i8, 0].into()));
         assert_eq!(integers("[1,128]"), Err(NumberOutOfRange));
         assert_eq!(integers("[1,1.0]"), Err(InvalidInput));
         assert_eq!(integers("[true,1]"), Err(InvalidInput));
-        let wide = elements("[18446744073709551615]", DataType::Uint64, &[1], 1);
+        let wide = elements("[18446744073709551615]", DataType::Uint64, (&[1], 1), 8);
         assert_eq!(wide, Ok(vec![u64::MAX].into()));
-        assert!(elements("[1]", DataType::Bool, &[1], 1).is_err());
-        assert!(elements("[1]", DataType::Bytes, &[1], 1).is_err());
-        let halves = elements("[1.5,65504]", DataType::Fp16, &[2], 2);
+        assert!(elements("[1]", DataType::Bool, (&[1], 1), 8).is_err());
+        assert!(elements("[1]", DataType::Bytes, (&[1], 1), 99).is_err());
+        let halves = elements("[1.5,65504]", DataType::Fp16, (&[2], 2), 8);
         assert_eq!(halves, Ok(vec![f16::from_f32(1.5), f16::MAX].into()));
-        assert!(elements("[65520]", DataType::Fp16, &[1], 1).is_err());
+        assert!(elements("[65520]", DataType::Fp16, (&[1], 1), 8).is_err());
+    }
+
+    #[test]
+    fn no_more_memory_is_taken_than_is_allowed() {
+        let bytes = |most| elements("[1,2,3]", DataType::Fp64, (&[3], 3), most).map_err(|error| error.code);
+        assert!(bytes(24).is_ok());
+        assert_eq!(bytes(23), Err(InputErrorCode::TooLarge));
     }
 
     #[test]
     fn texts_are_taken_as_they_are() {
         let json = r#"["", "a,]\"b", "\u00e9\n", "ünï", "\\"]"#;
         let expected = ["", "a,]\"b", "é\n", "ünï", "\\"].map(str::to_owned).to_vec();
-        assert_eq!(elements(json, DataType::Bytes, &[5], 5), Ok(expected.into()));
-        let error = elements(r#"["\ud800"]"#, DataType::Bytes, &[1], 1).unwrap_err();
+        assert_eq!(elements(json, DataType::Bytes, (&[5], 5), 999), Ok(expected.into()));
+        let error = elements(r#"["\ud800"]"#, DataType::Bytes, (&[1], 1), 99).unwrap_err();
         assert_eq!(error.detail, "expected a string, got a string with half a surrogate pair");
     }
 }

@@ -18,15 +18,16 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderName};
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderName, VARY};
 use http::{HeaderMap, HeaderValue, Request};
 use http_body::{Frame, SizeHint};
 
-use crate::http::Api;
 use crate::http::context::RequestContext;
 use crate::http::predict::{self, Taken};
 use crate::http::problem::Failure;
 use crate::http::target::Target;
+use crate::http::{Api, compress, inflate};
+use crate::model::TaskKind;
 use crate::service::{ErrorCode, ServiceError};
 use answer::Encoded;
 use request::Layout;
@@ -41,19 +42,31 @@ pub(super) async fn infer(
     target: Target,
     request: Request<Body>,
 ) -> Response {
-    // The protocol's clients declare what they like: the type is not looked at.
-    let any_type = |_: &HeaderMap, _| Ok(());
-    let (parts, taken) = match predict::take(&api, &context, &target, request, any_type).await {
+    // Raw tensors begin where the JSON ends.
+    let align_at = json_length(request.headers()).ok().flatten().unwrap_or(0);
+    let (parts, taken) = match predict::take(&api, &context, &target, request, (any_type, align_at)).await {
         Ok(taken) => taken,
         Err(response) => return response,
     };
-    let Taken { model, held, timeout, .. } = taken;
+    let Taken { model, mut held, timeout, .. } = taken;
     let prediction = predict::inference(&context, model, timeout, held.bytes.len());
-    let read = |model: &_, limits: &_| request::decode(&held.bytes, layout(&parts.headers)?, model, limits);
+    let read = |model: &_, limits: &_| {
+        let (inputs, wanted) = request::decode(&held.bytes, layout(&parts.headers)?, model, limits)?;
+        held.hold_more(inputs.bytes())?;
+        Ok((inputs, wanted))
+    };
     let inferred = api.service.infer(prediction, read, answer::encode).await;
-    let mut response = inferred.result.map_or_else(|error| Failure::from(error).into_response(), respond);
+    let mut response = match inferred.result {
+        Ok(encoded) => respond(encoded, &parts.headers).await,
+        Err(error) => Failure::from(error).into_response(),
+    };
     predict::tell_timing(&mut response, &inferred.timeline);
     response
+}
+
+/// The protocol's clients declare what they like: only the encoding is looked at.
+fn any_type(headers: &HeaderMap, _: Option<TaskKind>) -> Result<(), ServiceError> {
+    inflate::encoding(headers).map(|_| ())
 }
 
 /// The length of the JSON, where a header tells it.
@@ -78,10 +91,17 @@ fn layout(headers: &HeaderMap) -> Result<Layout, ServiceError> {
     })
 }
 
-fn respond(encoded: Encoded) -> Response {
-    let length: usize = encoded.parts.iter().map(Bytes::len).sum();
-    let mut response = Response::new(Body::new(Parts { left: length as u64, parts: encoded.parts.into() }));
-    let headers = response.headers_mut();
+/// The answer, packed where the caller takes that. The length of the JSON is that before packing.
+async fn respond(encoded: Encoded, asked: &HeaderMap) -> Response {
+    let mut headers = HeaderMap::new();
+    let mut parts = encoded.parts;
+    let encoding = compress::negotiated(asked);
+    if encoding.is_some() {
+        parts = vec![compress::compress(encoding, joined(parts), &mut headers).await];
+    } else {
+        headers.insert(VARY, HeaderValue::from_static("accept-encoding"));
+    }
+    let length: usize = parts.iter().map(Bytes::len).sum();
     headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
     let content_type = if let Some(json_length) = encoded.json_length {
         headers.insert(HEADER_LENGTH, HeaderValue::from(json_length));
@@ -90,7 +110,16 @@ fn respond(encoded: Encoded) -> Response {
         "application/json"
     };
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    let mut response = Response::new(Body::new(Parts { left: length as u64, parts: parts.into() }));
+    *response.headers_mut() = headers;
     response
+}
+
+fn joined(parts: Vec<Bytes>) -> Bytes {
+    match <[Bytes; 1]>::try_from(parts) {
+        Ok([whole]) => whole,
+        Err(parts) => parts.concat().into(),
+    }
 }
 
 /// A body of pieces that lie where they were made.

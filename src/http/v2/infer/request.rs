@@ -69,7 +69,8 @@ pub(super) fn decode(
         Layout::Raw => return Ok((raw::decode(body, model, limits)?, Wanted::all(model, true))),
     };
     let envelope = envelope::read(&body[..json_length])?;
-    let mut tail = Tail { bytes: body.slice(json_length..), is_only: envelope.inputs.len() == 1 };
+    let is_only = envelope.inputs.len() == 1;
+    let mut tail = Tail { bytes: body.slice(json_length..), is_only, most_bytes: limits.max_bytes };
     let inputs = inputs(&envelope, &mut tail, model, limits)?;
     let wanted = wanted(&envelope, model)?;
     Ok((inputs, wanted))
@@ -87,8 +88,8 @@ fn inputs(
     }
     let mut slots = InputSlots::new(model);
     for (position, entry) in envelope.inputs.iter().enumerate() {
-        let slot = slots.find(&entry.name, position)?;
-        let tensor = tensor(entry, position, &model.facts.signature.inputs[slot], tail)?;
+        let (slot, spec) = slots.find(&entry.name, position)?;
+        let tensor = tensor(entry, position, spec, tail)?;
         slots.put(slot, position, tensor);
     }
     if !tail.bytes.is_empty() {
@@ -110,6 +111,8 @@ struct Tail {
     bytes: Bytes,
     /// There is one input: what is there is its.
     is_only: bool,
+    /// What tensors in JSON may still take.
+    most_bytes: u64,
 }
 
 fn tensor(
@@ -131,10 +134,12 @@ fn tensor(
             Err(refuse(ErrorCode::InvalidInput, "", detail))
         }
         (Some(json), None) => {
-            let data = data::elements(json.get(), spec.data_type, &shape, elements).map_err(|error| {
+            let data = data::elements(json.get(), spec.data_type, (&shape, elements), tail.most_bytes);
+            let data = data.map_err(|error| {
                 let inner = error.pointer.clone().unwrap_or_default();
                 ServiceError::from(error).at(format!("/inputs/{position}/data{inner}"))
             })?;
+            tail.most_bytes = tail.most_bytes.saturating_sub(data.raw_len() as u64);
             Tensor::new(shape, data).map_err(|error| misshapen(error.to_string()))
         }
         (None, Some(size)) => {
