@@ -26,6 +26,15 @@ from tensors import ELEMENTS, RUNTIME_TYPES, Tensor
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 BFLOAT16 = "tensor(bfloat16)"
 
+NOT_LOADABLE = "the runtime cannot load it"
+# Words of its refusal, and what they mean.
+NOT_LOADED = {
+    "Unsupported model IR version": "a newer IR version than it reads",
+    "models stamped with official released onnx opset versions": "a newer opset than is released",
+    "is not a registered function/op": "an operator that it has not",
+    "NOT_IMPLEMENTED": "no kernel for the operator with these types",
+}
+
 
 class LeftOut(Exception):
     """Why a case is not servable: a reason to count by, and a detail."""
@@ -54,7 +63,9 @@ def session(model):
     try:
         made = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # The binding raises many types, some of them its own.
-        raise LeftOut("the runtime cannot load it", str(error)) from None
+        text = str(error)
+        why = next((why for words, why in NOT_LOADED.items() if words in text), "another fault")
+        raise LeftOut(f"{NOT_LOADABLE}: {why}", text) from None
     made.disable_fallback()
     return made
 
@@ -148,7 +159,7 @@ def main(folder):
         try:
             model, inputs, outputs = answer(case)
         except LeftOut as why:
-            left_out.append({"case": case.name, "reason": why.reason, "detail": why.detail[:300]})
+            left_out.append({"case": case.name, "reason": why.reason, "detail": why.detail[-400:]})
             continue
         place = folder / "models" / case.name
         place.mkdir(parents=True)

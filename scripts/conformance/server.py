@@ -9,7 +9,7 @@ import sys
 import time
 
 # One session of one thread a model, so that figures do not depend on the cores of the machine, and
-# runs are those of the reference; only errors are logged.
+# runs are those of the reference; its log has errors only (what is not finite is refused as one).
 SETTINGS = {
     "ML_INFERENCE_DEFAULTS__EXECUTION__INSTANCES": "1",
     "ML_INFERENCE_DEFAULTS__EXECUTION__INTRA_THREADS": "1",
@@ -26,6 +26,12 @@ def resident_bytes(pid):
     return int(status.split("VmRSS:")[1].split()[0]) * 1024
 
 
+def cpu_seconds(pid):
+    """CPU time of a process so far, user and system."""
+    fields = pathlib.Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 class Server:
     """A running server; a context manager that ends it by SIGTERM and holds it to exit code 0."""
 
@@ -35,15 +41,17 @@ class Server:
         listeners = [part for name in ("http", "admin") for part in (f"--{name}", "127.0.0.1:0")]
         command = [binary, "serve", "--models", repository, "--ready-file", ready, *listeners]
         started = time.monotonic()
-        self._process = subprocess.Popen(command, env=os.environ | SETTINGS, stdout=subprocess.DEVNULL)
+        with open(folder / "server.log", "wb") as log:
+            self._process = subprocess.Popen(command, env=os.environ | SETTINGS, stdout=log, stderr=log)
         while not ready.exists():
             if self._process.poll() is not None:
-                sys.exit(f"error: the server ended with code {self._process.returncode} instead of becoming ready")
+                sys.exit(f"error: the server ended with code {self._process.returncode} instead of becoming ready: see {log.name}")
             if time.monotonic() - started > LONGEST_START_SECONDS:
                 self._process.kill()
                 sys.exit(f"error: the server was not ready after {LONGEST_START_SECONDS} s")
             time.sleep(0.005)
         self.start_seconds = time.monotonic() - started
+        self.start_cpu_seconds = cpu_seconds(self._process.pid)
         self.address = json.loads(ready.read_text(encoding="utf-8"))["http"]
 
     def resident(self):

@@ -37,8 +37,7 @@ struct QueueState {
 /// Queues, permits and workers of one device.
 pub(super) struct DeviceState {
     queues: Vec<QueueState>,
-    /// The queues in which jobs wait, in no order: a step costs as many models as have work, not as
-    /// many as are loaded.
+    /// The queues in which jobs wait, in no order: no step costs as many models as are loaded.
     waiting: Vec<usize>,
     permits: usize,
     free_permits: usize,
@@ -153,7 +152,6 @@ impl Shared {
         }
         let depth_at_enqueue = entry.queued_rows;
         entry.change_depth(|rows| rows + request.rows, request.rows, 1);
-        let is_first = entry.jobs.is_empty();
         entry.jobs.push_back(Job {
             id,
             request,
@@ -162,7 +160,7 @@ impl Shared {
             control: Arc::clone(&control),
             reply,
         });
-        if is_first {
+        if !state.waiting.contains(&queue) {
             state.waiting.push(queue);
         }
         let is_parked = state.parked > 0;
@@ -344,8 +342,7 @@ impl DeviceState {
 
     /// Forgets the queues in which nothing waits any more.
     fn settle(&mut self) {
-        let queues = &self.queues;
-        self.waiting.retain(|&queue| !queues[queue].jobs.is_empty());
+        self.waiting.retain(|&queue| !self.queues[queue].jobs.is_empty());
     }
 
     /// Takes back a session and its permits after a run.

@@ -2,7 +2,7 @@
 //! a request or the runtime brought, used where they lie.
 //!
 //! Splitting a batch's outputs into its members' outputs costs a reference count, not a copy. Raw
-//! bytes are kept only when they are aligned for their elements; else they are copied.
+//! bytes are kept only when they lie as a vector of their own would; else they are copied.
 
 use std::ops::{Deref, Range};
 use std::sync::Arc;
@@ -10,6 +10,10 @@ use std::sync::Arc;
 use bytemuck::{NoUninit, Pod};
 use bytes::Bytes;
 use half::{bf16, f16};
+
+/// Where every vector of numbers begins. The runtime's vectorised sums begin at such a boundary, so
+/// elsewhere the same numbers would be added in another order and give another last bit.
+const BOUNDARY: usize = 16;
 
 /// A type of elements, and how a buffer's raw bytes are seen as such.
 pub trait Stored: Sized {
@@ -55,7 +59,7 @@ enum Memory<T> {
         whole: Arc<Vec<T>>,
         range: Range<usize>,
     },
-    /// Aligned, and a whole number of elements.
+    /// Begins at a boundary, or a slice of what does; a whole number of elements.
     Raw(Bytes),
 }
 
@@ -97,11 +101,11 @@ impl<T: Clone + Stored> Buffer<T> {
 }
 
 impl<T: Pod> Buffer<T> {
-    /// The elements that `bytes` hold, in place where they are aligned, else copied. A rest that is
-    /// no whole element is cut off.
+    /// The elements that `bytes` hold, in place where they begin at a boundary of 16 bytes, else
+    /// copied. A rest that is no whole element is cut off.
     pub fn from_raw(bytes: Bytes) -> Self {
         let whole = bytes.len() - bytes.len() % size_of::<T>();
-        if whole == bytes.len() && bytemuck::try_cast_slice::<u8, T>(&bytes).is_ok() {
+        if whole == bytes.len() && bytes.as_ptr().addr().is_multiple_of(BOUNDARY.max(align_of::<T>())) {
             Self(Memory::Raw(bytes))
         } else {
             Self::from(bytemuck::allocation::pod_collect_to_vec::<u8, T>(&bytes[..whole]))

@@ -177,14 +177,14 @@ mod tests {
         DataType::Bytes,
     ];
 
-    /// `content` in memory whose address is `offset` beyond a multiple of 8.
+    /// `content` in memory whose address is `offset` beyond a multiple of 16.
     fn lying_at(offset: usize, content: &[u8]) -> Bytes {
-        let memory = vec![0xAA_u8; content.len() + 16];
-        let start = (8 + offset - memory.as_ptr().addr() % 8) % 8;
+        let memory = vec![0xAA_u8; content.len() + 32];
+        let start = (16 + offset - memory.as_ptr().addr() % 16) % 16;
         let mut memory = memory;
         memory[start..start + content.len()].copy_from_slice(content);
         let lies = Bytes::from(memory).slice(start..start + content.len());
-        assert!(content.is_empty() || lies.as_ptr().addr() % 8 == offset);
+        assert!(content.is_empty() || lies.as_ptr().addr() % 16 == offset);
         lies
     }
 
@@ -249,6 +249,18 @@ mod tests {
         assert_eq!(aside, tensor);
         let own = Buffer::from(vec![1_i64, 2, 3]);
         assert_eq!(own.to_raw().as_ptr(), own.as_ptr().cast());
+    }
+
+    /// Sums of the runtime's gave another last bit for bytes that began between two boundaries.
+    #[test]
+    fn elements_begin_where_those_of_a_vector_do() {
+        let content = raw(DataType::Fp32, 64, &[1, 2, 3]);
+        for offset in 0..16 {
+            let tensor = Tensor::from_raw(DataType::Fp32, vec![64], lying_at(offset, &content)).unwrap();
+            let Data::Fp32(elements) = tensor.data() else { panic!("not FP32") };
+            assert_eq!(elements.as_ptr().addr() % 16, 0, "{offset}");
+            assert_eq!(tensor.data().to_raw()[..], content[..]);
+        }
     }
 
     #[test]

@@ -82,6 +82,7 @@ pub(crate) fn all_fixtures() -> Repository {
         "nan",
         "gather",
         "no-batch",
+        "any-rank",
         "zipmap",
         "passthrough",
         "any-rank",

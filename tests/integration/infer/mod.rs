@@ -1,6 +1,7 @@
 //! `POST /v2/models/{model}[/versions/{version}]/infer`: the protocol's inference, in JSON, with
 //! binary tensors, and as one raw tensor.
 
+mod addresses;
 mod binary;
 mod faults;
 mod json;
