@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::predict::{Accounting, Work};
+use super::accounting::{Accounting, Work};
 use super::{ErrorCode, Model, PredictRequest, Predicted, Service, ServiceError};
 use crate::model::TensorSpec;
 use crate::task::DecodeLimits;

@@ -4,6 +4,7 @@
 //! every metric and span of an inference, is here. Knows no wire format.
 
 mod access;
+mod accounting;
 mod error;
 mod golden;
 mod health;

@@ -10,6 +10,7 @@ mod column;
 mod describe;
 mod element;
 mod embedding;
+mod halves;
 mod key;
 mod names;
 mod nested;

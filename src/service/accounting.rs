@@ -1,0 +1,234 @@
+//! What is known of an inference while it goes on, and its account at the end: however it ends
+//! (answer, error, caller gone) it is accounted exactly once, by [`Accounting::finish`] or by its drop.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use super::{ErrorCode, Model, PredictRequest, Predicted, ServiceError, Timeline};
+use crate::scheduler::{BatchSummary, FailureKind, Finished, JobFailure, Ticket};
+use crate::telemetry::{InferenceRecord, InferenceTrace, Outcome, Stage};
+use crate::tensor::Tensor;
+
+/// Tensors ready to run.
+pub(super) struct Work {
+    /// In the signature's order.
+    pub(super) inputs: Vec<Tensor>,
+    /// Optional ones that are given, by their index in the signature.
+    pub(super) optional: Vec<(usize, Tensor)>,
+    pub(super) rows: usize,
+    pub(super) input_length: u64,
+}
+
+pub(super) fn late() -> ServiceError {
+    ServiceError::new(ErrorCode::DeadlineExceeded, "the deadline passed before there was an answer")
+}
+
+/// A runtime's words with every number masked: some of them quote inputs, which no log may hold.
+fn without_numbers(text: &str) -> String {
+    let mut masked = String::with_capacity(text.len());
+    for character in text.chars() {
+        if !character.is_ascii_digit() {
+            masked.push(character);
+        } else if !masked.ends_with('#') {
+            masked.push('#');
+        }
+    }
+    masked
+}
+
+pub(super) fn internal(cause: &str) -> ServiceError {
+    ServiceError::new(ErrorCode::Internal, "an internal error").because(cause)
+}
+
+/// What is known of a prediction while it goes on, and its account at the end.
+pub(super) struct Accounting {
+    pub(super) model: Arc<Model>,
+    pub(super) timeline: Timeline,
+    pub(super) body_bytes: usize,
+    pub(super) timeout: Option<Duration>,
+    pub(super) trace: Option<InferenceTrace>,
+    request_id: Arc<str>,
+    pub(super) waiting: Option<Ticket>,
+    batch: Option<BatchSummary>,
+    rows: usize,
+    input_length: u64,
+    input_tokens: Option<u64>,
+    input_truncated: bool,
+    pub(super) confidence: Option<f64>,
+    finished: bool,
+}
+
+impl Accounting {
+    pub(super) fn new(request: PredictRequest) -> Self {
+        request.model.metrics.in_flight_add(1);
+        Self {
+            body_bytes: request.body_bytes,
+            timeline: Timeline::new(request.started),
+            model: request.model,
+            timeout: request.timeout,
+            trace: request.trace,
+            request_id: request.request_id,
+            waiting: None,
+            batch: None,
+            rows: 0,
+            input_length: 0,
+            input_tokens: None,
+            input_truncated: false,
+            confidence: None,
+            finished: false,
+        }
+    }
+
+    /// Notes what came in.
+    pub(super) fn describe(&mut self, work: &Work, tokens: Option<u64>, truncated: bool) {
+        self.rows = work.rows;
+        self.input_length = work.input_length;
+        self.input_tokens = tokens;
+        self.input_truncated = truncated;
+        self.model.metrics.input_length(tokens.unwrap_or(work.input_length));
+    }
+
+    /// Takes a limit that the body held.
+    pub(super) fn shorten(&mut self, timeout: Option<Duration>) {
+        self.timeout = [self.timeout, timeout].into_iter().flatten().min();
+    }
+
+    /// Accounts for the end.
+    pub(super) fn ended<T>(self, result: Result<T, ServiceError>) -> Predicted<T> {
+        let timeline = self.finish(result.as_ref().err());
+        Predicted { result, timeline }
+    }
+
+    /// Takes the scheduler's answer, or its absence by the deadline, into the record.
+    pub(super) fn settle(
+        &mut self,
+        answer: Result<Result<Finished, JobFailure>, tokio::time::error::Elapsed>,
+    ) -> Result<Vec<Tensor>, ServiceError> {
+        match answer {
+            Ok(Ok(finished)) => {
+                self.waiting = None;
+                self.timeline.record_job(&finished.times, finished.batch.size);
+                self.batch = Some(finished.batch);
+                Ok(finished.outputs)
+            }
+            Ok(Err(failure)) => {
+                let waited = self.waiting.take();
+                match (failure.times, waited) {
+                    (Some(times), _) => self.timeline.record_job(&times, 1),
+                    (None, Some(ticket)) => {
+                        self.timeline.record(Stage::Queue, ticket.enqueued(), Instant::now());
+                    }
+                    (None, None) => {}
+                }
+                Err(self.failed(failure.kind))
+            }
+            Err(_elapsed) => {
+                if self.note_where_it_stands() == Stage::Queue {
+                    self.model.metrics.queue_expired();
+                }
+                Err(late())
+            }
+        }
+    }
+
+    /// Records the stages of a job that is given up, and gives it up.
+    fn note_where_it_stands(&mut self) -> Stage {
+        let Some(ticket) = self.waiting.take() else { return Stage::Preprocess };
+        let now = Instant::now();
+        if let Some(since) = ticket.running_since() {
+            self.timeline.record(Stage::Queue, ticket.enqueued(), since);
+            self.timeline.record(Stage::Execute, since, now);
+            Stage::Execute
+        } else {
+            self.timeline.record(Stage::Queue, ticket.enqueued(), now);
+            Stage::Queue
+        }
+    }
+
+    fn failed(&self, kind: FailureKind) -> ServiceError {
+        let metrics = &self.model.metrics;
+        let failed = "the model could not be run";
+        match kind {
+            FailureKind::Expired => {
+                metrics.queue_expired();
+                late()
+            }
+            // The runtime's words quote the caller's values: they go nowhere.
+            FailureKind::InvalidInput(_) => {
+                ServiceError::new(ErrorCode::InvalidInput, "the model rejected these values")
+            }
+            FailureKind::Device(cause) => {
+                metrics.error("device");
+                ServiceError::new(ErrorCode::InferenceFailed, failed).because(without_numbers(&cause))
+            }
+            FailureKind::Failed(cause) => {
+                metrics.error("runtime");
+                ServiceError::new(ErrorCode::InferenceFailed, failed).because(without_numbers(&cause))
+            }
+            FailureKind::Panicked => internal("a worker panicked"),
+            FailureKind::Cancelled => internal("the run was interrupted"),
+        }
+    }
+
+    fn finish(mut self, error: Option<&ServiceError>) -> Timeline {
+        self.finished = true;
+        let outcome = error.map_or(Outcome::Ok, |error| error.code.outcome());
+        if let Some(error) = error
+            && outcome == Outcome::Rejected
+        {
+            self.model.metrics.rejected(error.code.text());
+        }
+        self.account(outcome, error.map(|error| error.code.text()));
+        self.timeline.clone()
+    }
+
+    fn account(&mut self, outcome: Outcome, error_type: Option<&'static str>) {
+        let metrics = &self.model.metrics;
+        metrics.in_flight_add(-1);
+        metrics.outcome(outcome);
+        for (stage, begun, ended) in self.timeline.stages() {
+            metrics.stage(stage, ended.saturating_duration_since(begun));
+        }
+        let took = self.timeline.started().elapsed();
+        metrics.statistics().request(outcome, self.rows, took, self.timeline.stages());
+        let Some(trace) = self.trace.take() else { return };
+        if trace.context().is_none() {
+            return;
+        }
+        let facts = &self.model.facts;
+        trace.finish(&InferenceRecord {
+            model: facts.name.as_str(),
+            version: &facts.version.to_string(),
+            digest: &facts.digest,
+            device: &facts.device,
+            request_id: &self.request_id,
+            input_length: self.input_length,
+            input_tokens: self.input_tokens,
+            input_truncated: self.input_truncated,
+            confidence: self.confidence,
+            batch_size: self.batch.as_ref().map_or(0, |batch| batch.size),
+            batch_index: self.batch.as_ref().map_or(0, |batch| batch.index),
+            queue_depth_at_enqueue: self.batch.as_ref().map_or(0, |batch| batch.depth_at_enqueue),
+            stages: &self.timeline.wall_stages(),
+            batch: self.batch.as_ref().and_then(|batch| batch.context.clone()),
+            error_type,
+            ended: SystemTime::now(),
+            outcome,
+        });
+    }
+}
+
+impl Drop for Accounting {
+    fn drop(&mut self) {
+        if self.finished {
+            return;
+        }
+        let stage = self.note_where_it_stands();
+        if std::thread::panicking() {
+            self.account(Outcome::Error, Some(ErrorCode::Internal.text()));
+        } else {
+            self.model.metrics.cancelled(stage);
+            self.account(Outcome::Cancelled, Some("client_disconnected"));
+        }
+    }
+}
