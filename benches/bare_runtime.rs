@@ -52,7 +52,7 @@ fn ones(spec: &TensorSpec, rows: usize) -> Result<Tensor, Fault> {
     let size = |(axis, dim): (usize, &Dim)| match dim {
         Dim::Fixed(size) => *size,
         Dim::Free(_) if axis == 0 => rows,
-        Dim::Free(_) => TOKENS,
+        Dim::Free(_) | Dim::AnyRank => TOKENS,
     };
     let shape: Vec<usize> = spec.dims.iter().enumerate().map(size).collect();
     let count = shape.iter().product();

@@ -22,8 +22,8 @@ mod observe;
 mod predict;
 mod problem;
 mod routes;
+mod schedule;
 mod target;
-mod timeout;
 mod v2;
 
 use std::sync::Arc;

@@ -1,7 +1,6 @@
 //! `POST /predict...`: decode, call, encode.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Extension;
 use axum::body::Body;
@@ -15,9 +14,9 @@ use super::body::{BodyError, HeldBody};
 use super::context::RequestContext;
 use super::problem::Failure;
 use super::target::Target;
-use super::{Api, answer, body, decode, media, observe, timeout};
+use super::{Api, answer, body, decode, media, observe, schedule};
 use crate::model::TaskKind;
-use crate::service::{ErrorCode, Model, PredictRequest, ServiceError, Timeline};
+use crate::service::{ErrorCode, Model, PredictRequest, Schedule, ServiceError, Timeline};
 use crate::task::{DecodeLimits, Predictions, Task};
 
 /// Name of the header that tells the caller where the time went.
@@ -34,8 +33,8 @@ pub(super) async fn predict(
         Ok((_, taken)) => taken,
         Err(response) => return response,
     };
-    let Taken { model, format, mut held, timeout } = taken;
-    let prediction = inference(&context, model, timeout, held.bytes.len());
+    let Taken { model, format, mut held, schedule } = taken;
+    let prediction = inference(&context, model, schedule, held.bytes.len());
     let read = |task: &Task, limits: &DecodeLimits| {
         let decoded = decode::prediction(&held.bytes, format, task, limits)?;
         held.hold_more(decoded.bytes())?;
@@ -55,20 +54,20 @@ pub(super) struct Taken<F> {
     pub(super) model: Arc<Model>,
     pub(super) format: F,
     pub(super) held: HeldBody,
-    pub(super) timeout: Option<Duration>,
+    pub(super) schedule: Schedule,
 }
 
 /// What the service is told of a request beside its body.
 pub(super) fn inference(
     context: &RequestContext,
     model: Arc<Model>,
-    timeout: Option<Duration>,
+    schedule: Schedule,
     body_bytes: usize,
 ) -> PredictRequest {
     PredictRequest {
         model,
         started: context.started,
-        timeout,
+        schedule,
         trace: context.begin_inference(),
         request_id: Arc::clone(&context.id),
         body_bytes,
@@ -125,8 +124,8 @@ async fn admit<F>(
     api.service.accepting()?;
     api.service.early_refusal(&model, body::claimed_length(&parts.headers))?;
     let held = body::read(api, context, &parts.headers, incoming, align_at).await?;
-    let timeout = timeout::requested(&parts.headers)?;
-    Ok(Taken { model, format, held, timeout })
+    let schedule = schedule::requested(&parts.headers)?;
+    Ok(Taken { model, format, held, schedule })
 }
 
 /// Answers a refusal; the body may not have been read to its end.

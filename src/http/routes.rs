@@ -2,15 +2,17 @@
 
 use std::sync::Arc;
 
-use axum::response::{IntoResponse, Response};
+use axum::body::Body;
+use axum::response::Response;
 use axum::routing::{get, post};
 use axum::{Router, middleware};
+use http::Request;
 use serde::Serialize;
 
 use super::access::{Doors, guarded, open};
 use super::problem::Failure;
 use super::{Api, answer, cors, describe, health, observe, predict, v2};
-use crate::service::{ErrorCode, Scope};
+use crate::service::{ErrorCode, Scope, ServiceError};
 
 /// Path templates that are metric labels as they stand. Others count as `unmatched`.
 const ROUTES: &[(&str, &[&str])] = &[
@@ -127,11 +129,17 @@ async fn index() -> Result<Response, Failure> {
     Ok(answer::json_of(&index)?)
 }
 
-async fn not_found() -> Response {
-    Failure::new(ErrorCode::NotFound, "no route has this path; GET / lists the routes").into_response()
+async fn not_found(request: Request<Body>) -> Response {
+    unrouted(request, ErrorCode::NotFound, "no route has this path; GET / lists the routes").await
 }
 
-async fn method_not_allowed() -> Response {
-    Failure::new(ErrorCode::MethodNotAllowed, "this route takes other methods; see the allow header")
-        .into_response()
+async fn method_not_allowed(request: Request<Body>) -> Response {
+    let detail = "this route takes other methods; see the allow header";
+    unrouted(request, ErrorCode::MethodNotAllowed, detail).await
+}
+
+/// Refuses, and takes a body off the connection as every early answer does.
+async fn unrouted(request: Request<Body>, code: ErrorCode, detail: &str) -> Response {
+    let (parts, body) = request.into_parts();
+    predict::refuse(&parts, body, ServiceError::new(code, detail)).await
 }

@@ -2,7 +2,7 @@
 //! `[defaults.*]` of the configuration; a manifest's value wins over a default's.
 
 use std::fmt;
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU32, NonZeroUsize};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -117,6 +117,10 @@ pub struct Queue {
     pub max_size: Option<NonZeroUsize>,
     /// How long a request may wait and run (default: the request timeout).
     pub timeout: Option<Timespan>,
+    /// Priorities that callers may choose, 1 the most urgent (default: none, all are equal).
+    pub priority_levels: Option<NonZeroU32>,
+    /// The priority of requests that choose none, or one beyond the levels (default: the lowest).
+    pub default_priority: Option<NonZeroU32>,
 }
 
 /// `[defaults.*]`: what manifests leave out.
@@ -145,6 +149,6 @@ impl ManifestDefaults {
         fill!(execution, self.execution, providers, precision, allow_fallback, instances);
         fill!(execution, self.execution, intra_threads, graph_optimization, openvino, cuda, tensorrt);
         fill!(batching, self.batching, enabled, max_batch_size, max_batch_tokens, max_queue_delay);
-        fill!(queue, self.queue, max_size, timeout);
+        fill!(queue, self.queue, max_size, timeout, priority_levels, default_priority);
     }
 }

@@ -10,6 +10,7 @@
 mod drain_rate;
 mod job;
 mod policy;
+mod queue;
 mod run;
 mod state;
 mod ticket;

@@ -1,14 +1,13 @@
 //! The state of one device behind its lock: queues, free sessions, free permits, running workers.
 
-use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
-use super::drain_rate::DrainRate;
-use super::job::{FailureKind, Job, JobFailure, JobRequest};
+use super::job::{Job, JobRequest};
 use super::policy::{self, QueueView};
+use super::queue::{Place, QueueState};
 use super::ticket::{Control, SubmitError, Ticket};
 use super::{DeviceOptions, ModelOptions};
 use crate::engine::Run;
@@ -22,16 +21,6 @@ pub(super) struct ModelFacts {
     pub(super) cost: usize,
     pub(super) max_batch_size: usize,
     pub(super) metrics: Arc<ModelMetrics>,
-}
-
-struct QueueState {
-    facts: Arc<ModelFacts>,
-    jobs: VecDeque<Job>,
-    queued_rows: usize,
-    capacity_rows: usize,
-    free_sessions: Vec<Box<dyn Run>>,
-    sessions: usize,
-    rate: DrainRate,
 }
 
 /// Queues, permits and workers of one device.
@@ -120,15 +109,7 @@ impl Shared {
             max_batch_size: options.max_batch_size.max(1),
             metrics: options.metrics,
         });
-        state.queues.push(QueueState {
-            facts,
-            jobs: VecDeque::new(),
-            queued_rows: 0,
-            capacity_rows: options.queue_capacity,
-            sessions: options.sessions.len(),
-            free_sessions: options.sessions,
-            rate: DrainRate::default(),
-        });
+        state.queues.push(QueueState::new(facts, options.queue_capacity, options.sessions));
         state.queues.len() - 1
     }
 
@@ -150,16 +131,9 @@ impl Shared {
         if !entry.has_room(request.rows) {
             return Err(SubmitError::Full { retry_after_s: entry.retry_after() });
         }
-        let depth_at_enqueue = entry.queued_rows;
-        entry.change_depth(|rows| rows + request.rows, request.rows, 1);
-        entry.jobs.push_back(Job {
-            id,
-            request,
-            enqueued,
-            depth_at_enqueue,
-            control: Arc::clone(&control),
-            reply,
-        });
+        let depth_at_enqueue = entry.queued_rows();
+        let place = (request.priority, id);
+        entry.push(Job { id, request, enqueued, depth_at_enqueue, control: Arc::clone(&control), reply });
         if !state.waiting.contains(&queue) {
             state.waiting.push(queue);
         }
@@ -171,7 +145,7 @@ impl Shared {
         Ok(Ticket {
             shared: Arc::clone(shared),
             queue,
-            id,
+            place,
             enqueued,
             control,
             reply: receiver,
@@ -180,13 +154,9 @@ impl Shared {
     }
 
     /// Takes an abandoned job out of its queue, so that it holds no room.
-    pub(super) fn withdraw(&self, queue: usize, id: u64) {
+    pub(super) fn withdraw(&self, queue: usize, place: Place) {
         let mut state = self.lock();
-        let entry = &mut state.queues[queue];
-        if let Ok(position) = entry.jobs.binary_search_by_key(&id, |job| job.id)
-            && let Some(job) = entry.jobs.remove(position)
-        {
-            entry.change_depth(|rows| rows - job.request.rows, job.request.rows, -1);
+        if state.queues[queue].withdraw(place).is_some() {
             state.settle();
         }
     }
@@ -319,22 +289,6 @@ pub(super) struct NowWork {
     pub(super) done: Done,
 }
 
-impl QueueState {
-    fn has_room(&self, rows: usize) -> bool {
-        self.queued_rows == 0 || self.queued_rows + rows <= self.capacity_rows
-    }
-
-    fn retry_after(&self) -> u64 {
-        self.rate.retry_after(self.queued_rows, fastrand::f64())
-    }
-
-    fn change_depth(&mut self, change: impl FnOnce(usize) -> usize, rows: usize, sign: i64) {
-        self.queued_rows = change(self.queued_rows);
-        let rows = i64::try_from(rows).unwrap_or(i64::MAX);
-        self.facts.metrics.queue_depth_add(sign * rows);
-    }
-}
-
 impl DeviceState {
     fn has_work(&self) -> bool {
         !self.waiting.is_empty()
@@ -342,7 +296,7 @@ impl DeviceState {
 
     /// Forgets the queues in which nothing waits any more.
     fn settle(&mut self) {
-        self.waiting.retain(|&queue| !self.queues[queue].jobs.is_empty());
+        self.waiting.retain(|&queue| !self.queues[queue].is_empty());
     }
 
     /// Takes back a session and its permits after a run.
@@ -356,17 +310,9 @@ impl DeviceState {
         }
     }
 
-    /// Answers jobs at the heads whose deadline has passed. Deeper ones are withdrawn by their own
-    /// callers' timers; this catches those whose timer is late, before a slot is spent on them.
     fn drop_expired(&mut self, now: Instant) {
         for &queue in &self.waiting {
-            let entry = &mut self.queues[queue];
-            while let Some(job) = entry.jobs.pop_front_if(|job| job.request.deadline <= now) {
-                entry.change_depth(|rows| rows - job.request.rows, job.request.rows, -1);
-                let failure = JobFailure { kind: FailureKind::Expired, times: None };
-                // The caller may have gone in the meantime; then nobody waits for this.
-                drop(job.reply.send(Err(failure)));
-            }
+            self.queues[queue].drop_expired(now);
         }
         self.settle();
     }
@@ -383,14 +329,13 @@ impl DeviceState {
     fn take(&mut self, now: Instant) -> Option<Work> {
         let views = self.waiting.iter().map(|&queue| {
             let entry = &self.queues[queue];
-            let deadline = entry.jobs.front().map(|job| job.request.deadline);
+            let deadline = entry.deadline();
             (queue, QueueView { deadline, free_sessions: entry.free_sessions.len(), cost: entry.facts.cost })
         });
         let queue = policy::pick(views, self.free_permits, self.permits)?;
         let entry = &mut self.queues[queue];
-        let job = entry.jobs.pop_front()?;
+        let job = entry.pop()?;
         let session = entry.free_sessions.pop()?;
-        entry.change_depth(|rows| rows - job.request.rows, job.request.rows, -1);
         let facts = Arc::clone(&entry.facts);
         self.settle();
         let place = self.occupy(facts.cost, now);

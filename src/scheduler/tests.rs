@@ -86,6 +86,7 @@ fn job(values: &[f32]) -> JobRequest {
         inputs: vec![Tensor::new(vec![values.len(), 1], values.to_vec()).unwrap()],
         optional: Vec::new(),
         rows: values.len(),
+        priority: 0,
         deadline: Instant::now() + Duration::from_secs(30),
         trace: None,
         input_length: 1,
@@ -111,6 +112,26 @@ async fn every_job_gets_its_own_answer() {
         assert_eq!(values(&ticket.await.unwrap().outputs), [f32::from(i) + 1.0]);
     }
     assert!(bench.scheduler.join(Instant::now() + SOON));
+}
+
+#[tokio::test]
+async fn urgent_jobs_overtake_those_that_wait_and_equals_keep_their_order() {
+    let bench = bench(64, 8);
+    let of = |priority, rows: usize| JobRequest { priority, ..job(&vec![0.0; rows]) };
+    let running = bench.queue.try_submit(of(2, 1)).unwrap();
+    assert_eq!(bench.started.recv_timeout(SOON), Ok(1));
+    let waiting: Vec<Ticket> = [(2, 2), (1, 3), (3, 4), (1, 5), (2, 6)]
+        .map(|(level, rows)| bench.queue.try_submit(of(level, rows)).unwrap())
+        .into();
+    drop(bench.queue.try_submit(of(1, 7)).unwrap());
+    for _ in 0..6 {
+        bench.script.send(Script::AddOne).unwrap();
+    }
+    running.await.unwrap();
+    for ticket in waiting {
+        ticket.await.unwrap();
+    }
+    assert_eq!(bench.started.try_iter().collect::<Vec<_>>(), [3, 5, 2, 6, 4]);
 }
 
 #[tokio::test]

@@ -9,6 +9,7 @@ use std::time::Instant;
 use tokio::sync::oneshot;
 
 use super::job::{FailureKind, Finished, JobFailure};
+use super::queue::Place;
 use super::state::Shared;
 use crate::engine::Interrupt;
 
@@ -85,7 +86,7 @@ impl Control {
 pub struct Ticket {
     pub(super) shared: Arc<Shared>,
     pub(super) queue: usize,
-    pub(super) id: u64,
+    pub(super) place: Place,
     pub(super) enqueued: Instant,
     pub(super) control: Arc<Control>,
     pub(super) reply: oneshot::Receiver<Result<Finished, JobFailure>>,
@@ -118,7 +119,7 @@ impl Drop for Ticket {
     fn drop(&mut self) {
         if !self.answered {
             self.control.abandon();
-            self.shared.withdraw(self.queue, self.id);
+            self.shared.withdraw(self.queue, self.place);
         }
     }
 }

@@ -2,9 +2,9 @@
 //! (answer, error, caller gone) it is accounted exactly once, by [`Accounting::finish`] or by its drop.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Instant, SystemTime};
 
-use super::{ErrorCode, Model, PredictRequest, Predicted, ServiceError, Timeline};
+use super::{ErrorCode, Model, PredictRequest, Predicted, Schedule, ServiceError, Timeline};
 use crate::scheduler::{BatchSummary, FailureKind, Finished, JobFailure, Ticket};
 use crate::telemetry::{InferenceRecord, InferenceTrace, Outcome, Stage};
 use crate::tensor::Tensor;
@@ -45,7 +45,7 @@ pub(super) struct Accounting {
     pub(super) model: Arc<Model>,
     pub(super) timeline: Timeline,
     pub(super) body_bytes: usize,
-    pub(super) timeout: Option<Duration>,
+    pub(super) schedule: Schedule,
     pub(super) trace: Option<InferenceTrace>,
     request_id: Arc<str>,
     pub(super) waiting: Option<Ticket>,
@@ -65,7 +65,7 @@ impl Accounting {
             body_bytes: request.body_bytes,
             timeline: Timeline::new(request.started),
             model: request.model,
-            timeout: request.timeout,
+            schedule: request.schedule,
             trace: request.trace,
             request_id: request.request_id,
             waiting: None,
@@ -88,9 +88,10 @@ impl Accounting {
         self.model.metrics.input_length(tokens.unwrap_or(work.input_length));
     }
 
-    /// Takes a limit that the body held.
-    pub(super) fn shorten(&mut self, timeout: Option<Duration>) {
-        self.timeout = [self.timeout, timeout].into_iter().flatten().min();
+    /// Takes what the body asks: of two limits the shorter counts, of two priorities the body's.
+    pub(super) fn reschedule(&mut self, body: Schedule) {
+        self.schedule.timeout = [self.schedule.timeout, body.timeout].into_iter().flatten().min();
+        self.schedule.priority = body.priority.or(self.schedule.priority);
     }
 
     /// Accounts for the end.

@@ -2,10 +2,10 @@
 //! wire it comes by. The same queue, deadline and account as a prediction, and no task in between.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::accounting::{Accounting, Work};
-use super::{ErrorCode, Model, PredictRequest, Predicted, Service, ServiceError};
+use super::{ErrorCode, Model, PredictRequest, Predicted, Schedule, Service, ServiceError};
 use crate::model::TensorSpec;
 use crate::task::DecodeLimits;
 use crate::telemetry::Stage;
@@ -20,8 +20,8 @@ pub struct InferInputs {
     optional: Vec<(usize, Tensor)>,
     /// Rows along the first axis of a batchable model's inputs; else 1.
     rows: usize,
-    /// The caller's own limit (`timeout` of the protocol), from the request's start.
-    pub timeout: Option<Duration>,
+    /// What the body asks of the schedule (`timeout` and `priority` of the protocol).
+    pub schedule: Schedule,
 }
 
 impl Service {
@@ -49,7 +49,7 @@ impl Service {
         let decoded = self.beside(accounting.body_bytes, || decode(&model, &self.options.decode)).await;
         accounting.timeline.record(Stage::Preprocess, begun, Instant::now());
         let (inputs, wanted) = decoded?;
-        accounting.shorten(inputs.timeout);
+        accounting.reschedule(inputs.schedule);
         let work = inputs.into_work();
         accounting.describe(&work, None, false);
         let outputs = self.run(accounting, work).await?;
@@ -164,7 +164,7 @@ impl<'m> InputSlots<'m> {
             return Err(ServiceError::new(ErrorCode::BatchTooLarge, detail).at(at));
         }
         // A batch of no rows is still one run.
-        Ok(InferInputs { tensors, optional, rows: rows.max(1), timeout: None })
+        Ok(InferInputs { tensors, optional, rows: rows.max(1), schedule: Schedule::default() })
     }
 }
 

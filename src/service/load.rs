@@ -3,11 +3,11 @@
 
 use std::time::Instant;
 
-use super::ModelFacts;
 use super::verify::{self, Verified};
+use super::{ModelFacts, Priorities};
 use crate::engine::{self, Runtime, SessionOptions};
 use crate::model::{
-    ManifestDefaults, ModelProblem, ModelSource, VersionSource, sha256_file, task_kind, verify_digests,
+    ManifestDefaults, ModelProblem, ModelSource, Queue, VersionSource, sha256_file, task_kind, verify_digests,
 };
 use crate::task::Task;
 
@@ -47,6 +47,7 @@ pub fn load_version(
     verify_digests(manifest.sha256.as_ref(), folders, (&version.graph, &digest)).map_err(|errors| {
         errors.iter().map(|error| ModelProblem::new(label.clone(), error.to_string())).collect::<Vec<_>>()
     })?;
+    let priorities = priorities(&manifest.queue).map_err(fail)?;
     let options = SessionOptions {
         graph: &version.graph,
         folder: &source.root,
@@ -76,6 +77,7 @@ pub fn load_version(
         intra_threads: graph.intra_threads,
         max_batch_size: if batchable { max_batch_size } else { 1 },
         queue_capacity: manifest.queue.max_size.map_or(QUEUE_SIZE, std::num::NonZero::get),
+        priorities,
         timeout: manifest.queue.timeout.map(|timeout| timeout.0),
         finite: manifest.limits.finite,
         digest,
@@ -87,4 +89,14 @@ pub fn load_version(
     };
     let runtime_version = runtime.version().to_owned();
     Ok(LoadedModel { facts, task, sessions: graph.sessions, runtime_version })
+}
+
+fn priorities(queue: &Queue) -> Result<Priorities, String> {
+    let levels = queue.priority_levels.map_or(0, std::num::NonZero::get);
+    match queue.default_priority.map(std::num::NonZero::get) {
+        Some(default) if default > levels => Err(format!(
+            "queue.default_priority = {default}: expected at most queue.priority_levels, which is {levels}"
+        )),
+        default => Ok(Priorities { levels, default: default.unwrap_or(levels) }),
+    }
 }

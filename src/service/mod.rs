@@ -24,8 +24,8 @@ pub use error::{ErrorCode, GrpcCode, ServiceError};
 pub use health::{Health, ModelHealth};
 pub use infer::{InferInputs, InputSlots};
 pub use load::{LoadedModel, load_version};
-pub use model::{Model, ModelFacts};
-pub use predict::{PredictRequest, Predicted};
+pub use model::{Model, ModelFacts, Priorities};
+pub use predict::{PredictRequest, Predicted, Schedule};
 pub use registry::{ModelState, Models, Registry};
 pub use timing::Timeline;
 

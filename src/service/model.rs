@@ -39,6 +39,8 @@ pub struct ModelFacts {
     pub max_batch_size: usize,
     /// Most rows that wait.
     pub queue_capacity: usize,
+    /// Which priorities callers may choose.
+    pub priorities: Priorities,
     /// How long a request may wait and run, where the manifest says so.
     pub timeout: Option<Duration>,
     /// Inputs that hold NaN or infinity are refused.
@@ -55,6 +57,23 @@ pub struct ModelFacts {
     pub warmup_time: Duration,
     /// Growth of the resident memory during the load.
     pub memory_bytes: Option<i64>,
+}
+
+/// The priorities of a model's requests.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Priorities {
+    /// 1, the most urgent, to this one; 0 = all requests are equal.
+    pub levels: u32,
+    /// That of requests that choose none, or one beyond the levels.
+    pub default: u32,
+}
+
+impl Priorities {
+    /// The level of a request that asked for `asked` (0 = none).
+    pub fn level(self, asked: Option<u64>) -> u32 {
+        let asked = asked.and_then(|asked| u32::try_from(asked).ok()).filter(|asked| *asked > 0);
+        asked.filter(|asked| *asked <= self.levels).unwrap_or(self.default)
+    }
 }
 
 /// A model that serves.

@@ -20,14 +20,23 @@ pub struct PredictRequest {
     pub model: Arc<Model>,
     /// When the first header byte came.
     pub started: Instant,
-    /// The caller's own limit, counted from `started`.
-    pub timeout: Option<Duration>,
+    /// What the caller asks of the schedule.
+    pub schedule: Schedule,
     /// The `model-inference` span, on protocols that are traced.
     pub trace: Option<InferenceTrace>,
     /// For spans and logs.
     pub request_id: Arc<str>,
     /// Bytes that are to be decoded.
     pub body_bytes: usize,
+}
+
+/// What a caller asks of the schedule.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Schedule {
+    /// Its own limit, counted from the request's start.
+    pub timeout: Option<Duration>,
+    /// Its priority, 1 the most urgent; counts where the model has levels.
+    pub priority: Option<u64>,
 }
 
 /// The end of a prediction and its times, which also an error has.
@@ -143,6 +152,7 @@ impl Service {
             inputs: work.inputs,
             optional: work.optional,
             rows: work.rows,
+            priority: accounting.model.facts.priorities.level(accounting.schedule.priority),
             deadline,
             trace: accounting.trace.as_ref().and_then(InferenceTrace::context),
             input_length: work.input_length,
@@ -161,7 +171,7 @@ impl Service {
     }
 
     fn deadline(&self, accounting: &Accounting) -> Instant {
-        let own = accounting.timeout.unwrap_or(self.options.request_timeout);
+        let own = accounting.schedule.timeout.unwrap_or(self.options.request_timeout);
         let of_model = accounting.model.facts.timeout.unwrap_or(self.options.request_timeout);
         accounting.timeline.started() + own.min(of_model).min(self.options.request_timeout)
     }

@@ -14,7 +14,7 @@ use crate::cli::predict::load_one;
 use crate::cli::{Failure, complain};
 use crate::http::{decode_prediction, encode_prediction};
 use crate::scheduler::Scheduler;
-use crate::service::{LoadedModel, Model, PredictRequest, Service, ServiceOptions};
+use crate::service::{LoadedModel, Model, PredictRequest, Schedule, Service, ServiceOptions};
 use crate::shutdown::Shutdown;
 use crate::task::DecodeLimits;
 use crate::telemetry::{BuildInfo, Metrics, Tracer};
@@ -164,7 +164,7 @@ impl Exchange for Caller {
         let request = PredictRequest {
             model: Arc::clone(&self.model),
             started: Instant::now(),
-            timeout: None,
+            schedule: Schedule::default(),
             trace: None,
             request_id: Arc::clone(&self.request_id),
             body_bytes: self.body.len(),

@@ -64,13 +64,8 @@ fn scalars_zero_size_tensors_texts_and_models_without_a_batch() {
             json!({"name": "y", "datatype": "FP32", "shape": [], "data": [42.0]})
         );
     }
-    for data in [json!([])] {
-        let answer = infer("add-one", &json!({"inputs": [input("x", "FP32", &[0, 3], &data)]}));
-        assert_eq!(
-            answer["outputs"][0],
-            json!({"name": "y", "datatype": "FP32", "shape": [0, 3], "data": []})
-        );
-    }
+    let none = infer("add-one", &json!({"inputs": [input("x", "FP32", &[0, 3], &json!([]))]}));
+    assert_eq!(none["outputs"][0], json!({"name": "y", "datatype": "FP32", "shape": [0, 3], "data": []}));
     let texts = json!(["", "é👍 \"q\"\n", "x"]);
     let answer = infer("strings", &json!({"inputs": [input("x", "BYTES", &[3], &texts)]}));
     assert_eq!(answer["outputs"][0], json!({"name": "y", "datatype": "BYTES", "shape": [3], "data": texts}));

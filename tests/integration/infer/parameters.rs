@@ -1,10 +1,14 @@
 //! Parameters of a request: classification, schedule policy; and the headers of the answer.
 
+use std::io::{Read as _, Write as _};
+
 use serde_json::{Value, json};
 
-use super::{infer, input, route};
+use super::{LENGTH, binary_input, infer, input, route, singles};
+use crate::harness::command::run;
+use crate::harness::models::{Repository, slow_for, slow_manifest};
 use crate::harness::problem::assert_problem_at;
-use crate::harness::{Request, assert_problem, shared};
+use crate::harness::{Request, Server, assert_problem, shared};
 
 fn scores(parameters: &Value) -> Value {
     json!({"inputs": [input("features", "FP32", &[2, 2], &json!([0.1, 0.2, 3, 4]))],
@@ -92,4 +96,93 @@ fn an_inference_is_traced_timed_and_counted_as_a_prediction_is() {
     assert!(grew("http_requests_total", &labels) >= 1.0);
     assert!(grew("inference_requests_total", &[("model", "add-one"), ("outcome", "ok")]) >= 1.0);
     assert!(grew("inference_input_length_sum", &[("model", "add-one")]) >= 6.0);
+}
+
+/// Waits until so many rows of `model` are queued.
+fn queued(server: &Server, model: &str, rows: f64) {
+    server.wait_for_metric("inference_queue_depth", &[("model", model)], rows);
+}
+
+#[test]
+fn urgent_requests_overtake_those_that_wait() {
+    let manifest = format!("{}priority_levels = 3\n", slow_manifest(64));
+    let models = Repository::new().model("slow", "slow", &manifest);
+    let server = Server::builder().repository(models).start();
+    let (done, order) = std::sync::mpsc::channel();
+    std::thread::scope(|scope| {
+        let ask = |name: &'static str, request: Request| {
+            let done = done.clone();
+            let server = &server;
+            scope.spawn(move || {
+                server.call(&request).ok();
+                done.send(name).unwrap();
+            });
+        };
+        ask("first", Request::json(&route("slow"), &slow(600, &json!({}))));
+        server.wait_for_metric("inference_in_flight", &[("model", "slow")], 1.0);
+        server.wait_for_metric("inference_workers", &[("state", "busy")], 1.0);
+        ask("unsaid", Request::json(&route("slow"), &slow(1, &json!({"priority": 0}))));
+        queued(&server, "slow", 1.0);
+        ask("second", Request::json("/predict/slow", &slow_for(1, 1.0)).header("x-request-priority", "2"));
+        queued(&server, "slow", 2.0);
+        ask("urgent", Request::json(&route("slow"), &slow(1, &json!({"priority": 1}))));
+        queued(&server, "slow", 3.0);
+    });
+    drop(done);
+    assert_eq!(order.iter().collect::<Vec<_>>(), ["first", "urgent", "second", "unsaid"]);
+    let bad = Request::json("/predict/slow", &slow_for(1, 1.0)).header("x-request-priority", "high");
+    assert_problem(&server.call(&bad), 400, "invalid_input");
+}
+
+#[test]
+fn a_default_beyond_the_levels_is_told_at_start() {
+    let manifest = "[queue]\npriority_levels = 2\ndefault_priority = 3\n";
+    let models = Repository::new().model("m", "add-one", manifest);
+    let said = run(["check", models.path().to_str().unwrap()]).finish().exits(1).all();
+    assert!(
+        said.contains("queue.default_priority = 3: expected at most queue.priority_levels, which is 2"),
+        "{said}"
+    );
+}
+
+#[test]
+fn requests_and_answers_are_packed_as_their_headers_say() {
+    let values: Vec<f32> = (0_u16..600).map(f32::from).collect();
+    let body = json!({"inputs": [input("x", "FP32", &[200, 3], &json!(values))]});
+    let plain = shared().post(&route("add-one"), &body);
+    assert_eq!(plain.header("content-encoding"), None);
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    encoder.write_all(body.to_string().as_bytes()).unwrap();
+    let packed = encoder.finish().unwrap();
+    let ask = |body: &[u8]| {
+        let request = Request::new("POST", &route("add-one")).header("content-encoding", "gzip").body(body);
+        shared().call(&request.header("accept-encoding", "gzip, deflate"))
+    };
+    let answer = ask(&packed);
+    assert_eq!(answer.header("content-encoding"), Some("gzip"), "{}", answer.text());
+    assert_eq!(answer.header("vary"), Some("accept-encoding"));
+    let mut unpacked = Vec::new();
+    flate2::read::GzDecoder::new(answer.body.as_slice()).read_to_end(&mut unpacked).unwrap();
+    assert_eq!(unpacked, plain.body);
+    // The length of the JSON is that before packing.
+    let envelope = json!({"inputs": [binary_input("x", "FP32", &[200, 3], 2400)], "parameters": {"binary_data_output": true}});
+    let length = envelope.to_string().len().to_string();
+    let mut encoder = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::fast());
+    encoder.write_all(envelope.to_string().as_bytes()).unwrap();
+    encoder.write_all(&singles(&values)).unwrap();
+    let request = Request::new("POST", &route("add-one"))
+        .header("content-encoding", "deflate")
+        .header("accept-encoding", "deflate")
+        .header(LENGTH, &length)
+        .body(encoder.finish().unwrap());
+    let answer = shared().call(&request);
+    assert_eq!(answer.header("content-encoding"), Some("deflate"), "{}", answer.text());
+    let length: usize = answer.header(LENGTH).unwrap().parse().unwrap();
+    let mut unpacked = Vec::new();
+    flate2::read::ZlibDecoder::new(answer.body.as_slice()).read_to_end(&mut unpacked).unwrap();
+    let expected: Vec<f32> = values.iter().map(|value| value + 1.0).collect();
+    assert_eq!(unpacked[length..], singles(&expected));
+    assert_problem(&ask(b"no gzip"), 400, "invalid_input");
+    let brotli = Request::json(&route("add-one"), &body).header("content-encoding", "br");
+    assert_problem(&shared().call(&brotli), 415, "unsupported_media_type");
 }

@@ -32,3 +32,16 @@ fn http_1_0_gets_an_answer() {
     assert_eq!(connection.read().status, 200);
     assert!(connection.is_closed());
 }
+
+#[test]
+fn a_refused_route_or_method_keeps_the_connection_though_a_body_came() {
+    let mut connection = Connection::open(shared().http);
+    for size in [0, 1, 5000, 60_000] {
+        for (method, target, status) in
+            [("POST", "/nowhere", 404), ("PUT", "/predict", 405), ("POST", "/health", 405)]
+        {
+            let answer = connection.call(&Request::new(method, target).body("x".repeat(size)));
+            assert_eq!((answer.status, answer.header("connection")), (status, None), "{target} {size}");
+        }
+    }
+}

@@ -1,13 +1,13 @@
 //! The answer of an inference: JSON, with raw tensors behind it where they are asked for.
 
 use bytes::Bytes;
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 
 use super::classes::classify;
 use super::request::{Wanted, WantedOutput};
 use crate::service::{ErrorCode, Model, ServiceError};
 use crate::task::Elements;
-use crate::tensor::{Data, Tensor};
+use crate::tensor::Tensor;
 
 /// An answer's body.
 #[derive(Debug)]
@@ -34,18 +34,13 @@ struct Output<'a> {
     shape: &'a [usize],
     #[serde(skip_serializing_if = "Option::is_none")]
     parameters: Option<Parameters>,
-    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "elements")]
-    data: Option<&'a Data>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    data: Option<Elements<'a>>,
 }
 
 #[derive(Serialize)]
 struct Parameters {
     binary_data_size: usize,
-}
-
-#[expect(clippy::ref_option, reason = "serde hands over a reference to the member")]
-fn elements<S: Serializer>(data: &Option<&Data>, serializer: S) -> Result<S::Ok, S::Error> {
-    data.map(Elements).serialize(serializer)
 }
 
 /// Writes the outputs that are wanted, out of all in the signature's order.
@@ -114,7 +109,7 @@ fn described<'a>(
         datatype: tensor.data_type().name(),
         shape: tensor.shape(),
         parameters: raw.map(|bytes| Parameters { binary_data_size: bytes.len() }),
-        data: raw.is_none().then(|| tensor.data()),
+        data: raw.is_none().then(|| Elements(tensor.data())),
     })
 }
 

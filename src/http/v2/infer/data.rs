@@ -143,7 +143,7 @@ impl<T: Element> Walk<'_, T> {
         let (length, read) = match rest.as_bytes()[0] {
             b'"' => {
                 let text = string(rest);
-                (text.len(), self.text(text))
+                (text.len(), from_text(text))
             }
             b't' => (4, T::from_bool(true).map_err(|misfit| (misfit, "a boolean"))),
             b'f' => (5, T::from_bool(false).map_err(|misfit| (misfit, "a boolean"))),
@@ -162,18 +162,6 @@ impl<T: Element> Walk<'_, T> {
         Ok(())
     }
 
-    fn text(&self, quoted: &str) -> Result<T, (Misfit, &'static str)> {
-        let fits = |read: Result<T, Misfit>| read.map_err(|misfit| (misfit, "a string"));
-        let inner = &quoted[1..quoted.len() - 1];
-        if !inner.contains('\\') {
-            return fits(T::from_string(inner));
-        }
-        match serde_json::from_str::<String>(quoted) {
-            Ok(text) => fits(T::from_owned(text)),
-            Err(_) => Err((Misfit::Type, "a string with half a surrogate pair")),
-        }
-    }
-
     fn misplaced(&self, came: &str) -> InputError {
         let (shape, rank) = (self.shape, self.shape.len());
         let detail = match rank {
@@ -186,7 +174,7 @@ impl<T: Element> Walk<'_, T> {
     }
 
     fn pointer(&self) -> String {
-        self.counts.iter().map(|index| format!("/{index}")).collect()
+        self.counts.iter().fold(String::new(), |pointer, index| format!("{pointer}/{index}"))
     }
 }
 
@@ -200,6 +188,19 @@ fn number(rest: &str) -> &str {
 #[inline]
 fn from_number<T: Element>(text: &str) -> Result<T, Misfit> {
     if matches!(T::TYPE, DataType::Bytes | DataType::Bool) { Err(Misfit::Type) } else { T::from_cell(text) }
+}
+
+/// A quoted string as an element.
+fn from_text<T: Element>(quoted: &str) -> Result<T, (Misfit, &'static str)> {
+    let fits = |read: Result<T, Misfit>| read.map_err(|misfit| (misfit, "a string"));
+    let inner = &quoted[1..quoted.len() - 1];
+    if !inner.contains('\\') {
+        return fits(T::from_string(inner));
+    }
+    match serde_json::from_str::<String>(quoted) {
+        Ok(text) => fits(T::from_owned(text)),
+        Err(_) => Err((Misfit::Type, "a string with half a surrogate pair")),
+    }
 }
 
 /// The string at the start of `rest`, with its quotes.

@@ -48,8 +48,8 @@ pub(super) async fn infer(
         Ok(taken) => taken,
         Err(response) => return response,
     };
-    let Taken { model, mut held, timeout, .. } = taken;
-    let prediction = predict::inference(&context, model, timeout, held.bytes.len());
+    let Taken { model, mut held, schedule, .. } = taken;
+    let prediction = predict::inference(&context, model, schedule, held.bytes.len());
     let read = |model: &_, limits: &_| {
         let (inputs, wanted) = request::decode(&held.bytes, layout(&parts.headers)?, model, limits)?;
         held.hold_more(inputs.bytes())?;

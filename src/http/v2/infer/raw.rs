@@ -95,7 +95,7 @@ fn shape(spec: &TensorSpec, length: usize, batchable: bool) -> Result<Vec<usize>
     if let (Some(axis), Some(step)) = (free, step)
         && step > 0
     {
-        if length % step != 0 {
+        if !length.is_multiple_of(step) {
             let detail = format!(
                 "expected a multiple of {step} bytes for {} {}, got {length}",
                 spec.data_type,

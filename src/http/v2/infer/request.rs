@@ -11,7 +11,7 @@ use bytes::Bytes;
 use super::envelope::{self, Envelope, InputEntry, OutputEntry};
 use super::{data, raw};
 use crate::model::TensorSpec;
-use crate::service::{ErrorCode, InferInputs, InputSlots, Model, ServiceError};
+use crate::service::{ErrorCode, InferInputs, InputSlots, Model, Schedule, ServiceError};
 use crate::task::DecodeLimits;
 use crate::tensor::{DataType, Tensor};
 
@@ -102,7 +102,8 @@ fn inputs(
     let mut inputs = slots.finish(limits)?;
     // 0 = none of the caller's own.
     let timeout = envelope.parameters.timeout.filter(|&micros| micros > 0);
-    inputs.timeout = timeout.map(Duration::from_micros);
+    let priority = envelope.parameters.priority;
+    inputs.schedule = Schedule { timeout: timeout.map(Duration::from_micros), priority };
     Ok(inputs)
 }
 
