@@ -161,10 +161,10 @@ impl Task {
     /// # Errors
     /// Texts that are too long, tensors whose dimensions disagree with each other.
     pub fn encode(&self, decoded: Decoded) -> Result<Rows, InputError> {
-        let Decoded { payload, reply, input_length } = decoded;
+        let Decoded { payload, reply, input_length, max_bytes } = decoded;
         let inputs = match (self, payload) {
             (Self::Embedding(embedding), Payload::Texts(texts)) => {
-                return embedding.encode(&texts, reply, input_length);
+                return embedding.encode(&texts, reply, (input_length, max_bytes));
             }
             (Self::Tensors(tensors), Payload::Tensors(inputs)) => {
                 tensors.check(&inputs, reply.is_list())?;
@@ -243,7 +243,7 @@ impl Task {
             Self::Embedding(embedding) => {
                 let mut builder = embedding.builder();
                 let layout = walk(form, source, &mut builder, report)?;
-                Ok(Decoded::new(Payload::Texts(builder.into_texts()), &layout))
+                Ok(Decoded::new(Payload::Texts(builder.into_texts()), &layout).within(limits))
             }
         }
     }

@@ -30,6 +30,8 @@ pub struct Decoded {
     pub(super) payload: Payload,
     pub(super) reply: Reply,
     pub(super) input_length: u64,
+    /// What the tensors that are made of it may take.
+    pub(super) max_bytes: u64,
 }
 
 /// The instances of a decoded body.
@@ -52,7 +54,12 @@ impl Decoded {
             truncate: layout.parameters.truncate,
             row_tokens: None,
         };
-        Self { payload, reply, input_length }
+        Self { payload, reply, input_length, max_bytes: u64::MAX }
+    }
+
+    /// Bounds the tensors that will be made of it.
+    pub(super) fn within(self, limits: &DecodeLimits) -> Self {
+        Self { max_bytes: limits.max_bytes, ..self }
     }
 
     /// Instances in the list form, without parameters.

@@ -18,7 +18,7 @@ use super::body::Builder;
 use super::element::element;
 use super::names::{Names, Seen};
 use super::parameters::Accepted;
-use super::problem::InputErrorCode::InvalidInput;
+use super::problem::InputErrorCode::{InvalidInput, TooLarge};
 use super::report::DecodeReport;
 use super::{Decoded, InputError, OutputError, Payload, Reply, Rows, TaskError, TaskSpec};
 use crate::tensor::Tensor;
@@ -82,7 +82,7 @@ impl Embedding {
         &self,
         texts: &[Text],
         mut reply: Reply,
-        input_length: u64,
+        (input_length, max_bytes): (u64, u64),
     ) -> Result<Rows, InputError> {
         let truncate = reply.truncate.unwrap_or(self.truncate);
         let mut encoded = Vec::with_capacity(texts.len());
@@ -92,6 +92,11 @@ impl Embedding {
         }
         let lengths: Vec<u32> = encoded.iter().map(tokens::Row::length).collect();
         let truncated = encoded.iter().any(|row| row.truncated);
+        if self.encoder.tensor_bytes(&encoded) > max_bytes {
+            let detail = "padded to the longest, these texts take more memory than a body may: send fewer at once, \
+                          or texts of like length together";
+            return Err(InputError::new(TooLarge, String::new(), detail));
+        }
         let inputs = self.encoder.tensors(&encoded);
         reply.row_tokens = Some(lengths.clone());
         Ok(Rows {
@@ -130,7 +135,7 @@ impl Embedding {
             let decoded = Decoded::list(Payload::Texts(texts.clone()), texts.len());
             // Even a tiny `max_length` must not stop the warm-up.
             let reply = Reply { truncate: Some(true), ..decoded.reply };
-            self.encode(texts, reply, 0).ok()
+            self.encode(texts, reply, (0, u64::MAX)).ok()
         };
         examples.iter().filter_map(encode).collect()
     }

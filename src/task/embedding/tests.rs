@@ -88,6 +88,23 @@ fn row(rows: &Rows, input: usize) -> Vec<i64> {
 }
 
 #[test]
+fn padding_takes_no_more_memory_than_a_body_may() {
+    let task = embedder("");
+    let body = r#"{"instances": ["red", "red", "red blue red green red blue red green"]}"#;
+    let with = |max_bytes| {
+        let mut report = DecodeReport::new();
+        let limits = DecodeLimits { max_bytes, ..DecodeLimits::default() };
+        let decoded =
+            task.decode(&mut serde_json::Deserializer::from_str(body), &limits, &mut report).unwrap();
+        task.encode(decoded)
+    };
+    let rows = with(u64::MAX).unwrap();
+    let bytes: usize = rows.inputs.iter().map(|input| input.data().raw_len()).sum();
+    assert!(with(bytes as u64).is_ok());
+    assert_eq!(with(bytes as u64 - 1).unwrap_err().code, crate::task::InputErrorCode::TooLarge);
+}
+
+#[test]
 fn texts_become_padded_ids_without_the_files_own_truncation_and_padding() {
     let task = embedder("");
     let rows = encode(&task, r#"{"instances": ["Red blue", {"text": "red blue red green"}]}"#).unwrap();

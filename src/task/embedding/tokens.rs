@@ -156,10 +156,21 @@ impl Encoder {
         self.tokenizer.post_process(first, second, true)
     }
 
+    /// Tokens of each of `rows` once they are padded.
+    fn width_of(&self, rows: &[Row]) -> usize {
+        self.width.unwrap_or_else(|| rows.iter().map(|row| row.ids.len()).max().unwrap_or(0))
+    }
+
+    /// Bytes that [`tensors`](Self::tensors) will take.
+    pub(super) fn tensor_bytes(&self, rows: &[Row]) -> u64 {
+        let tokens = (rows.len() as u64).saturating_mul(self.width_of(rows) as u64);
+        let widths = self.inputs.iter().filter_map(|(_, data_type)| data_type.width());
+        tokens.saturating_mul(widths.map(|width| width as u64).sum())
+    }
+
     /// The graph's inputs for `rows`, padded on the right.
     pub(super) fn tensors(&self, rows: &[Row]) -> Vec<Tensor> {
-        let longest = rows.iter().map(|row| row.ids.len()).max().unwrap_or(0);
-        let width = self.width.unwrap_or(longest);
+        let width = self.width_of(rows);
         let tensor = |&(role, data_type): &(Role, DataType)| {
             if data_type == DataType::Int32 {
                 let ids = self.padded(rows, width, role, u32::cast_signed);
