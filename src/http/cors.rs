@@ -20,8 +20,8 @@ use http::{HeaderValue, Method, Request, StatusCode};
 use super::{Api, routes};
 
 const ALLOWED_HEADERS: HeaderValue = HeaderValue::from_static(
-    "content-type, authorization, x-request-id, x-request-timeout-ms, traceparent, tracestate, \
-     inference-header-content-length",
+    "content-type, content-encoding, authorization, x-request-id, x-request-timeout-ms, x-request-priority, \
+     traceparent, tracestate, inference-header-content-length",
 );
 const EXPOSED_HEADERS: HeaderValue = HeaderValue::from_static(
     "x-request-id, traceresponse, server-timing, retry-after, inference-header-content-length",
