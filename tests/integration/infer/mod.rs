@@ -3,6 +3,7 @@
 
 mod binary;
 mod faults;
+mod fuzz;
 mod json;
 mod parameters;
 mod types;
