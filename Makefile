@@ -1,7 +1,7 @@
 # Each target does its own set-up, can be run again at no cost, and fails with a
 # sentence where it cannot do its work. `make` alone lists them.
 # RUNTIME=cpu|openvino|cuda chooses the ONNX Runtime library beside the binary.
-# ARGS is handed to the server (`serve`), the test runner (`test`) or `bench`.
+# ARGS is handed to the server (`serve`), the test runner (`test`), `bench` or `fuzz`.
 
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
@@ -41,10 +41,12 @@ serve: build models ## build, assemble the models and serve them on http://local
 	MODEL_NAME=$${MODEL_NAME:-fraud-detector} exec $(RELEASE)/ml-inference-api serve --models models $(ARGS)
 
 .PHONY: test
-test: prerequisites runtime models ## run every test, against a real collector and promtool
+test: prerequisites runtime models ## run every test, against a real collector, promtool and Triton's client
 	@otelcol=$$(scripts/tools/otelcol.sh)
 	promtool=$$(scripts/tools/promtool.sh)
+	triton=$$(scripts/tools/tritonclient.sh)
 	export INFERENCE_TEST_OTELCOL="$$otelcol" INFERENCE_TEST_PROMTOOL="$$promtool"
+	export INFERENCE_TEST_TRITONCLIENT="$$triton"
 	export ORT_DYLIB_PATH=$(RELEASE)/libonnxruntime.so
 	exec cargo test --release --locked $(ARGS)
 
@@ -59,6 +61,7 @@ check-scripts:
 .PHONY: check-fmt
 check-fmt: prerequisites
 	@cargo fmt --check
+	cargo fmt --check --manifest-path fuzz/Cargo.toml
 
 .PHONY: check-clippy
 check-clippy: prerequisites
@@ -71,6 +74,7 @@ check-docs: prerequisites
 .PHONY: fmt
 fmt: prerequisites ## format the Rust code
 	@cargo fmt
+	cargo fmt --manifest-path fuzz/Cargo.toml
 
 .PHONY: bench
 bench: build models ## measure it on this machine
@@ -79,6 +83,10 @@ bench: build models ## measure it on this machine
 .PHONY: conformance
 conformance: build ## ask every ONNX operator case by JSON and binary, bit for bit as ONNX Runtime
 	@ORT_DYLIB_PATH=$(RELEASE)/libonnxruntime.so exec scripts/conformance/run.sh $(RELEASE)/ml-inference-api
+
+.PHONY: fuzz
+fuzz: prerequisites ## fuzz what reads clients' bytes: ARGS='SECONDS [TARGET...]', 60 s for each target
+	@fuzz/run.sh $(ARGS)
 
 .PHONY: deny
 deny: prerequisites ## check licences, sources, duplicates and advisories of the dependencies

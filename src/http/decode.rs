@@ -61,7 +61,9 @@ fn refusal(error: &serde_json::Error, report: DecodeReport) -> ServiceError {
     // The deserializer has no code for it: a number that overflows the type asked for.
     if error.to_string().starts_with("number out of range") {
         let detail = "expected a number that fits the input's type, got one that rounds to infinity";
-        return ServiceError::new(ErrorCode::NumberOutOfRange, detail).at(pointer);
+        let error = ServiceError::new(ErrorCode::NumberOutOfRange, detail);
+        // A body that is nothing but such a number has no field at fault.
+        return if pointer.is_empty() { error } else { error.at(pointer) };
     }
     not_json(error)
 }

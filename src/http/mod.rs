@@ -32,6 +32,7 @@ use std::time::Duration;
 pub use answer::encode_prediction;
 pub use decode::decode_prediction;
 pub use routes::{Routes, admin_router, public_router};
+pub use v2::decode_inference;
 
 use crate::service::{Access, Service};
 use crate::telemetry::{Metrics, Tracer};

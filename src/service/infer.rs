@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::accounting::{Accounting, Work};
-use super::{ErrorCode, Model, PredictRequest, Predicted, Schedule, Service, ServiceError};
-use crate::model::TensorSpec;
+use super::{ErrorCode, Model, ModelFacts, PredictRequest, Predicted, Schedule, Service, ServiceError};
+use crate::model::{Signature, TensorSpec};
 use crate::task::DecodeLimits;
 use crate::telemetry::Stage;
 use crate::tensor::{Data, Tensor};
@@ -70,6 +70,21 @@ impl InferInputs {
         self.all().map(|tensor| tensor.data().raw_len() as u64).sum()
     }
 
+    /// One tensor per input, in the signature's order.
+    pub fn tensors(&self) -> &[Tensor] {
+        &self.tensors
+    }
+
+    /// The optional inputs that are given, by their index among the signature's.
+    pub fn optional(&self) -> &[(usize, Tensor)] {
+        &self.optional
+    }
+
+    /// Rows along the first axis of a batchable model's inputs; else 1.
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+
     fn all(&self) -> impl Iterator<Item = &Tensor> {
         self.tensors.iter().chain(self.optional.iter().map(|(_, tensor)| tensor))
     }
@@ -80,22 +95,39 @@ impl InferInputs {
     }
 }
 
+/// What of a model its inputs are held against: enough to decode a request without a session.
+#[derive(Clone, Copy, Debug)]
+pub struct InputRules<'m> {
+    /// Names, types and shapes of the graph.
+    pub signature: &'m Signature,
+    /// Whether rows may be run together.
+    pub batchable: bool,
+    /// Inputs that hold NaN or infinity are refused.
+    pub finite: bool,
+}
+
+impl ModelFacts {
+    /// What its inputs are held against.
+    pub fn input_rules(&self) -> InputRules<'_> {
+        InputRules { signature: &self.signature, batchable: self.batchable, finite: self.finite }
+    }
+}
+
 /// Puts named tensors in the places of a model's signature and holds them against it.
 ///
 /// A place is the input's index; those of optional inputs follow the others. Pointers of errors are
 /// those of the protocol's request: `/inputs/{position}/...`.
 pub struct InputSlots<'m> {
-    model: &'m Model,
+    rules: InputRules<'m>,
     /// Per place: the tensor, and its position in the request.
     taken: Vec<Option<(Tensor, usize)>>,
 }
 
 impl<'m> InputSlots<'m> {
     /// Empty places.
-    pub fn new(model: &'m Model) -> Self {
-        let signature = &model.facts.signature;
-        let places = signature.inputs.len() + signature.optional.len();
-        Self { model, taken: (0..places).map(|_| None).collect() }
+    pub fn new(rules: InputRules<'m>) -> Self {
+        let places = rules.signature.inputs.len() + rules.signature.optional.len();
+        Self { rules, taken: (0..places).map(|_| None).collect() }
     }
 
     /// The place of the input called `name`, which stands at `position` in the request, and what it takes.
@@ -104,7 +136,7 @@ impl<'m> InputSlots<'m> {
     /// `unknown_input`; `invalid_input` where it stands twice.
     pub fn find(&self, name: &str, position: usize) -> Result<(usize, &'m TensorSpec), ServiceError> {
         let at = format!("/inputs/{position}/name");
-        let signature = &self.model.facts.signature;
+        let signature = self.rules.signature;
         let mut specs = signature.inputs.iter().chain(&signature.optional);
         let Some((slot, spec)) = specs.clone().enumerate().find(|(_, spec)| &*spec.name == name) else {
             let known = specs.by_ref().map(|spec| &*spec.name).take(16).collect::<Vec<_>>().join(", ");
@@ -133,20 +165,20 @@ impl<'m> InputSlots<'m> {
     /// `missing_input`, `shape_mismatch`, `batch_too_large`; `invalid_input` for text that the
     /// runtime can't take; `number_out_of_range` for NaN and infinity where the manifest refuses them.
     pub fn finish(mut self, limits: &DecodeLimits) -> Result<InferInputs, ServiceError> {
-        let facts = &self.model.facts;
+        let InputRules { signature, batchable, finite } = self.rules;
         for (tensor, position) in self.taken.iter().flatten() {
-            check_values(tensor, facts.finite).map_err(|error| error.at(format!("/inputs/{position}")))?;
+            check_values(tensor, finite).map_err(|error| error.at(format!("/inputs/{position}")))?;
         }
-        let given = self.taken.split_off(facts.signature.inputs.len());
+        let given = self.taken.split_off(signature.inputs.len());
         let mut positions = Vec::with_capacity(self.taken.len());
         let mut tensors = Vec::with_capacity(self.taken.len());
-        for (spec, taken) in facts.signature.inputs.iter().zip(self.taken) {
+        for (spec, taken) in signature.inputs.iter().zip(self.taken) {
             let (tensor, position) = taken.ok_or_else(|| missing(spec))?;
             tensors.push(tensor);
             positions.push(position);
         }
-        facts.signature.check(&tensors).map_err(|error| {
-            let slot = facts.signature.inputs.iter().position(|spec| spec.name == error.input);
+        signature.check(&tensors).map_err(|error| {
+            let slot = signature.inputs.iter().position(|spec| spec.name == error.input);
             misshapen(slot.map_or(0, |slot| positions[slot]), error.detail)
         })?;
         let mut optional = Vec::new();
@@ -154,10 +186,10 @@ impl<'m> InputSlots<'m> {
             given.into_iter().enumerate().filter_map(|(index, taken)| Some((index, taken?)))
         {
             optional.push((index, tensor));
-            let check = facts.signature.check_optional(&optional);
+            let check = signature.check_optional(&optional);
             check.map_err(|error| misshapen(position, error.detail))?;
         }
-        let rows = if facts.batchable { common_rows(&tensors, &positions)? } else { 1 };
+        let rows = if batchable { common_rows(&tensors, &positions)? } else { 1 };
         if rows > limits.max_instances {
             let detail = format!("expected at most {} rows, got {rows}", limits.max_instances);
             let at = format!("/inputs/{}/shape", positions.first().copied().unwrap_or_default());

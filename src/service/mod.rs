@@ -22,7 +22,7 @@ use std::time::{Duration, Instant};
 pub use access::{Access, Caller, KeyProblem, Scope, key_entry};
 pub use error::{ErrorCode, GrpcCode, ServiceError};
 pub use health::{Health, ModelHealth};
-pub use infer::{InferInputs, InputSlots};
+pub use infer::{InferInputs, InputRules, InputSlots};
 pub use load::{LoadedModel, load_version};
 pub use model::{Model, ModelFacts, Priorities};
 pub use predict::{PredictRequest, Predicted, Schedule};

@@ -18,6 +18,8 @@ use axum::response::Response;
 use axum::routing::{get, post};
 use serde::Serialize;
 
+pub use infer::decode_inference;
+
 use super::access::{Doors, guarded, open};
 use super::problem::Failure;
 use super::target::Target;

@@ -154,6 +154,27 @@ impl Connection {
         answer.unwrap_or_else(|error| panic!("{} {}: {error}", request.method, request.target))
     }
 
+    /// Sends requests behind each other without waiting for answers, and reads the answers. What stands
+    /// behind one whose answer ends the connection is sent again on a new one.
+    #[track_caller]
+    pub(crate) fn pipeline(&mut self, requests: &[Request]) -> Vec<Response> {
+        let mut answers = Vec::with_capacity(requests.len());
+        while answers.len() < requests.len() {
+            if self.is_closing {
+                *self = Self::open(self.address);
+            }
+            let left = &requests[answers.len()..];
+            let bytes: Vec<u8> = left.iter().flat_map(Request::bytes).collect();
+            // The other side may close before it has all.
+            let sent = self.try_write(&bytes);
+            while answers.len() < requests.len() && !self.is_closing {
+                let answer = self.try_read();
+                answers.push(answer.unwrap_or_else(|error| panic!("{error} (sending: {sent:?})")));
+            }
+        }
+        answers
+    }
+
     /// Sends bytes as they are.
     #[track_caller]
     pub(crate) fn write(&mut self, bytes: &[u8]) {

@@ -27,6 +27,11 @@ pub(crate) fn promtool() -> PathBuf {
     path_of("INFERENCE_TEST_PROMTOOL")
 }
 
+/// The Python that has Triton's client.
+pub(crate) fn triton_client() -> PathBuf {
+    path_of("INFERENCE_TEST_TRITONCLIENT")
+}
+
 /// A folder or file of the repository.
 pub(crate) fn package(path: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(path)

@@ -4,6 +4,7 @@
 mod addresses;
 mod binary;
 mod faults;
+mod fuzz;
 mod json;
 mod parameters;
 mod types;

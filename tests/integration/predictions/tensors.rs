@@ -117,6 +117,13 @@ fn numbers_that_do_not_fit_their_type_are_refused() {
 }
 
 #[test]
+fn a_body_that_is_nothing_but_a_number_out_of_range_points_nowhere() {
+    let huge = Request::text("/predict/add-one", "application/json", "-1e999");
+    let problem = assert_problem(&shared().call(&huge), 400, "number_out_of_range");
+    assert_eq!(problem.get("pointer"), None);
+}
+
+#[test]
 fn values_of_another_type_are_refused_at_their_place() {
     refused("add-one", &json!({"x": [0, "1", 0]}), "invalid_input", "/x/1");
     refused("add-one", &json!({"x": [true, 1, 0]}), "invalid_input", "/x/0");

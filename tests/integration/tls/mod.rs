@@ -6,6 +6,7 @@ mod refusals;
 mod reload;
 mod requests;
 mod start;
+mod triton;
 
 use crate::harness::server::Builder;
 use crate::harness::{Repository, Server, models};

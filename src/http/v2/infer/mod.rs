@@ -28,9 +28,10 @@ use crate::http::problem::Failure;
 use crate::http::target::Target;
 use crate::http::{Api, compress, inflate};
 use crate::model::TaskKind;
-use crate::service::{ErrorCode, ServiceError};
+use crate::service::{ErrorCode, Model, ServiceError};
 use answer::Encoded;
 use request::Layout;
+pub use request::decode_inference;
 
 /// How many bytes of a body are JSON; the others are raw tensors.
 const HEADER_LENGTH: HeaderName = HeaderName::from_static("inference-header-content-length");
@@ -50,8 +51,9 @@ pub(super) async fn infer(
     };
     let Taken { model, mut held, schedule, .. } = taken;
     let prediction = predict::inference(&context, model, schedule, held.bytes.len());
-    let read = |model: &_, limits: &_| {
-        let (inputs, wanted) = request::decode(&held.bytes, layout(&parts.headers)?, model, limits)?;
+    let read = |model: &Model, limits: &_| {
+        let layout = Layout::of(json_length(&parts.headers)?);
+        let (inputs, wanted) = request::decode(&held.bytes, layout, model.facts.input_rules(), limits)?;
         held.hold_more(inputs.bytes())?;
         Ok((inputs, wanted))
     };
@@ -81,14 +83,6 @@ fn json_length(headers: &HeaderMap) -> Result<Option<usize>, ServiceError> {
             Err(ServiceError::new(ErrorCode::InvalidInput, detail))
         }
     }
-}
-
-fn layout(headers: &HeaderMap) -> Result<Layout, ServiceError> {
-    Ok(match json_length(headers)? {
-        None => Layout::Json,
-        Some(0) => Layout::Raw,
-        Some(length) => Layout::Binary(length),
-    })
 }
 
 /// The answer, packed where the caller takes that. The length of the JSON is that before packing.

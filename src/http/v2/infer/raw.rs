@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use crate::model::{Dim, TensorSpec};
-use crate::service::{ErrorCode, InferInputs, InputSlots, Model, ServiceError};
+use crate::service::{ErrorCode, InferInputs, InputRules, InputSlots, ServiceError};
 use crate::task::DecodeLimits;
 use crate::tensor::{Data, DataType, RawError, Tensor};
 
@@ -31,21 +31,21 @@ pub(super) fn tensor(data_type: DataType, shape: Vec<usize>, bytes: Bytes) -> Re
 /// `invalid_input` for a model whose input can't be told from bytes; what [`tensor`] refuses.
 pub(super) fn decode(
     body: &Bytes,
-    model: &Model,
+    rules: InputRules<'_>,
     limits: &DecodeLimits,
 ) -> Result<InferInputs, ServiceError> {
-    let [spec] = model.facts.signature.inputs.as_slice() else {
-        let count = model.facts.signature.inputs.len();
+    let [spec] = rules.signature.inputs.as_slice() else {
+        let count = rules.signature.inputs.len();
         let detail = format!("a body without JSON needs a model of one input, this one has {count}");
         return Err(ServiceError::new(ErrorCode::InvalidInput, detail));
     };
     let tensor = if spec.data_type == DataType::Bytes {
-        text(spec, body, model.facts.batchable)?
+        text(spec, body, rules.batchable)?
     } else {
-        let shape = shape(spec, body.len(), model.facts.batchable)?;
+        let shape = shape(spec, body.len(), rules.batchable)?;
         tensor(spec.data_type, shape, body.clone())?
     };
-    let mut slots = InputSlots::new(model);
+    let mut slots = InputSlots::new(rules);
     slots.put(0, 0, tensor);
     slots.finish(limits)
 }

@@ -10,8 +10,8 @@ use bytes::Bytes;
 
 use super::envelope::{self, Envelope, InputEntry, OutputEntry};
 use super::{data, raw};
-use crate::model::TensorSpec;
-use crate::service::{ErrorCode, InferInputs, InputSlots, Model, Schedule, ServiceError};
+use crate::model::{Signature, TensorSpec};
+use crate::service::{ErrorCode, InferInputs, InputRules, InputSlots, Schedule, ServiceError};
 use crate::task::DecodeLimits;
 use crate::tensor::{DataType, Tensor};
 
@@ -46,6 +46,32 @@ pub(super) struct WantedOutput {
     pub(super) classes: Option<usize>,
 }
 
+impl Layout {
+    /// What the length of the JSON says, where a header tells it.
+    pub(super) fn of(json_length: Option<usize>) -> Self {
+        match json_length {
+            None => Self::Json,
+            Some(0) => Self::Raw,
+            Some(length) => Self::Binary(length),
+        }
+    }
+}
+
+/// Reads an inference's body: its inputs, and how many outputs it wants. `json_length` is what
+/// `inference-header-content-length` says: bytes of JSON, 0 for none, or the header is not there.
+///
+/// # Errors
+/// What is wrong with it, and where.
+pub fn decode_inference(
+    body: &Bytes,
+    json_length: Option<usize>,
+    rules: InputRules<'_>,
+    limits: &DecodeLimits,
+) -> Result<(InferInputs, usize), ServiceError> {
+    let (inputs, wanted) = decode(body, Layout::of(json_length), rules, limits)?;
+    Ok((inputs, wanted.outputs.len()))
+}
+
 /// Reads a request.
 ///
 /// # Errors
@@ -53,7 +79,7 @@ pub(super) struct WantedOutput {
 pub(super) fn decode(
     body: &Bytes,
     layout: Layout,
-    model: &Model,
+    rules: InputRules<'_>,
     limits: &DecodeLimits,
 ) -> Result<(InferInputs, Wanted), ServiceError> {
     let json_length = match layout {
@@ -66,27 +92,27 @@ pub(super) fn decode(
             );
             return Err(ServiceError::new(ErrorCode::InvalidInput, detail));
         }
-        Layout::Raw => return Ok((raw::decode(body, model, limits)?, Wanted::all(model, true))),
+        Layout::Raw => return Ok((raw::decode(body, rules, limits)?, Wanted::all(rules.signature, true))),
     };
     let envelope = envelope::read(&body[..json_length])?;
     let is_only = envelope.inputs.len() == 1;
     let mut tail = Tail { bytes: body.slice(json_length..), is_only, most_bytes: limits.max_bytes };
-    let inputs = inputs(&envelope, &mut tail, model, limits)?;
-    let wanted = wanted(&envelope, model)?;
+    let inputs = inputs(&envelope, &mut tail, rules, limits)?;
+    let wanted = wanted(&envelope, rules.signature)?;
     Ok((inputs, wanted))
 }
 
 fn inputs(
     envelope: &Envelope<'_>,
     tail: &mut Tail,
-    model: &Model,
+    rules: InputRules<'_>,
     limits: &DecodeLimits,
 ) -> Result<InferInputs, ServiceError> {
     if envelope.parameters.sequence_id {
         let detail = "models here keep no state: send the request without a sequence";
         return Err(ServiceError::new(ErrorCode::InvalidInput, detail).at("/parameters/sequence_id"));
     }
-    let mut slots = InputSlots::new(model);
+    let mut slots = InputSlots::new(rules);
     for (position, entry) in envelope.inputs.iter().enumerate() {
         let (slot, spec) = slots.find(&entry.name, position)?;
         let tensor = tensor(entry, position, spec, tail)?;
@@ -198,8 +224,8 @@ fn shape(entry: &InputEntry<'_>) -> Result<(Vec<usize>, usize), String> {
 
 impl Wanted {
     /// Every output.
-    fn all(model: &Model, binary: bool) -> Self {
-        let outputs = 0..model.facts.signature.outputs.len();
+    fn all(signature: &Signature, binary: bool) -> Self {
+        let outputs = 0..signature.outputs.len();
         Self {
             id: None,
             outputs: outputs.map(|index| WantedOutput { index, binary, classes: None }).collect(),
@@ -207,16 +233,16 @@ impl Wanted {
     }
 }
 
-fn wanted(envelope: &Envelope<'_>, model: &Model) -> Result<Wanted, ServiceError> {
+fn wanted(envelope: &Envelope<'_>, signature: &Signature) -> Result<Wanted, ServiceError> {
     let binary = envelope.parameters.binary_data_output.unwrap_or(false);
     let id = envelope.id.as_deref().filter(|id| !id.is_empty()).map(str::to_owned);
     // Triton's clients leave the list out for all outputs; others send an empty one.
     let Some(entries) = envelope.outputs.as_deref().filter(|entries| !entries.is_empty()) else {
-        return Ok(Wanted { id, ..Wanted::all(model, binary) });
+        return Ok(Wanted { id, ..Wanted::all(signature, binary) });
     };
     let mut outputs: Vec<WantedOutput> = Vec::with_capacity(entries.len());
     for (position, entry) in entries.iter().enumerate() {
-        let output = wanted_output(entry, position, binary, model)?;
+        let output = wanted_output(entry, position, binary, signature)?;
         if outputs.iter().any(|other| other.index == output.index) {
             let detail = "this output stands twice in the request";
             let at = format!("/outputs/{position}/name");
@@ -231,12 +257,11 @@ fn wanted_output(
     entry: &OutputEntry<'_>,
     position: usize,
     binary: bool,
-    model: &Model,
+    signature: &Signature,
 ) -> Result<WantedOutput, ServiceError> {
     let refuse = |member: &str, detail: String| {
         ServiceError::new(ErrorCode::InvalidInput, detail).at(format!("/outputs/{position}/{member}"))
     };
-    let signature = &model.facts.signature;
     let Some((index, spec)) = signature.output(&entry.name) else {
         let known: Vec<&str> = signature.outputs.iter().map(|spec| &*spec.name).take(16).collect();
         let detail = format!("the model has no output of this name; its outputs are {}", known.join(", "));

@@ -1,0 +1,17 @@
+#!/usr/bin/env bash
+# usage: tritonclient.sh
+# Provides Triton's own HTTP client, pinned and unmodified, in a Python environment in the cache, and
+# prints that environment's python. Does nothing when the cache has one of the same requirements.
+set -euo pipefail
+shopt -s inherit_errexit
+
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+ROOT=$PWD
+source scripts/lib/cache.sh
+source scripts/models/venv.sh
+
+cache_lock tritonclient
+environment=$CACHE_ROOT/tritonclient/python$(python3 -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+make_venv "$environment" scripts/tools/tritonclient.txt >&2 ||
+    fail "the environment with Triton's client could not be made (the reason is above)"
+echo "$environment/bin/python"

@@ -1,0 +1,13 @@
+//! Triton's own client over TLS.
+
+use super::builder;
+use super::pki::Pki;
+use crate::clients::triton;
+
+#[test]
+fn tritons_client_infers_over_tls() {
+    let pki = Pki::new();
+    let server = pki.on(builder()).start();
+    let address = format!("localhost:{}", server.http.port());
+    triton("Tls", &address, Some(&pki.path("ca.pem")));
+}
