@@ -76,7 +76,7 @@ fn valid() -> Vec<Valid> {
     let row = singles(&[1.0, -2.0, 0.5]);
     let texts = [&2_u32.to_le_bytes()[..], "é".as_bytes(), &0_u32.to_le_bytes()].concat();
     let types = [("int8", "INT8", 1), ("float16", "FP16", 2), ("uint64", "UINT64", 8), ("bool", "BOOL", 1)];
-    let typed = types
+    let of_types = types
         .map(|(name, datatype, width)| binary_input(&format!("{name}_in"), datatype, &[1, 2], 2 * width));
     let everything = json!({"binary_data_output": true});
     let best =
@@ -114,7 +114,7 @@ fn valid() -> Vec<Valid> {
         ),
         ("any-rank", json!({"inputs": [{"name": "x", "datatype": "FP32", "shape": [3]}]}), row),
         ("strings", json!({"inputs": [binary_input("x", "BYTES", &[2], texts.len())]}), texts),
-        ("dtypes", json!({"inputs": typed}), (0..24).map(|byte| byte % 2).collect()),
+        ("dtypes", json!({"inputs": of_types}), (0..24).map(|byte| byte % 2).collect()),
     ]
 }
 
@@ -239,7 +239,8 @@ fn a20_damaged_inferences_are_answered_and_leave_nothing_behind() {
     assert!((CASES / 10..CASES / 10 * 9).contains(&accepted), "{accepted} of {CASES} were accepted");
     server.wait_for_no_request_in_flight();
     let after = server.metrics();
-    assert_eq!(after.sum("inference_in_flight", &[]) + after.sum("inference_queue_depth", &[]), 0.0);
+    let left = after.sum("inference_in_flight", &[]) + after.sum("inference_queue_depth", &[]);
+    assert!(left < 0.5, "{left} inferences are left");
     let new: Vec<String> = after.series().difference(&before).cloned().collect();
     assert!(new.is_empty(), "{new:?}");
     let grown = server.peak_memory() - memory;
