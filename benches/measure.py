@@ -3,6 +3,7 @@
 Called by `benches/run.sh`. Everything that is compared is measured in every round, one after the
 other, so that a drift of the machine's speed meets all of it; figures are medians over the rounds
 with the lowest and the highest. Writes `results.json` and the tables of `docs/performance.md`.
+`--tensors` measures the rates of large tensors alone, which takes less than a minute.
 """
 
 import argparse
@@ -30,7 +31,8 @@ SENTENCE = (
     "and asked me to say if it was mine or not today"
 )
 CONNECTIONS = (1, 64)
-BEGIN, END = "<!-- figures: begin -->", "<!-- figures: end -->"
+GRAPH = "tests/fixtures/models/passthrough.onnx"
+FIGURES, TENSORS = "figures", "tensors"
 PATIENCE = 60.0
 
 
@@ -220,9 +222,8 @@ class Bench:
             self.keep((name, "beyond"), (server.ready_after - spent) * 1e3)
         memory = server.resident()
         graphs = [f"models/{model}/1/model.onnx" for model in models]
-        library = str(Path(self.options.release) / "libonnxruntime.so")
-        library = os.environ.get("ORT_DYLIB_PATH") or library
-        bare = subprocess.run([self.options.bare_runtime, library, *graphs], check=True, stdout=subprocess.PIPE)
+        command = [self.options.bare_runtime, runtime_library(self.options), *graphs]
+        bare = subprocess.run(command, check=True, stdout=subprocess.PIPE)
         runtime = json.loads(bare.stdout)["resident"]
         self.keep((name, "memory"), memory / 1e6)
         self.keep((name, "runtime memory"), runtime / 1e6)
@@ -247,6 +248,20 @@ def traced(hole):
 def cpu_seconds(pid):
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def runtime_library(options):
+    return os.environ.get("ORT_DYLIB_PATH") or str(Path(options.release) / "libonnxruntime.so")
+
+
+def tensors(options):
+    """Rates of large tensors: per size and way, what each round gave."""
+    print(f"measuring large tensors in {options.tensor_rounds} rounds", file=sys.stderr)
+    server = str(Path(options.release) / "ml-inference-api")
+    command = [options.tensor_rates, server, runtime_library(options), GRAPH, str(options.tensor_rounds)]
+    load = os.getloadavg()[0]
+    done = subprocess.run(command, env=environment(), check=True, stdout=subprocess.PIPE)
+    return {"load": load, "rounds": options.tensor_rounds, "found": json.loads(done.stdout)}
 
 
 def measure(options, folder):
@@ -383,11 +398,44 @@ def markdown(bench, facts):
     ])  # fmt: skip
 
 
-def write_page(text):
+def tensor_table(rates):
+    """Rates, server CPU, and the rate against the echo's in the same round."""
+    found, rows = rates["found"], []
+    names = ("memory copy", "bare run", "echo", "binary to binary", "binary to JSON", "JSON to binary", "JSON to JSON")
+    for size in ("1 MiB", "16 MiB"):
+        echo = [one["mb_per_second"] for one in found[f"{size}/echo"]]
+        for name in names:
+            these = found[f"{size}/{name}"]
+            rate = [one["mb_per_second"] for one in these]
+            cpu = [one["cpu_ms"] for one in these if one["cpu_ms"] is not None]
+            ratio = [own / other for own, other in zip(rate, echo, strict=True)]
+            cells = [shown(rate, 0), shown(ratio, 3 if "JSON" in name else 2), shown(cpu, 2) if cpu else ""]
+            rows.append([f"{size}, {name}", *cells])
+    return "\n\n".join([
+        f"{datetime.date.today().isoformat()}, {machine()}, shared with the client. "
+        f"{rates['rounds']} interleaved rounds; load average at the start: {rates['load']:.1f}.",
+        table(["", "MB/s of tensor", "over the echo", "server CPU ms a request"], rows),
+    ])  # fmt: skip
+
+
+def write_page(name, text):
+    """Puts `text` between the marks called `name`."""
+    begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
     page = Path("docs/performance.md")
-    before, _, rest = page.read_text().partition(BEGIN)
-    after = rest.partition(END)[2]
-    page.write_text(f"{before}{BEGIN}\n\n{text}\n\n{END}{after}")
+    before, _, rest = page.read_text().partition(begin)
+    after = rest.partition(end)[2]
+    page.write_text(f"{before}{begin}\n\n{text}\n\n{end}{after}")
+
+
+def keep(options, file, name, facts, text):
+    """Writes results beside the build and, where that is asked for, into the page; prints them."""
+    out = Path(options.out)
+    out.mkdir(parents=True, exist_ok=True)
+    (out / f"{file}.json").write_text(json.dumps(facts, indent=2))
+    (out / f"{file}.md").write_text(text + "\n")
+    if options.write:
+        write_page(name, text)
+    print(text)
 
 
 def main():
@@ -395,12 +443,19 @@ def main():
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--duration", default="3s", help="of each measurement of fraud-detector")
     parser.add_argument("--embedder-duration", default="5s", help="of each of sentence-embedder")
+    parser.add_argument("--tensors", action="store_true", help="measure the rates of large tensors alone")
+    parser.add_argument("--tensor-rounds", type=int, default=5, help="of large tensors")
     parser.add_argument("--write", action="store_true", help="put the figures into docs/performance.md")
     parser.add_argument("--release", required=True, help=argparse.SUPPRESS)
     parser.add_argument("--out", required=True, help=argparse.SUPPRESS)
     parser.add_argument("--null-server", required=True, help=argparse.SUPPRESS)
     parser.add_argument("--bare-runtime", required=True, help=argparse.SUPPRESS)
+    parser.add_argument("--tensor-rates", required=True, help=argparse.SUPPRESS)
     options = parser.parse_args()
+    rates = tensors(options)
+    keep(options, "tensors", TENSORS, rates, tensor_table(rates))
+    if options.tensors:
+        return
     with tempfile.TemporaryDirectory() as folder:
         bench, facts = measure(options, folder)
     facts |= {
@@ -411,14 +466,7 @@ def main():
         "figures": {"/".join(map(str, key)): spread(values) for key, values in bench.samples.items()},
         "bare_sweep": bench.sweep,
     }
-    out = Path(options.out)
-    out.mkdir(parents=True, exist_ok=True)
-    (out / "results.json").write_text(json.dumps(facts, indent=2))
-    text = markdown(bench, facts)
-    (out / "results.md").write_text(text + "\n")
-    if options.write:
-        write_page(text)
-    print(text)
+    keep(options, "results", FIGURES, facts, markdown(bench, facts))
 
 
 if __name__ == "__main__":

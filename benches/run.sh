@@ -10,7 +10,7 @@ export ORT_DISABLE_TELEMETRY=1
 target=${CARGO_TARGET_DIR:-target}
 
 echo 'building what the server is compared with' >&2
-yardsticks=$(cargo build --release --locked --bench null_server --bench bare_runtime --message-format=json \
+yardsticks=$(cargo build --release --locked --bench null_server --bench bare_runtime --bench tensor_rates --message-format=json \
     | python3 -c '
 import json, sys
 for line in sys.stdin:

@@ -84,15 +84,30 @@ pub(super) struct Given<'a> {
     pub(super) optional: &'a [(usize, Tensor)],
 }
 
-impl Given<'_> {
+impl<'a> Given<'a> {
+    fn all(self) -> impl Iterator<Item = &'a Tensor> {
+        self.inputs.iter().chain(self.optional.iter().map(|(_, tensor)| tensor))
+    }
+
     /// True when a tensor lies at `address`: an output there is an input handed through.
     fn holds(self, address: usize) -> bool {
-        self.inputs.iter().chain(self.optional.iter().map(|(_, tensor)| tensor)).any(|tensor| {
+        self.all().any(|tensor| {
             with_buffer!(tensor.data(), buffer => {
                 let range = buffer.as_ptr_range();
                 (range.start.addr()..range.end.addr()).contains(&address)
             })
         })
+    }
+
+    /// The elements of the input that was handed through whole as `elements`: they are shared.
+    fn same<T: Pod>(self, elements: &[T]) -> Option<Data> {
+        let is_same = |tensor: &&Tensor| {
+            with_buffer!(tensor.data(), buffer => {
+                buffer.as_ptr().addr() == elements.as_ptr().addr()
+                    && size_of_val::<[_]>(buffer) == size_of_val(elements)
+            })
+        };
+        self.all().find(is_same).map(|tensor| tensor.data().clone())
     }
 }
 
@@ -145,8 +160,13 @@ where
     Data: From<Vec<T>> + From<Buffer<T>>,
 {
     let (shape, elements) = value.try_extract_tensor::<T>().map_err(|error| failed(&error))?;
-    if size_of_val(elements) < KEPT_BYTES || given.holds(elements.as_ptr().addr()) {
+    if size_of_val(elements) < KEPT_BYTES {
         return tensor(shape, elements.to_vec());
+    }
+    if given.holds(elements.as_ptr().addr()) {
+        let of_this_type = Data::from(Vec::<T>::new()).data_type();
+        let same = given.same(elements).filter(|data| data.data_type() == of_this_type);
+        return tensor(shape, same.unwrap_or_else(|| elements.to_vec().into()));
     }
     let shape = shape.clone();
     let kept = Kept::<T> { value, _counted: Counted::new(), element: PhantomData };

@@ -38,18 +38,22 @@ impl Collected {
     }
 
     fn grow(&mut self, more: usize) {
-        let come = &self.memory[self.padding..];
-        let needed = come.len() + more;
+        let needed = self.memory.len() - self.padding + more;
         let room = match self.announced {
             Some(announced) if announced >= needed => announced.min((needed * AHEAD).max(FIRST)),
             _ => (needed * 2).max(FIRST),
         };
-        let mut grown: Vec<u8> = Vec::with_capacity(room + ALIGNMENT);
-        let beyond = grown.as_ptr().addr().wrapping_add(self.align_at) % ALIGNMENT;
-        self.padding = (ALIGNMENT - beyond) % ALIGNMENT;
-        grown.resize(self.padding, 0);
-        grown.extend_from_slice(come);
-        self.memory = grown;
+        // The allocator moves large memory by its pages, which is no copy.
+        self.memory.reserve_exact(room + ALIGNMENT - self.memory.len());
+        let beyond = self.memory.as_ptr().addr().wrapping_add(self.align_at) % ALIGNMENT;
+        let padding = (ALIGNMENT - beyond) % ALIGNMENT;
+        if padding != self.padding {
+            let (came, end) = (self.padding..self.memory.len(), needed - more + padding);
+            self.memory.resize(end.max(came.end), 0);
+            self.memory.copy_within(came, padding);
+            self.memory.truncate(end);
+            self.padding = padding;
+        }
     }
 
     /// The whole body.

@@ -26,12 +26,16 @@ pub struct InferInputs {
 
 impl Service {
     /// Runs one inference: `decode` reads the body into inputs and whatever the answer will need,
-    /// `encode` writes the answer from that and the outputs, which stand in the signature's order.
+    /// `encode` writes the answer from that and the outputs, which stand in the signature's order, and
+    /// the function before it says how many elements that has to look at.
     pub async fn infer<C, T>(
         &self,
         request: PredictRequest,
         decode: impl FnOnce(&Model, &DecodeLimits) -> Result<(InferInputs, C), ServiceError>,
-        encode: impl FnOnce(&Model, &C, Vec<Tensor>) -> Result<T, ServiceError>,
+        encode: (
+            impl FnOnce(&C, &[Tensor]) -> usize,
+            impl FnOnce(&Model, &C, Vec<Tensor>) -> Result<T, ServiceError>,
+        ),
     ) -> Predicted<T> {
         let mut accounting = Accounting::new(request);
         let result = self.infer_stages(&mut accounting, decode, encode).await;
@@ -42,7 +46,10 @@ impl Service {
         &self,
         accounting: &mut Accounting,
         decode: impl FnOnce(&Model, &DecodeLimits) -> Result<(InferInputs, C), ServiceError>,
-        encode: impl FnOnce(&Model, &C, Vec<Tensor>) -> Result<T, ServiceError>,
+        encode: (
+            impl FnOnce(&C, &[Tensor]) -> usize,
+            impl FnOnce(&Model, &C, Vec<Tensor>) -> Result<T, ServiceError>,
+        ),
     ) -> Result<T, ServiceError> {
         let model = Arc::clone(&accounting.model);
         let begun = Instant::now();
@@ -54,8 +61,9 @@ impl Service {
         accounting.describe(&work, None, false);
         let outputs = self.run(accounting, work).await?;
         let begun = Instant::now();
-        let size = outputs.iter().map(|output| output.data().len()).sum();
-        let answer = self.beside(size, || encode(&model, &wanted, outputs)).await;
+        let (work, encode) = encode;
+        let work = work(&wanted, &outputs);
+        let answer = self.beside(work, || encode(&model, &wanted, outputs)).await;
         accounting.timeline.record(Stage::Postprocess, begun, Instant::now());
         if answer.as_ref().is_err_and(|error| error.code == ErrorCode::NonFiniteOutput) {
             model.metrics.error("non_finite");

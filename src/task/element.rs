@@ -8,21 +8,10 @@ use std::marker::PhantomData;
 use serde::Deserializer;
 use serde::de::{DeserializeSeed, Error, Visitor};
 
-use super::InputError;
-use super::problem::InputErrorCode::{InvalidInput, NumberOutOfRange};
+use super::decimal::Decimal;
+use super::misfit::{Misfit, misfit_code, misfit_detail};
 use super::report::{DecodeReport, wrong_types};
 use crate::tensor::DataType;
-
-/// Why a value of the right JSON type is still no element.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Misfit {
-    /// A number for a string, a boolean for a number and the like.
-    Type,
-    /// A number with a fraction or an exponent for an integer.
-    Fraction,
-    /// A number beyond the type.
-    Range,
-}
 
 /// A Rust type that a tensor can hold.
 pub trait Element: Sized + Clone + Default + Send + Sync + 'static {
@@ -85,6 +74,12 @@ pub trait Element: Sized + Clone + Default + Send + Sync + 'static {
     /// See [`Self::from_u64`].
     fn from_cell(text: &str) -> Result<Self, Misfit>;
 
+    /// From a number in JSON, the same as [`Self::from_cell`] gives; none where only that can tell.
+    #[inline]
+    fn from_decimal(_number: Decimal) -> Option<Self> {
+        None
+    }
+
     /// The request of the deserializer that loses nothing.
     ///
     /// # Errors
@@ -94,13 +89,6 @@ pub trait Element: Sized + Clone + Default + Send + Sync + 'static {
         visitor: V,
     ) -> Result<V::Value, D::Error> {
         deserializer.deserialize_any(visitor)
-    }
-}
-
-impl Misfit {
-    /// What was expected of a `T`, where `came` came.
-    pub fn error<T: Element>(self, came: &str, pointer: String) -> InputError {
-        InputError::new(misfit_code(self), pointer, misfit_detail::<T>(self, came))
     }
 }
 
@@ -133,23 +121,6 @@ impl<'de, T: Element> DeserializeSeed<'de> for ElementSeed<'_, T> {
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<T, D::Error> {
         element(deserializer, self.report)
     }
-}
-
-/// What was expected where a value did not fit its type.
-pub(super) fn misfit_detail<T: Element>(misfit: Misfit, came: &str) -> String {
-    match misfit {
-        Misfit::Type => format!("expected {}, got {came}", T::EXPECTED),
-        Misfit::Fraction => {
-            format!("expected {} written without fraction or exponent, got one with", T::EXPECTED)
-        }
-        Misfit::Range => {
-            format!("expected {} within the range of {}, got one beyond it", T::EXPECTED, T::TYPE)
-        }
-    }
-}
-
-pub(super) fn misfit_code(misfit: Misfit) -> super::InputErrorCode {
-    if misfit == Misfit::Range { NumberOutOfRange } else { InvalidInput }
 }
 
 struct ElementVisitor<'a, T> {
@@ -263,6 +234,11 @@ macro_rules! integers {
                     _ => Misfit::Type,
                 })
             }
+
+            #[inline]
+            fn from_decimal(number: Decimal) -> Option<Self> {
+                number.to_integer()
+            }
         }
     )*};
 }
@@ -299,6 +275,11 @@ impl Element for f64 {
         }
         text.parse().map_err(|_| Misfit::Type).and_then(Self::from_f64)
     }
+
+    #[inline]
+    fn from_decimal(number: Decimal) -> Option<Self> {
+        number.to_f64()
+    }
 }
 
 impl Element for f32 {
@@ -333,6 +314,11 @@ impl Element for f32 {
             Ok(_) => Err(Misfit::Range),
             Err(_) => Err(Misfit::Type),
         }
+    }
+
+    #[inline]
+    fn from_decimal(number: Decimal) -> Option<Self> {
+        number.to_f32()
     }
 
     /// Asked for as a single, so that the decimal is rounded once and not first to a double.

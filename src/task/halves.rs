@@ -2,7 +2,9 @@
 
 use half::{bf16, f16};
 
-use super::element::{Element, Misfit};
+use super::decimal::Decimal;
+use super::element::Element;
+use super::misfit::Misfit;
 use crate::tensor::DataType;
 
 /// `value` as a single whose last bit remembers whether anything was cut off ("round to odd"), so
@@ -52,6 +54,11 @@ macro_rules! halves {
 
             fn from_cell(text: &str) -> Result<Self, Misfit> {
                 f64::from_cell(text).and_then(<Self as Element>::from_f64)
+            }
+
+            #[inline]
+            fn from_decimal(number: Decimal) -> Option<Self> {
+                <Self as Element>::from_f64(number.to_f64()?).ok()
             }
         }
     )*};

@@ -7,11 +7,13 @@
 mod answer;
 mod body;
 mod column;
+mod decimal;
 mod describe;
 mod element;
 mod embedding;
 mod halves;
 mod key;
+mod misfit;
 mod names;
 mod nested;
 mod outcome;
@@ -34,9 +36,11 @@ use answer::Content;
 use body::{Layout, decode_body, decode_one};
 
 pub use answer::Predictions;
+pub use decimal::Decimal;
 pub use describe::{Example, TaskDescription};
-pub use element::{Element, Misfit};
+pub use element::Element;
 pub use embedding::Embedding;
+pub use misfit::Misfit;
 pub use nested::Elements;
 pub use problem::{InputError, InputErrorCode, OutputError, TaskError};
 pub use report::DecodeReport;

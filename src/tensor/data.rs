@@ -97,10 +97,10 @@ impl Data {
     /// The first element that is NaN or infinite, if any. Integers, strings and truth values never are.
     pub fn first_non_finite(&self) -> Option<usize> {
         match self {
-            Self::Fp16(values) => values.iter().position(|value| !value.is_finite()),
-            Self::Bf16(values) => values.iter().position(|value| !value.is_finite()),
-            Self::Fp32(values) => values.iter().position(|value| !value.is_finite()),
-            Self::Fp64(values) => values.iter().position(|value| !value.is_finite()),
+            Self::Fp16(values) => first_not(values, |value| value.is_finite()),
+            Self::Bf16(values) => first_not(values, |value| value.is_finite()),
+            Self::Fp32(values) => first_not(values, |value| value.is_finite()),
+            Self::Fp64(values) => first_not(values, |value| value.is_finite()),
             _ => None,
         }
     }
@@ -146,6 +146,15 @@ impl Data {
             Self::Bytes(buffer) => Self::Bytes(buffer.slice(range)),
         }
     }
+}
+
+/// The first of `values` that is not as `is_right` says. A block is looked at to its end, so that it
+/// is a matter of a few vector instructions.
+fn first_not<T: Copy>(values: &[T], is_right: impl Fn(T) -> bool) -> Option<usize> {
+    const BLOCK: usize = 1024;
+    let is_all_right = |block: &[T]| block.iter().fold(true, |all, &value| all & is_right(value));
+    let start = BLOCK * values.chunks(BLOCK).position(|block| !is_all_right(block))?;
+    values[start..].iter().position(|&value| !is_right(value)).map(|index| start + index)
 }
 
 /// A type of elements, so that code over all of them can be written once.

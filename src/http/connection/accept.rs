@@ -12,7 +12,6 @@ use std::time::Duration;
 
 use axum::body::Body;
 use http::{Request, Response};
-use hyper::body::Incoming;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
 use tokio::time::{Instant, sleep_until, timeout};
@@ -21,6 +20,7 @@ use tower::Service;
 use super::activity::Activity;
 use super::drive::{Common, drive};
 use super::options::{ConnectionErrorKind, ConnectionObserver, ConnectionOptions, ServeReport};
+use super::request::RequestBody;
 use crate::shutdown::{Phase, ShutdownWatch};
 
 /// First and longest pause after the system refused to give a connection.
@@ -47,7 +47,7 @@ pub async fn serve<S>(
     mut shutdown: ShutdownWatch,
 ) -> io::Result<ServeReport>
 where
-    S: Service<Request<Incoming>, Response = Response<Body>, Error = Infallible> + Clone + Send + 'static,
+    S: Service<Request<RequestBody>, Response = Response<Body>, Error = Infallible> + Clone + Send + 'static,
     S::Future: Send + 'static,
 {
     listener.set_nonblocking(true)?;
@@ -150,7 +150,10 @@ impl House {
     /// one is closed at once, so that its client can go elsewhere rather than wait unanswered.
     fn take<S>(&mut self, stream: TcpStream, peer: SocketAddr, service: &S)
     where
-        S: Service<Request<Incoming>, Response = Response<Body>, Error = Infallible> + Clone + Send + 'static,
+        S: Service<Request<RequestBody>, Response = Response<Body>, Error = Infallible>
+            + Clone
+            + Send
+            + 'static,
         S::Future: Send + 'static,
     {
         let cap = self.common.options.max_connections;

@@ -30,6 +30,8 @@ pub(super) struct Activity {
     opened: Instant,
     /// Requests whose response has not begun.
     handling: AtomicUsize,
+    /// Bodies of requests that are still being handed over.
+    coming: AtomicUsize,
     /// Requests whose response has begun and waits for its maker.
     producing: AtomicUsize,
     /// Requests whose response waits for the transport to take more.
@@ -86,6 +88,7 @@ impl Activity {
         Self {
             opened: Instant::now(),
             handling: AtomicUsize::new(0),
+            coming: AtomicUsize::new(0),
             producing: AtomicUsize::new(0),
             sending: AtomicUsize::new(0),
             in_flight: AtomicUsize::new(0),
@@ -212,6 +215,16 @@ impl Activity {
         self.instant(began)
     }
 
+    /// A request's body is handed over piece by piece from now on.
+    pub(super) fn body_comes(&self) {
+        self.coming.fetch_add(1, Relaxed);
+    }
+
+    /// A request's body is at its end, or wanted no more.
+    pub(super) fn body_ended(&self) {
+        self.coming.fetch_sub(1, Relaxed);
+    }
+
     /// One more request is in flight; true when it is the only one.
     pub(super) fn enter(&self) -> bool {
         self.in_flight.fetch_add(1, Relaxed) == 0
@@ -250,9 +263,10 @@ impl Activity {
         usize::from(self.preface.load(Relaxed)) == H2_PREFACE.len()
     }
 
-    /// Whether an HTTP/1.1 handler is at work, so nothing of its response is written.
+    /// Whether an HTTP/1.1 handler is at work, so nothing of its response is written, and no body
+    /// comes, so that the HTTP library reads nothing.
     pub(super) fn handles_http1(&self) -> bool {
-        self.handling.load(Relaxed) > 0 && !self.is_h2()
+        self.handling.load(Relaxed) > 0 && self.coming.load(Relaxed) == 0 && !self.is_h2()
     }
 
     /// Whether the service has something to do for this connection.

@@ -14,7 +14,6 @@ use std::time::Instant;
 
 use axum::body::Body;
 use http::{Request, Response};
-use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
@@ -26,7 +25,7 @@ use super::options::{
     ConnectionErrorKind, ConnectionInfo, ConnectionObserver, ConnectionOptions, H2_KEEPALIVE_INTERVAL,
     H2_KEEPALIVE_TIMEOUT, H2_MAX_CONCURRENT_STREAMS, H2_MAX_PENDING_RESETS,
 };
-use super::request::answer;
+use super::request::{RequestBody, answer};
 use super::stream::WatchedStream;
 use super::tls::handshake;
 use super::transport::{Socket, Transport};
@@ -80,7 +79,7 @@ pub(super) fn drive<S>(
     activity: Arc<Activity>,
 ) -> impl Future<Output = ()> + Send + 'static
 where
-    S: Service<Request<Incoming>, Response = Response<Body>, Error = Infallible> + Clone + Send + 'static,
+    S: Service<Request<RequestBody>, Response = Response<Body>, Error = Infallible> + Clone + Send + 'static,
     S::Future: Send + 'static,
 {
     common.observer.opened();
@@ -115,7 +114,7 @@ async fn run<S>(
     (common, activity): (&Common, &Arc<Activity>),
 ) -> Option<ConnectionErrorKind>
 where
-    S: Service<Request<Incoming>, Response = Response<Body>, Error = Infallible> + Clone + Send + 'static,
+    S: Service<Request<RequestBody>, Response = Response<Body>, Error = Infallible> + Clone + Send + 'static,
     S::Future: Send + 'static,
 {
     let io = TokioIo::new(WatchedStream::new(transport, Arc::clone(activity)));

@@ -25,4 +25,5 @@ pub use options::{
     ConnectionErrorKind, ConnectionInfo, ConnectionObserver, ConnectionOptions, H2_KEEPALIVE_INTERVAL,
     H2_KEEPALIVE_TIMEOUT, H2_MAX_CONCURRENT_STREAMS, H2_MAX_PENDING_RESETS, RequestStart, ServeReport,
 };
+pub use request::RequestBody;
 pub use tls::{Tls, TlsFiles, TlsProblem};

@@ -1,4 +1,5 @@
-//! A request on a connection: its guard, and the response body that carries the guard to its end.
+//! A request on a connection: its guard, its body, which tells when all of it is there, and the
+//! response body that carries the guard to its end.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -8,7 +9,7 @@ use std::task::{Context, Poll};
 use axum::body::Body;
 use bytes::Bytes;
 use http::{Request, Response};
-use http_body::{Frame, SizeHint};
+use http_body::{Body as _, Frame, SizeHint};
 use hyper::body::Incoming;
 use tower::{Service, ServiceExt};
 
@@ -18,13 +19,14 @@ use super::options::{ConnectionInfo, ConnectionObserver, RequestStart};
 /// Hands one request to the service, marked with its connection and its start.
 pub(super) fn answer<S>(
     service: &S,
-    mut request: Request<Incoming>,
+    request: Request<Incoming>,
     activity: &Arc<Activity>,
     (info, observer): (ConnectionInfo, &Arc<dyn ConnectionObserver>),
 ) -> impl Future<Output = Result<Response<GuardedBody>, Infallible>> + use<S>
 where
-    S: Service<Request<Incoming>, Response = Response<Body>, Error = Infallible> + Clone,
+    S: Service<Request<RequestBody>, Response = Response<Body>, Error = Infallible> + Clone,
 {
+    let mut request = request.map(|body| RequestBody::new(body, activity));
     request.extensions_mut().insert(info);
     request.extensions_mut().insert(RequestStart(activity.begin()));
     let guard = RequestGuard::new(activity, observer);
@@ -67,6 +69,63 @@ impl Drop for RequestGuard {
         if self.activity.leave() {
             self.observer.idle();
         }
+    }
+}
+
+/// A request's body. Until its end the HTTP library reads the connection, and notices by itself when
+/// the client leaves.
+#[derive(Debug)]
+pub struct RequestBody {
+    body: Incoming,
+    coming: Option<Coming>,
+}
+
+/// Counts a body as coming as long as this lives.
+#[derive(Debug)]
+struct Coming(Arc<Activity>);
+
+impl Drop for Coming {
+    fn drop(&mut self) {
+        self.0.body_ended();
+    }
+}
+
+impl RequestBody {
+    fn new(body: Incoming, activity: &Arc<Activity>) -> Self {
+        let coming = (!body.is_end_stream()).then(|| {
+            activity.body_comes();
+            Coming(Arc::clone(activity))
+        });
+        Self { body, coming }
+    }
+}
+
+impl http_body::Body for RequestBody {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let frame = Pin::new(&mut self.body).poll_frame(cx);
+        let is_last = match &frame {
+            Poll::Pending => false,
+            Poll::Ready(Some(Ok(_))) => self.body.is_end_stream(),
+            Poll::Ready(_) => true,
+        };
+        if is_last {
+            self.coming = None;
+        }
+        frame
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
     }
 }
 

@@ -7,6 +7,7 @@
 //! client that listens loses nothing, the system of one that closed answers with a reset.
 //! To see the end behind pipelined bytes, up to [`AHEAD_LIMIT`] of them are taken in beforehand;
 //! with more of them waiting, a client that leaves is noticed only when its response is written.
+//! Not while a request's body comes: the HTTP library reads that, in pieces as large as they may be.
 
 use std::io::{self, IoSlice};
 use std::mem::MaybeUninit;

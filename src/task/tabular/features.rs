@@ -9,7 +9,8 @@ use serde::de::{Error, Visitor};
 
 use crate::model::{Feature, FeatureType};
 use crate::task::column::{Column, with_column};
-use crate::task::element::{Element, Misfit, element, misfit_code, misfit_detail, optional_element};
+use crate::task::element::{Element, element, optional_element};
+use crate::task::misfit::{Misfit, misfit_code, misfit_detail};
 use crate::task::problem::InputErrorCode::InvalidInput;
 use crate::task::report::{DecodeReport, Refused, wrong_types};
 use crate::tensor::DataType;

@@ -152,7 +152,7 @@ impl Server {
 }
 
 async fn answer(
-    request: Request<Incoming>,
+    request: Request<RequestBody>,
     heard: Arc<Recorder>,
     gate: Arc<Notify>,
     starts: Arc<Mutex<Vec<(Instant, ConnectionInfo)>>>,

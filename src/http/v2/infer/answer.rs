@@ -4,27 +4,30 @@ use bytes::Bytes;
 use serde::Serialize;
 
 use super::classes::classify;
+use super::numbers;
 use super::request::{Wanted, WantedOutput};
 use crate::service::{ErrorCode, Model, ServiceError};
-use crate::task::Elements;
-use crate::tensor::Tensor;
+use crate::tensor::{DataType, Tensor};
 
 /// An answer's body.
 #[derive(Debug)]
 pub(super) struct Encoded {
     /// Length of the JSON, where raw tensors come behind it.
     pub(super) json_length: Option<usize>,
-    /// The JSON, then each raw tensor.
+    /// The JSON, then the raw tensors, of which small ones are in one piece with it.
     pub(super) parts: Vec<Bytes>,
 }
 
+/// Raw tensors of together so many bytes at most are copied behind the JSON: that costs less than to
+/// send more than one piece.
+const COPIED: usize = 4 << 10;
+
 #[derive(Serialize)]
-struct Answer<'a> {
+struct Head<'a> {
     model_name: &'a str,
     model_version: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     id: Option<&'a str>,
-    outputs: Vec<Output<'a>>,
 }
 
 #[derive(Serialize)]
@@ -34,13 +37,21 @@ struct Output<'a> {
     shape: &'a [usize],
     #[serde(skip_serializing_if = "Option::is_none")]
     parameters: Option<Parameters>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    data: Option<Elements<'a>>,
 }
 
 #[derive(Serialize)]
 struct Parameters {
     binary_data_size: usize,
+}
+
+/// How many elements of `outputs` are looked at for the answer: raw numbers are sent where they lie.
+pub(super) fn work(wanted: &Wanted, outputs: &[Tensor]) -> usize {
+    let size = |output: &WantedOutput| {
+        let data = outputs.get(output.index).map(Tensor::data)?;
+        let is_sent = output.binary && output.classes.is_none() && data.data_type() != DataType::Bytes;
+        (!is_sent).then(|| data.len())
+    };
+    wanted.outputs.iter().filter_map(size).sum()
 }
 
 /// Writes the outputs that are wanted, out of all in the signature's order.
@@ -71,52 +82,70 @@ pub(super) fn encode(
         .iter()
         .map(|output| output.binary.then(|| outputs[output.index].data().to_raw()))
         .collect();
-    let mut written = Vec::with_capacity(wanted.outputs.len());
-    for (output, raw) in wanted.outputs.iter().zip(&raw) {
-        let name = &*specs[output.index].name;
-        written.push(described(name, &outputs[output.index], output, raw.as_ref())?);
+    for output in wanted.outputs.iter().filter(|output| !output.binary) {
+        check_finite(&specs[output.index].name, &outputs[output.index])?;
     }
-    let answer = Answer {
-        model_name: model.name(),
-        model_version: model.facts.version.to_string(),
-        id: wanted.id.as_deref(),
-        outputs: written,
-    };
+    let id = wanted.id.as_deref();
+    let head = Head { model_name: model.name(), model_version: model.facts.version.to_string(), id };
     let mut json = Vec::with_capacity(256 + expected_json(&outputs, wanted));
-    serde_json::to_writer(&mut json, &answer).map_err(internal)?;
+    serde_json::to_writer(&mut json, &head).map_err(internal)?;
+    reopen(&mut json, b",\"outputs\":[");
+    for (position, (output, raw)) in wanted.outputs.iter().zip(&raw).enumerate() {
+        if position > 0 {
+            json.push(b',');
+        }
+        let name = &*specs[output.index].name;
+        write_output(&mut json, name, &outputs[output.index], raw.as_ref()).map_err(internal)?;
+    }
+    json.extend_from_slice(b"]}");
     let json_length = raw.iter().any(Option::is_some).then_some(json.len());
-    let parts = std::iter::once(Bytes::from(json)).chain(raw.into_iter().flatten()).collect();
-    Ok(Encoded { json_length, parts })
+    Ok(Encoded { json_length, parts: pieces(json, raw.into_iter().flatten().collect()) })
 }
 
-fn described<'a>(
-    name: &'a str,
-    tensor: &'a Tensor,
-    wanted: &WantedOutput,
-    raw: Option<&Bytes>,
-) -> Result<Output<'a>, ServiceError> {
-    if !wanted.binary
-        && let Some(index) = tensor.data().first_non_finite()
-    {
-        let detail = format!(
-            "output {name} holds NaN or infinity, which JSON cannot carry: ask for it with binary_data"
-        );
-        let cause = format!("element {index} of output {name} is not finite");
-        return Err(ServiceError::new(ErrorCode::NonFiniteOutput, detail).because(cause));
+/// The body's pieces, as few as are worth it.
+fn pieces(mut json: Vec<u8>, mut raw: Vec<Bytes>) -> Vec<Bytes> {
+    if raw.iter().map(Bytes::len).sum::<usize>() <= COPIED {
+        raw.drain(..).for_each(|bytes| json.extend_from_slice(&bytes));
     }
-    Ok(Output {
-        name,
-        datatype: tensor.data_type().name(),
-        shape: tensor.shape(),
-        parameters: raw.map(|bytes| Parameters { binary_data_size: bytes.len() }),
-        data: raw.is_none().then(|| Elements(tensor.data())),
-    })
+    raw.insert(0, Bytes::from(json));
+    raw
+}
+
+/// Takes the last brace back, for members that follow.
+fn reopen(json: &mut Vec<u8>, more: &[u8]) {
+    json.pop();
+    json.extend_from_slice(more);
+}
+
+fn write_output(
+    json: &mut Vec<u8>,
+    name: &str,
+    tensor: &Tensor,
+    raw: Option<&Bytes>,
+) -> Result<(), serde_json::Error> {
+    let parameters = raw.map(|bytes| Parameters { binary_data_size: bytes.len() });
+    let output = Output { name, datatype: tensor.data_type().name(), shape: tensor.shape(), parameters };
+    serde_json::to_writer(&mut *json, &output)?;
+    if raw.is_none() {
+        reopen(json, b",\"data\":");
+        numbers::write(json, tensor.data())?;
+        json.push(b'}');
+    }
+    Ok(())
+}
+
+fn check_finite(name: &str, tensor: &Tensor) -> Result<(), ServiceError> {
+    let Some(index) = tensor.data().first_non_finite() else { return Ok(()) };
+    let detail =
+        format!("output {name} holds NaN or infinity, which JSON cannot carry: ask for it with binary_data");
+    let cause = format!("element {index} of output {name} is not finite");
+    Err(ServiceError::new(ErrorCode::NonFiniteOutput, detail).because(cause))
 }
 
 /// About how many bytes the JSON of the outputs takes, so that it is not moved as it grows.
 fn expected_json(outputs: &[Tensor], wanted: &Wanted) -> usize {
     let in_json = wanted.outputs.iter().filter(|output| !output.binary);
-    in_json.map(|output| outputs[output.index].data().len().saturating_mul(12)).sum()
+    in_json.map(|output| numbers::expected(outputs[output.index].data())).sum()
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "handed to map_err")]

@@ -6,7 +6,7 @@
 
 use half::{bf16, f16};
 
-use crate::task::{Element, InputError, InputErrorCode, Misfit};
+use crate::task::{Decimal, Element, InputError, InputErrorCode, Misfit};
 use crate::tensor::{Data, DataType};
 
 /// The elements of a tensor of `shape`, of which `expected` is the product, in at most `most_bytes`
@@ -86,6 +86,7 @@ impl<T: Element> Walk<'_, T> {
                         return Err(self.misplaced("a value"));
                     }
                     self.leaf()?;
+                    self.numbers_behind();
                 }
             }
         }
@@ -160,6 +161,27 @@ impl<T: Element> Walk<'_, T> {
         }
         self.at += length;
         Ok(())
+    }
+
+    /// Reads the numbers that follow in the same array, the usual case, as long as nothing is unusual.
+    fn numbers_behind(&mut self) {
+        let text = self.json.as_bytes();
+        let room = self.expected.min(self.most).saturating_sub(self.elements.len());
+        let before = self.elements.len();
+        for _ in 0..room {
+            if text.get(self.at) != Some(&b',') {
+                break;
+            }
+            let start = self.at + 1 + usize::from(text.get(self.at + 1) == Some(&b' '));
+            let number = text.get(start..).and_then(Decimal::scan);
+            let Some((number, length)) = number else { break };
+            let Some(element) = T::from_decimal(number) else { break };
+            self.elements.push(element);
+            self.at = start + length;
+        }
+        if let Some(count) = self.counts.last_mut() {
+            *count += self.elements.len() - before;
+        }
     }
 
     fn misplaced(&self, came: &str) -> InputError {

@@ -5,6 +5,8 @@ mod answer;
 mod classes;
 mod data;
 mod envelope;
+mod flat;
+mod numbers;
 mod raw;
 mod request;
 
@@ -18,7 +20,7 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderName, VARY};
+use http::header::{CONTENT_TYPE, HeaderName, VARY};
 use http::{HeaderMap, HeaderValue, Request};
 use http_body::{Frame, SizeHint};
 
@@ -27,8 +29,9 @@ use crate::http::predict::{self, Taken};
 use crate::http::problem::Failure;
 use crate::http::target::Target;
 use crate::http::{Api, compress, inflate};
-use crate::model::TaskKind;
+use crate::model::{TaskKind, TensorSpec};
 use crate::service::{ErrorCode, Model, ServiceError};
+use crate::tensor::DataType;
 use answer::Encoded;
 use request::Layout;
 pub use request::decode_inference;
@@ -50,14 +53,15 @@ pub(super) async fn infer(
         Err(response) => return response,
     };
     let Taken { model, mut held, schedule, .. } = taken;
-    let prediction = predict::inference(&context, model, schedule, held.bytes.len());
+    let work = work(&model, align_at, held.bytes.len());
+    let prediction = predict::inference(&context, model, schedule, work);
     let read = |model: &Model, limits: &_| {
         let layout = Layout::of(json_length(&parts.headers)?);
         let (inputs, wanted) = request::decode(&held.bytes, layout, model.facts.input_rules(), limits)?;
         held.hold_more(inputs.bytes())?;
         Ok((inputs, wanted))
     };
-    let inferred = api.service.infer(prediction, read, answer::encode).await;
+    let inferred = api.service.infer(prediction, read, (answer::work, answer::encode)).await;
     let mut response = match inferred.result {
         Ok(encoded) => respond(encoded, &parts.headers).await,
         Err(error) => Failure::from(error).into_response(),
@@ -85,6 +89,16 @@ fn json_length(headers: &HeaderMap) -> Result<Option<usize>, ServiceError> {
     }
 }
 
+/// Bytes to be decoded of a body of `length`, of which `json` are JSON. Raw numbers are used where
+/// they lie, or copied at worst, which takes less than a sixteenth of what reading them would.
+fn work(model: &Model, json: usize, length: usize) -> usize {
+    let is_number = |spec: &TensorSpec| !matches!(spec.data_type, DataType::Bytes | DataType::Bool);
+    if json == 0 || !model.facts.signature.inputs.iter().all(is_number) {
+        return length;
+    }
+    json + length.saturating_sub(json) / 16
+}
+
 /// The answer, packed where the caller takes that. The length of the JSON is that before packing.
 async fn respond(encoded: Encoded, asked: &HeaderMap) -> Response {
     let mut headers = HeaderMap::new();
@@ -95,8 +109,6 @@ async fn respond(encoded: Encoded, asked: &HeaderMap) -> Response {
     } else {
         headers.insert(VARY, HeaderValue::from_static("accept-encoding"));
     }
-    let length: usize = parts.iter().map(Bytes::len).sum();
-    headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
     let content_type = if let Some(json_length) = encoded.json_length {
         headers.insert(HEADER_LENGTH, HeaderValue::from(json_length));
         "application/octet-stream"
@@ -104,7 +116,7 @@ async fn respond(encoded: Encoded, asked: &HeaderMap) -> Response {
         "application/json"
     };
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
-    let mut response = Response::new(Body::new(Parts { left: length as u64, parts: parts.into() }));
+    let mut response = Response::new(body(parts));
     *response.headers_mut() = headers;
     response
 }
@@ -113,6 +125,16 @@ fn joined(parts: Vec<Bytes>) -> Bytes {
     match <[Bytes; 1]>::try_from(parts) {
         Ok([whole]) => whole,
         Err(parts) => parts.concat().into(),
+    }
+}
+
+fn body(parts: Vec<Bytes>) -> Body {
+    match <[Bytes; 1]>::try_from(parts) {
+        Ok([whole]) => whole.into(),
+        Err(parts) => {
+            let left = parts.iter().map(|part| part.len() as u64).sum();
+            Body::new(Parts { left, parts: parts.into() })
+        }
     }
 }
 

@@ -9,11 +9,12 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::envelope::{self, Envelope, InputEntry, OutputEntry};
+use super::flat::{self, Lifted};
 use super::{data, raw};
 use crate::model::{Signature, TensorSpec};
 use crate::service::{ErrorCode, InferInputs, InputRules, InputSlots, Schedule, ServiceError};
 use crate::task::DecodeLimits;
-use crate::tensor::{DataType, Tensor};
+use crate::tensor::{Data, DataType, Tensor};
 
 /// How the body is laid out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,17 +95,42 @@ pub(super) fn decode(
         }
         Layout::Raw => return Ok((raw::decode(body, rules, limits)?, Wanted::all(rules.signature, true))),
     };
-    let envelope = envelope::read(&body[..json_length])?;
-    let is_only = envelope.inputs.len() == 1;
-    let mut tail = Tail { bytes: body.slice(json_length..), is_only, most_bytes: limits.max_bytes };
+    let json = &body[..json_length];
+    let tail = body.slice(json_length..);
+    if let Some(lifted) = Lifted::cut(json)
+        && let Ok(read) =
+            assemble(&lifted.json, Tail::new(tail.clone(), Some(&lifted), limits), rules, limits)
+    {
+        return Ok(read);
+    }
+    assemble(json, Tail::new(tail, None, limits), rules, limits)
+}
+
+/// Reads the JSON and takes the raw tensors that belong to it.
+fn assemble(
+    json: &[u8],
+    mut tail: Tail<'_>,
+    rules: InputRules<'_>,
+    limits: &DecodeLimits,
+) -> Result<(InferInputs, Wanted), ServiceError> {
+    let envelope = envelope::read(json)?;
+    tail.is_only = envelope.inputs.len() == 1;
     let inputs = inputs(&envelope, &mut tail, rules, limits)?;
     let wanted = wanted(&envelope, rules.signature)?;
+    if tail.lifted.is_some_and(|lifted| lifted.len() != tail.lists) {
+        return Err(unusual());
+    }
     Ok((inputs, wanted))
+}
+
+/// A list that was lifted out is read with the rest after all: nobody sees this.
+fn unusual() -> ServiceError {
+    ServiceError::new(ErrorCode::Internal, "an internal error")
 }
 
 fn inputs(
     envelope: &Envelope<'_>,
-    tail: &mut Tail,
+    tail: &mut Tail<'_>,
     rules: InputRules<'_>,
     limits: &DecodeLimits,
 ) -> Result<InferInputs, ServiceError> {
@@ -133,20 +159,51 @@ fn inputs(
     Ok(inputs)
 }
 
-/// Raw tensors that are still to be taken.
-struct Tail {
+/// Raw tensors that are still to be taken, and numbers that were lifted out of the JSON.
+struct Tail<'a> {
     bytes: Bytes,
     /// There is one input: what is there is its.
     is_only: bool,
     /// What tensors in JSON may still take.
     most_bytes: u64,
+    lifted: Option<&'a Lifted<'a>>,
+    /// How many of the lifted lists are taken.
+    lists: usize,
+}
+
+impl<'a> Tail<'a> {
+    fn new(bytes: Bytes, lifted: Option<&'a Lifted<'a>>, limits: &DecodeLimits) -> Self {
+        Self { bytes, is_only: false, most_bytes: limits.max_bytes, lifted, lists: 0 }
+    }
+
+    /// The elements of the tensor at `position` whose data is `json`.
+    fn elements(
+        &mut self,
+        json: &str,
+        position: usize,
+        data_type: DataType,
+        shape: (&[usize], usize),
+    ) -> Result<Data, ServiceError> {
+        let data = match self.lifted.and_then(|lifted| lifted.content(json)) {
+            Some(content) => {
+                self.lists += 1;
+                flat::elements(content, data_type, shape.1, self.most_bytes).ok_or_else(unusual)?
+            }
+            None => data::elements(json, data_type, shape, self.most_bytes).map_err(|error| {
+                let inner = error.pointer.clone().unwrap_or_default();
+                ServiceError::from(error).at(format!("/inputs/{position}/data{inner}"))
+            })?,
+        };
+        self.most_bytes = self.most_bytes.saturating_sub(data.raw_len() as u64);
+        Ok(data)
+    }
 }
 
 fn tensor(
     entry: &InputEntry<'_>,
     position: usize,
     spec: &TensorSpec,
-    tail: &mut Tail,
+    tail: &mut Tail<'_>,
 ) -> Result<Tensor, ServiceError> {
     let refuse = |code, member: &str, detail: String| {
         ServiceError::new(code, detail).at(format!("/inputs/{position}{member}"))
@@ -161,12 +218,7 @@ fn tensor(
             Err(refuse(ErrorCode::InvalidInput, "", detail))
         }
         (Some(json), None) => {
-            let data = data::elements(json.get(), spec.data_type, (&shape, elements), tail.most_bytes);
-            let data = data.map_err(|error| {
-                let inner = error.pointer.clone().unwrap_or_default();
-                ServiceError::from(error).at(format!("/inputs/{position}/data{inner}"))
-            })?;
-            tail.most_bytes = tail.most_bytes.saturating_sub(data.raw_len() as u64);
+            let data = tail.elements(json.get(), position, spec.data_type, (&shape, elements))?;
             Tensor::new(shape, data).map_err(|error| misshapen(error.to_string()))
         }
         (None, Some(size)) => {
