@@ -97,10 +97,10 @@ impl Data {
     /// The first element that is NaN or infinite, if any. Integers, strings and truth values never are.
     pub fn first_non_finite(&self) -> Option<usize> {
         match self {
-            Self::Fp16(values) => first_not(values, |value| value.is_finite()),
-            Self::Bf16(values) => first_not(values, |value| value.is_finite()),
-            Self::Fp32(values) => first_not(values, |value| value.is_finite()),
-            Self::Fp64(values) => first_not(values, |value| value.is_finite()),
+            Self::Fp16(values) => first_not(values, f16::is_finite),
+            Self::Bf16(values) => first_not(values, bf16::is_finite),
+            Self::Fp32(values) => first_not(values, f32::is_finite),
+            Self::Fp64(values) => first_not(values, f64::is_finite),
             _ => None,
         }
     }

@@ -115,6 +115,30 @@ fn data_are_held_against_their_type() {
 }
 
 #[test]
+fn a_fault_in_a_large_list_is_told_with_its_place() {
+    let with = |at: usize, odd: &str| {
+        let mut numbers = vec!["0.5"; 3000];
+        numbers[at] = odd;
+        let data = numbers.join(",");
+        let body =
+            format!(r#"{{"inputs":[{{"name":"x","datatype":"FP32","shape":[1000,3],"data":[{data}]}}]}}"#);
+        shared().call(&Request::new("POST", &route("add-one")).body(body.into_bytes()))
+    };
+    assert_eq!(with(7, "-2.5e1").ok()["outputs"][0]["data"][7], json!(-24.0));
+    for (odd, code, place) in [
+        ("true", "invalid_input", "/inputs/0/data/2999"),
+        ("1e39", "number_out_of_range", "/inputs/0/data/2999"),
+        ("[1]", "shape_mismatch", "/inputs/0/data/2999"),
+        ("1,2", "shape_mismatch", "/inputs/0/data"),
+    ] {
+        assert_problem_at(&with(2999, odd), 400, code, place);
+    }
+    for odd in ["01", "1.", "", "NaN", "1 2", "+1"] {
+        assert_problem(&with(2999, odd), 400, "invalid_json");
+    }
+}
+
+#[test]
 fn outputs_are_held_against_the_signature() {
     let with_outputs = |outputs: Value| one(|body| body["outputs"] = outputs);
     let detail =

@@ -8,7 +8,7 @@ use super::{LENGTH, binary_input, infer, input, route, singles};
 use crate::harness::command::run;
 use crate::harness::models::{Repository, slow_for, slow_manifest};
 use crate::harness::problem::assert_problem_at;
-use crate::harness::{Request, Server, assert_problem, shared};
+use crate::harness::{Connection, Request, Server, assert_problem, shared};
 
 fn scores(parameters: &Value) -> Value {
     json!({"inputs": [input("features", "FP32", &[2, 2], &json!([0.1, 0.2, 3, 4]))],
@@ -118,18 +118,21 @@ fn urgent_requests_overtake_those_that_wait() {
                 done.send(name).unwrap();
             });
         };
-        ask("first", Request::json(&route("slow"), &slow(600, &json!({}))));
+        // It runs until its client leaves, when all others wait.
+        let mut first = Connection::open(server.http);
+        first.write(&Request::json(&route("slow"), &slow(600_000, &json!({}))).bytes());
         server.wait_for_metric("inference_in_flight", &[("model", "slow")], 1.0);
         server.wait_for_metric("inference_workers", &[("state", "busy")], 1.0);
-        ask("unsaid", Request::json(&route("slow"), &slow(1, &json!({"priority": 0}))));
+        ask("unsaid", Request::json(&route("slow"), &slow(300, &json!({"priority": 0}))));
         queued(&server, "slow", 1.0);
-        ask("second", Request::json("/predict/slow", &slow_for(1, 1.0)).header("x-request-priority", "2"));
+        ask("second", Request::json("/predict/slow", &slow_for(300, 1.0)).header("x-request-priority", "2"));
         queued(&server, "slow", 2.0);
-        ask("urgent", Request::json(&route("slow"), &slow(1, &json!({"priority": 1}))));
+        ask("urgent", Request::json(&route("slow"), &slow(300, &json!({"priority": 1}))));
         queued(&server, "slow", 3.0);
+        drop(first);
     });
     drop(done);
-    assert_eq!(order.iter().collect::<Vec<_>>(), ["first", "urgent", "second", "unsaid"]);
+    assert_eq!(order.iter().collect::<Vec<_>>(), ["urgent", "second", "unsaid"]);
     let bad = Request::json("/predict/slow", &slow_for(1, 1.0)).header("x-request-priority", "high");
     assert_problem(&server.call(&bad), 400, "invalid_input");
 }

@@ -165,6 +165,9 @@ async fn answer(
         "/ok" => Body::from("ok"),
         "/wait" => {
             let mut waiting = Waiting(Arc::clone(&heard), false);
+            if request.into_body().collect().await.is_err() {
+                return Ok(Response::new(Body::from("broken body")));
+            }
             heard.0.send_modify(|heard| heard.waiting += 1);
             gate.notified().await;
             waiting.1 = true;

@@ -135,6 +135,29 @@ async fn a_client_that_leaves_drops_its_handler() {
 }
 
 #[tokio::test]
+async fn a_client_that_leaves_behind_its_whole_body_drops_its_handler() {
+    const HEAD: &str = "POST /wait HTTP/1.1\r\nhost: test\r\n";
+    let server = Server::start(patient());
+    // In one piece with the header, in pieces, and in a form that tells its end only there.
+    let requests = [
+        ["content-length: 2\r\n\r\nab", "", ""],
+        ["content-length: 2\r\n\r\n", "a", "b"],
+        ["transfer-encoding: chunked\r\n\r\n", "2\r\nab\r\n", "0\r\n\r\n"],
+    ];
+    for (turn, pieces) in requests.into_iter().enumerate() {
+        let mut client = server.client().await;
+        client.send(HEAD).await;
+        for piece in pieces {
+            client.send(piece).await;
+        }
+        server.heard.until(|heard| heard.waiting == turn + 1).await;
+        drop(client);
+        server.heard.until(|heard| heard.dropped == turn + 1 && heard.closed == turn + 1).await;
+    }
+    assert_eq!(server.heard.so_far().errors, []);
+}
+
+#[tokio::test]
 async fn an_http2_client_that_leaves_drops_its_handlers() {
     let server = Server::start(patient());
     let mut client = Frames::open(&server).await;
