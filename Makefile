@@ -51,7 +51,7 @@ test: prerequisites runtime models ## run every test, against a real collector, 
 	exec cargo test --release --locked $(ARGS)
 
 .PHONY: check
-check: check-scripts check-fmt check-clippy check-docs ## the fast checks: scripts, format, clippy, documentation
+check: check-scripts check-fmt check-fuzz check-clippy check-docs ## the fast checks: scripts, format, clippy, documentation
 
 .PHONY: check-scripts
 check-scripts:
@@ -62,6 +62,13 @@ check-scripts:
 check-fmt: prerequisites
 	@cargo fmt --check
 	cargo fmt --check --manifest-path fuzz/Cargo.toml
+
+.PHONY: check-fuzz
+check-fuzz: prerequisites
+	@cargo metadata --locked --format-version 1 --manifest-path fuzz/Cargo.toml >/dev/null || {
+	    echo "error: fuzz/Cargo.lock does not follow Cargo.toml: run 'cargo metadata --manifest-path fuzz/Cargo.toml' and commit it" >&2
+	    exit 1
+	}
 
 .PHONY: check-clippy
 check-clippy: prerequisites
