@@ -143,23 +143,6 @@ mod tests {
     use super::super::data;
     use super::*;
 
-    const TYPES: [DataType; 14] = [
-        DataType::Bool,
-        DataType::Uint8,
-        DataType::Uint16,
-        DataType::Uint32,
-        DataType::Uint64,
-        DataType::Int8,
-        DataType::Int16,
-        DataType::Int32,
-        DataType::Int64,
-        DataType::Fp16,
-        DataType::Bf16,
-        DataType::Fp32,
-        DataType::Fp64,
-        DataType::Bytes,
-    ];
-
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(2_000))]
 
@@ -175,7 +158,7 @@ mod tests {
             let (content, expected) = (members.join(","), members.len() + more);
             let json = format!("[{content}]");
             let is_json = serde_json::from_str::<serde::de::IgnoredAny>(&json).is_ok();
-            for data_type in TYPES {
+            for data_type in DataType::ALL {
                 let flat = elements(content.as_bytes(), data_type, expected, most);
                 prop_assert!(is_json || flat.is_none(), "{}", json);
                 if is_json {
