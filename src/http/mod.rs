@@ -25,6 +25,7 @@ mod routes;
 mod schedule;
 mod target;
 mod v2;
+mod whole_number;
 
 use std::sync::Arc;
 use std::time::Duration;

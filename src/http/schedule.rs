@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use http::HeaderMap;
 
-use crate::service::{ErrorCode, Schedule, ServiceError};
+use super::whole_number::whole_number;
+use crate::service::{Schedule, ServiceError};
 
 const TIMEOUT: &str = "x-request-timeout-ms";
 const PRIORITY: &str = "x-request-priority";
@@ -15,25 +16,16 @@ const PRIORITY: &str = "x-request-priority";
 /// # Errors
 /// `invalid_input` for anything but whole numbers.
 pub(super) fn requested(headers: &HeaderMap) -> Result<Schedule, ServiceError> {
+    // What is beyond 64 bits is longer than anyone waits, and beyond every level.
     let timeout = whole_number(headers, TIMEOUT, "a whole number of milliseconds, 0 or more")?;
     let priority = whole_number(headers, PRIORITY, "a whole number, 1 the most urgent")?;
     Ok(Schedule { timeout: timeout.map(Duration::from_millis), priority })
 }
 
-fn whole_number(headers: &HeaderMap, name: &str, expected: &str) -> Result<Option<u64>, ServiceError> {
-    let Some(value) = headers.get(name) else { return Ok(None) };
-    let text = value.to_str().unwrap_or_default().trim();
-    if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_digit()) {
-        let detail = format!("{name}: expected {expected}");
-        return Err(ServiceError::new(ErrorCode::InvalidInput, detail));
-    }
-    // More digits than fit are longer than anyone waits, and beyond every level.
-    Ok(Some(text.parse().unwrap_or(u64::MAX)))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::service::ErrorCode;
 
     #[test]
     fn whole_numbers_only() {

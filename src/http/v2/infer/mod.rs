@@ -28,9 +28,10 @@ use crate::http::context::RequestContext;
 use crate::http::predict::{self, Taken};
 use crate::http::problem::Failure;
 use crate::http::target::Target;
+use crate::http::whole_number::whole_number;
 use crate::http::{Api, compress, inflate};
 use crate::model::{TaskKind, TensorSpec};
-use crate::service::{ErrorCode, Model, ServiceError};
+use crate::service::{Model, ServiceError};
 use crate::tensor::DataType;
 use answer::Encoded;
 use request::Layout;
@@ -77,16 +78,8 @@ fn any_type(headers: &HeaderMap, _: Option<TaskKind>) -> Result<(), ServiceError
 
 /// The length of the JSON, where a header tells it.
 fn json_length(headers: &HeaderMap) -> Result<Option<usize>, ServiceError> {
-    let Some(value) = headers.get(HEADER_LENGTH) else { return Ok(None) };
-    let text = value.to_str().unwrap_or_default().trim();
-    let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    match text.parse() {
-        Ok(length) if is_number => Ok(Some(length)),
-        _ => {
-            let detail = format!("{HEADER_LENGTH}: expected a whole number of bytes, 0 or more");
-            Err(ServiceError::new(ErrorCode::InvalidInput, detail))
-        }
-    }
+    let length = whole_number(headers, HEADER_LENGTH.as_str(), "a whole number of bytes, 0 or more")?;
+    Ok(length.map(|length| usize::try_from(length).unwrap_or(usize::MAX)))
 }
 
 /// Bytes to be decoded of a body of `length`, of which `json` are JSON. Raw numbers are used where
@@ -96,7 +89,8 @@ fn work(model: &Model, json: usize, length: usize) -> usize {
     if json == 0 || !model.facts.signature.inputs.iter().all(is_number) {
         return length;
     }
-    json + length.saturating_sub(json) / 16
+    let json = json.min(length);
+    json + (length - json) / 16
 }
 
 /// The answer, packed where the caller takes that. The length of the JSON is that before packing.
