@@ -1,85 +1,15 @@
 //! Finds the models behind `--models [NAME=]PATH`: one model, or a folder of models one level deep.
 //!
-//! Reads names, manifests and versions; loads nothing. Every problem of every model is collected.
+//! Reads names and descriptions; loads nothing. Every problem of every model is collected.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 
-use super::{Manifest, ModelName, ModelProblem, NamedPolicy, Version, VersionPolicy, resolve_inside};
-
-/// `[NAME=]PATH` as given to `--models`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ModelPath {
-    /// The name to serve a single model under.
-    pub name: Option<ModelName>,
-    /// A model, or a folder of models.
-    pub path: PathBuf,
-}
-
-/// One version of a model on disk.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct VersionSource {
-    /// The version.
-    pub version: Version,
-    /// The graph's file, resolved.
-    pub graph: PathBuf,
-}
-
-/// A model found on disk, described but not loaded.
-#[derive(Clone, Debug, PartialEq)]
-pub struct ModelSource {
-    /// The name it is served under.
-    pub name: ModelName,
-    /// Every file of the model must resolve inside this folder: the path that was given.
-    pub root: PathBuf,
-    /// Paths of the manifest are relative to this folder.
-    pub folder: PathBuf,
-    /// `model.toml`, or all defaults.
-    pub manifest: Manifest,
-    /// The versions to load, ascending.
-    pub versions: Vec<VersionSource>,
-    /// What was recognised, assumed or ignored, for people.
-    pub notes: Vec<String>,
-}
-
-/// Files that other layouts use and that this release does not read.
-const UNREAD: [&str; 3] = ["config.pbtxt", "MLmodel", "config.json"];
-
-impl FromStr for ModelPath {
-    type Err = ModelProblem;
-
-    fn from_str(text: &str) -> Result<Self, ModelProblem> {
-        let problem = |message: &str| ModelProblem::new(text, message);
-        // A `/` before the first `=` can only be part of a path.
-        let (name, path) = match text.split_once('=') {
-            Some((name, path)) if !name.contains('/') => {
-                let parsed = name.parse().map_err(|error| problem(&format!("name {name:?}: {error}")))?;
-                (Some(parsed), path)
-            }
-            _ => (None, text),
-        };
-        if path.is_empty() {
-            return Err(problem("expected [NAME=]PATH, got an empty path"));
-        }
-        if path.contains("://") {
-            return Err(problem("models are read from local paths; remote sources are not supported yet"));
-        }
-        Ok(Self { name, path: path.into() })
-    }
-}
-
-/// What was found behind all of the paths.
-#[derive(Clone, Debug, Default)]
-pub struct Discovered {
-    /// Models with distinct names, sorted by name.
-    pub models: Vec<ModelSource>,
-    /// Every problem of every other model, and paths that hold none.
-    pub problems: Vec<ModelProblem>,
-    /// Entries that are no models: dot entries, READMEs, folders and files without one.
-    pub ignored: Vec<String>,
-}
+use super::folder::{is_model_folder, model_folder, without_graph};
+use super::{
+    Description, Discovered, ModelName, ModelPath, ModelProblem, ModelSource, Version, VersionPolicy,
+    VersionSource, resolve_inside,
+};
 
 /// Looks for the models behind all of `paths`.
 pub fn discover(paths: &[ModelPath]) -> Discovered {
@@ -106,15 +36,28 @@ pub fn discover(paths: &[ModelPath]) -> Discovered {
     Discovered { models: found.into_values().collect(), problems, ignored }
 }
 
+/// A model, or everything that is wrong with it.
+pub(super) type Found = Result<ModelSource, Vec<ModelProblem>>;
+
+/// A place where a model was found.
+pub(super) struct Entry {
+    /// The path that was given, real.
+    pub(super) root: PathBuf,
+    /// The model's folder or file.
+    pub(super) path: PathBuf,
+    pub(super) given_name: Option<ModelName>,
+}
+
 fn sources(given: &ModelPath, ignored: &mut Vec<String>) -> Vec<Found> {
     let shown = given.path.display().to_string();
+    let bad = |message: String| vec![Err(vec![ModelProblem::new(shown.clone(), message)])];
     let root = match given.path.canonicalize() {
         Ok(root) => root,
-        Err(error) => return vec![Err(vec![ModelProblem::new(shown, format!("cannot be read: {error}"))])],
+        Err(error) => return bad(format!("cannot be read: {error}")),
     };
     if root.is_file() {
         let parent = root.parent().unwrap_or(&root).to_owned();
-        let entry = Entry { root: parent.clone(), path: root, given_name: given.name.clone() };
+        let entry = Entry { root: parent, path: root, given_name: given.name.clone() };
         return vec![single_file(&entry)];
     }
     if is_model_folder(&root) {
@@ -122,71 +65,39 @@ fn sources(given: &ModelPath, ignored: &mut Vec<String>) -> Vec<Found> {
         return vec![model_folder(&entry)];
     }
     if given.name.is_some() {
-        let message = "NAME= needs one model, this folder holds none directly";
-        return vec![Err(vec![ModelProblem::new(shown, message)])];
+        return bad("NAME= needs one model, this folder holds none directly".to_owned());
     }
     let models = repository(&root, ignored);
     if models.is_empty() {
-        let message = "holds no model: expected an .onnx file, model.toml, model.onnx or numeric version folders \
-                       here or one level deeper";
-        return vec![Err(vec![ModelProblem::new(shown, message)])];
+        let message = "holds no model: expected an .onnx file, model.toml, model.onnx, config.json with a graph, \
+                       MLmodel, config.pbtxt or numeric version folders here or one level deeper";
+        return bad(without_graph(&root).unwrap_or_else(|| message.to_owned()));
     }
     models
 }
 
-/// A model, or everything that is wrong with it.
-type Found = Result<ModelSource, Vec<ModelProblem>>;
-
-/// A place where a model was found.
-struct Entry {
-    root: PathBuf,
-    path: PathBuf,
-    given_name: Option<ModelName>,
-}
-
-fn listing(folder: &Path) -> Vec<PathBuf> {
+/// The entries of a folder, sorted.
+pub(super) fn listing(folder: &Path) -> Vec<PathBuf> {
     let mut entries: Vec<PathBuf> =
-        fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
+        std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
     entries.sort();
     entries
 }
 
-fn file_name(path: &Path) -> String {
+/// The last part of a path.
+pub(super) fn file_name(path: &Path) -> String {
     path.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
-fn version_folders(folder: &Path) -> Vec<(Version, PathBuf)> {
-    let mut versions: Vec<(Version, PathBuf)> = listing(folder)
-        .into_iter()
-        .filter(|path| path.is_dir())
-        .filter_map(|path| Some((Version::parse(&file_name(&path))?, path)))
-        .collect();
-    versions.sort();
-    versions
-}
-
-fn is_model_folder(folder: &Path) -> bool {
-    let holds = |name: &str| folder.join(name).is_file();
-    if ["model.toml", "model.onnx", "config.pbtxt", "MLmodel"].into_iter().any(holds) {
-        return true;
-    }
-    if holds("config.json") && (holds("model.onnx") || folder.join("onnx/model.onnx").is_file()) {
-        return true;
-    }
-    let shown = listing(folder).into_iter().filter(|path| !file_name(path).starts_with('.'));
-    let (mut folders, mut numeric) = (0, 0);
-    for path in shown.filter(|path| path.is_dir()) {
-        folders += 1;
-        numeric += usize::from(Version::parse(&file_name(&path)).is_some());
-    }
-    folders > 0 && folders == numeric
+/// True of a file that is called a graph.
+pub(super) fn is_graph(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "onnx")
 }
 
 fn repository(root: &Path, ignored: &mut Vec<String>) -> Vec<Found> {
     let mut models = Vec::new();
     for path in listing(root) {
         let name = file_name(&path);
-        let is_graph = path.extension().is_some_and(|extension| extension == "onnx");
         if name.starts_with('.') || name.to_ascii_lowercase().starts_with("readme") {
             ignored.push(name);
             continue;
@@ -195,7 +106,7 @@ fn repository(root: &Path, ignored: &mut Vec<String>) -> Vec<Found> {
             models.push(Err(vec![ModelProblem::new(name, "a link that leads nowhere")]));
             continue;
         };
-        let is_model = if resolved.is_dir() { is_model_folder(&resolved) } else { is_graph };
+        let is_model = if resolved.is_dir() { is_model_folder(&resolved) } else { is_graph(&path) };
         if !is_model {
             ignored.push(name);
             continue;
@@ -212,7 +123,7 @@ fn repository(root: &Path, ignored: &mut Vec<String>) -> Vec<Found> {
 
 fn single_file(entry: &Entry) -> Found {
     let stem = entry.path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-    if entry.path.extension().is_none_or(|extension| extension != "onnx") {
+    if !is_graph(&entry.path) {
         return Err(vec![ModelProblem::new(stem, "expected an .onnx file or a folder")]);
     }
     let name = match &entry.given_name {
@@ -224,206 +135,16 @@ fn single_file(entry: &Entry) -> Found {
     let folder = entry.path.parent().unwrap_or(&entry.root);
     let graph = resolve_inside(&entry.root, folder, &file_name(&entry.path))
         .map_err(|problem| vec![ModelProblem::new(&stem, problem)])?;
+    let mut description = Description::default();
+    description.note("recognised: a single .onnx file; everything but its name is read from the graph");
     Ok(ModelSource {
         folder: graph.parent().unwrap_or(&entry.root).to_owned(),
         root: entry.root.clone(),
-        manifest: Manifest::default(),
-        versions: vec![VersionSource { version: Version::UNVERSIONED, graph }],
-        notes: vec!["a single .onnx file: served as version 1, everything else read from the graph".into()],
+        version_policy: VersionPolicy::default(),
+        versions: vec![VersionSource { version: Version::UNVERSIONED, graph, description }],
         name,
     })
 }
 
-fn model_folder(entry: &Entry) -> Found {
-    let folder_name = file_name(&entry.path);
-    let mut problems = Vec::new();
-    let mut tell = |problem: ModelProblem| problems.push(problem);
-    let (manifest, is_there) = match fs::read_to_string(entry.path.join("model.toml")) {
-        Ok(text) => (Manifest::parse(&text, &folder_name).map_err(&mut tell).unwrap_or_default(), true),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => (Manifest::default(), false),
-        Err(error) => {
-            tell(ModelProblem::new(&folder_name, format!("model.toml: {error}")));
-            (Manifest::default(), false)
-        }
-    };
-    let name = entry.given_name.clone().or_else(|| {
-        let wanted = manifest.name.as_deref().unwrap_or(&folder_name);
-        wanted.parse().map_err(|error| tell(ModelProblem::new(wanted, format!("name: {error}")))).ok()
-    });
-    let shown = name.as_ref().map_or(folder_name.as_str(), ModelName::as_str);
-    if is_there && let Err(problem) = resolve_inside(&entry.root, &entry.path, "model.toml") {
-        tell(ModelProblem::new(shown, problem));
-    }
-    let versions = versions(entry, shown, &manifest.versions).map_err(&mut tell).ok();
-    let (Some(name), Some((versions, mut notes)), true) = (name, versions, problems.is_empty()) else {
-        return Err(problems);
-    };
-    for unread in UNREAD.into_iter().filter(|file| entry.path.join(file).is_file()) {
-        notes.push(format!("{unread} is not read by this release"));
-    }
-    Ok(ModelSource { folder: entry.path.clone(), root: entry.root.clone(), manifest, versions, notes, name })
-}
-
-type Versions = (Vec<VersionSource>, Vec<String>);
-
-fn versions(entry: &Entry, name: &str, policy: &VersionPolicy) -> Result<Versions, ModelProblem> {
-    let problem = |message: String| ModelProblem::new(name, message);
-    let resolved = |path: &Path| {
-        let relative = path.strip_prefix(&entry.path).unwrap_or(path).to_string_lossy();
-        resolve_inside(&entry.root, &entry.path, &relative).map_err(problem)
-    };
-    let folders = version_folders(&entry.path);
-    let unversioned = ["model.onnx", "onnx/model.onnx"].map(|file| entry.path.join(file));
-    let unversioned = unversioned.into_iter().find(|path| path.is_file());
-    let mut notes = Vec::new();
-    let mut all = Vec::new();
-    for (version, folder) in folders {
-        let graph = folder.join("model.onnx");
-        if graph.is_file() {
-            all.push(VersionSource { version, graph: resolved(&graph)? });
-        } else {
-            notes.push(format!("version folder {version} holds no model.onnx and is ignored"));
-        }
-    }
-    match (all.is_empty(), unversioned) {
-        (false, Some(_)) => {
-            let message = "holds both model.onnx and version folders: keep one of them";
-            return Err(problem(message.to_owned()));
-        }
-        (true, Some(graph)) => {
-            let graph = resolved(&graph)?;
-            return Ok((vec![VersionSource { version: Version::UNVERSIONED, graph }], notes));
-        }
-        (true, None) => {
-            let message =
-                "holds no graph: expected model.onnx or VERSION/model.onnx (did `make models` run?)";
-            return Err(problem(message.to_owned()));
-        }
-        (false, None) => {}
-    }
-    let kept = keep(all, policy).map_err(problem)?;
-    Ok((kept, notes))
-}
-
-fn keep(mut all: Vec<VersionSource>, policy: &VersionPolicy) -> Result<Vec<VersionSource>, String> {
-    let newest = |count: usize| all.len().saturating_sub(count);
-    match policy {
-        VersionPolicy::Named(NamedPolicy::All) => Ok(all),
-        VersionPolicy::Named(NamedPolicy::Latest) => Ok(all.split_off(newest(1))),
-        VersionPolicy::Latest { latest } => Ok(all.split_off(newest(latest.get()))),
-        VersionPolicy::Only(only) => {
-            let missing = only.iter().find(|&&number| all.iter().all(|source| source.version.0 != number));
-            if let Some(missing) = missing {
-                return Err(format!("versions: {missing} is asked for and not there"));
-            }
-            all.retain(|source| only.contains(&source.version.0));
-            if all.is_empty() { Err("versions: the list is empty".into()) } else { Ok(all) }
-        }
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn tree(files: &[(&str, &str)]) -> tempfile::TempDir {
-        let folder = tempfile::tempdir().unwrap();
-        for (path, text) in files {
-            let path = folder.path().join(path);
-            fs::create_dir_all(path.parent().unwrap()).unwrap();
-            fs::write(path, text).unwrap();
-        }
-        folder
-    }
-
-    fn found(path: &Path) -> Result<Vec<ModelSource>, Vec<ModelProblem>> {
-        all(&[ModelPath { name: None, path: path.to_owned() }])
-    }
-
-    fn all(paths: &[ModelPath]) -> Result<Vec<ModelSource>, Vec<ModelProblem>> {
-        let Discovered { models, problems, .. } = discover(paths);
-        if problems.is_empty() { Ok(models) } else { Err(problems) }
-    }
-
-    #[test]
-    fn a_repository_holds_files_and_folders_and_ignores_the_rest() {
-        let root = tree(&[
-            ("one.onnx", ""),
-            ("two/model.onnx", ""),
-            ("three/1/model.onnx", ""),
-            ("three/10/model.onnx", ""),
-            ("three/9/model.onnx", ""),
-            ("three/model.toml", "name = \"third\""),
-            ("docs/notes.txt", ""),
-            ("README.md", ""),
-            (".hidden/model.onnx", ""),
-        ]);
-        let models = found(root.path()).unwrap();
-        let names: Vec<&str> = models.iter().map(|model| model.name.as_str()).collect();
-        assert_eq!(names, ["one", "third", "two"]);
-        let versions: Vec<u64> = models[1].versions.iter().map(|source| source.version.0).collect();
-        assert_eq!(versions, [1, 9, 10]);
-    }
-
-    #[test]
-    fn one_model_by_file_by_folder_and_by_name() {
-        let root = tree(&[("m/model.onnx", ""), ("v/1/model.onnx", "")]);
-        assert_eq!(found(&root.path().join("m")).unwrap()[0].name.as_str(), "m");
-        assert_eq!(found(&root.path().join("m/model.onnx")).unwrap()[0].name.as_str(), "model");
-        assert_eq!(found(&root.path().join("v")).unwrap()[0].name.as_str(), "v");
-        let path: ModelPath = format!("x={}", root.path().join("m").display()).parse().unwrap();
-        assert_eq!(all(&[path]).unwrap()[0].name.as_str(), "x");
-    }
-
-    #[test]
-    fn every_problem_is_told() {
-        let root = tree(&[
-            ("a/model.toml", "polling = 1"),
-            ("b/model.onnx", ""),
-            ("b/1/model.onnx", ""),
-            ("c/model.toml", "name = \"d\""),
-            ("d/model.onnx", ""),
-            ("c/model.onnx", ""),
-            ("e/model.toml", ""),
-        ]);
-        let problems = found(root.path()).unwrap_err();
-        let text: Vec<String> = problems.iter().map(ModelProblem::to_string).collect();
-        assert_eq!(problems.len(), 5, "{text:?}");
-        assert!(text.iter().any(|line| line.contains("keep one of them")));
-        assert!(text.iter().any(|line| line.contains("two models have this name")));
-        assert!(text.iter().any(|line| line.contains("holds no graph")));
-    }
-
-    #[test]
-    fn versions_that_are_asked_for_must_be_there() {
-        let root =
-            tree(&[("m/1/model.onnx", ""), ("m/2/model.onnx", ""), ("m/model.toml", "versions = [3]")]);
-        assert!(found(root.path()).unwrap_err()[0].message.contains("3 is asked for"));
-        fs::write(root.path().join("m/model.toml"), "versions = \"latest\"").unwrap();
-        assert_eq!(found(root.path()).unwrap()[0].versions[0].version, Version(2));
-    }
-
-    #[cfg(unix)]
-    #[test]
-    fn links_may_stay_inside_and_must_not_leave() {
-        let root = tree(&[("..data/model.onnx", ""), ("outside/model.onnx", "")]);
-        let repository = root.path().join("repository/m");
-        fs::create_dir_all(&repository).unwrap();
-        fs::write(repository.join("real.onnx"), "").unwrap();
-        std::os::unix::fs::symlink("real.onnx", repository.join("model.onnx")).unwrap();
-        assert!(found(root.path().join("repository").as_path()).is_ok());
-        fs::remove_file(repository.join("model.onnx")).unwrap();
-        std::os::unix::fs::symlink(root.path().join("outside/model.onnx"), repository.join("model.onnx"))
-            .unwrap();
-        let problems = found(root.path().join("repository").as_path()).unwrap_err();
-        assert!(problems[0].message.contains("outside"), "{problems:?}");
-    }
-
-    #[test]
-    fn paths_are_checked_before_the_disk_is() {
-        assert!("a b=models".parse::<ModelPath>().is_err());
-        assert!("s3://bucket/x".parse::<ModelPath>().is_err());
-        assert!("x=".parse::<ModelPath>().is_err());
-        assert!(found(Path::new("does-not-exist")).unwrap_err()[0].message.contains("cannot be read"));
-    }
-}
+mod tests;

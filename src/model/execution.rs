@@ -135,6 +135,7 @@ pub struct ManifestDefaults {
     pub queue: Queue,
 }
 
+/// Sets the fields of one value that are none from those of another.
 macro_rules! fill {
     ($to:expr, $from:expr, $($field:ident),+) => {$(
         if $to.$field.is_none() {
@@ -142,6 +143,8 @@ macro_rules! fill {
         }
     )+};
 }
+
+pub(super) use fill;
 
 impl ManifestDefaults {
     /// Fills what `execution`, `batching` and `queue` leave out.

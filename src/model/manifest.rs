@@ -7,7 +7,8 @@ use std::num::NonZeroUsize;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Batching, Execution, ManifestDefaults, ModelProblem, Queue, Tolerance};
+use super::execution::fill;
+use super::{Batching, Execution, ImageInput, ManifestDefaults, ModelProblem, Queue, Tolerance};
 
 /// What a model does with an instance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
@@ -53,6 +54,17 @@ pub enum Activation {
     Sigmoid,
 }
 
+impl Activation {
+    /// The name in manifests.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Softmax => "softmax",
+            Self::Sigmoid => "sigmoid",
+        }
+    }
+}
+
 /// How token vectors become one vector.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
@@ -63,8 +75,41 @@ pub enum Pooling {
     Cls,
     /// The largest value over the tokens that are not padding, component by component.
     Max,
+    /// The sum over the tokens, divided by the square root of their number.
+    #[serde(rename = "mean_sqrt_len")]
+    MeanSqrtLen,
+    /// The mean weighted by position: the first token counts once, the second twice, and so on.
+    WeightedMean,
+    /// The last token's vector.
+    LastToken,
     /// The graph's output is the vector already.
     None,
+}
+
+impl Pooling {
+    /// The name in manifests.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Mean => "mean",
+            Self::Cls => "cls",
+            Self::Max => "max",
+            Self::MeanSqrtLen => "mean_sqrt_len",
+            Self::WeightedMean => "weightedmean",
+            Self::LastToken => "lasttoken",
+            Self::None => "none",
+        }
+    }
+}
+
+/// An end of a text.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Side {
+    /// The beginning.
+    Left,
+    /// The end.
+    #[default]
+    Right,
 }
 
 /// The type of a feature as written.
@@ -187,22 +232,6 @@ pub enum Digests {
     Files(BTreeMap<String, String>),
 }
 
-/// `[image]`: how pixels become a tensor.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct ImageInput {
-    /// Height and width that the model takes.
-    pub size: Option<[NonZeroUsize; 2]>,
-    /// How an image is brought to that size.
-    pub resize: Option<String>,
-    /// Subtracted per channel, after scaling to 0..1.
-    pub mean: Option<Vec<f64>>,
-    /// Divisor per channel.
-    pub std: Option<Vec<f64>>,
-    /// `nchw` or `nhwc`.
-    pub layout: Option<String>,
-}
-
 /// The whole of `model.toml`.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -213,6 +242,8 @@ pub struct Manifest {
     pub name: Option<String>,
     /// One sentence for people.
     pub description: Option<String>,
+    /// Which file is the graph, where there are several; relative to the folder that holds them.
+    pub graph: Option<String>,
     /// What the model does; unset = recognised from the graph.
     pub task: Option<TaskKind>,
     /// Class names, in the order of the scores.
@@ -229,6 +260,12 @@ pub struct Manifest {
     pub max_length: Option<NonZeroUsize>,
     /// Cut longer texts instead of refusing them.
     pub truncate: bool,
+    /// Where longer texts are cut; unset = at their end.
+    pub truncation_side: Option<Side>,
+    /// Stands before every text, as in `"query: "`.
+    pub prompt: Option<String>,
+    /// Texts are made lower case first.
+    pub lowercase: Option<bool>,
     /// How token vectors become one vector.
     pub pooling: Option<Pooling>,
     /// Scale the vector to length one.
@@ -241,8 +278,8 @@ pub struct Manifest {
     pub batching: Batching,
     /// How many rows may wait, and for how long.
     pub queue: Queue,
-    /// Which versions are loaded.
-    pub versions: VersionPolicy,
+    /// Which versions are loaded; unset = all.
+    pub versions: Option<VersionPolicy>,
     /// Instances to run at load.
     pub warmup: Warmup,
     /// Instances with known answers.
@@ -267,6 +304,28 @@ impl Manifest {
                 Err(ModelProblem::new(model, format!("model.toml: schema: expected 1, got {other}")))
             }
         }
+    }
+
+    /// Fills what is left out from `other`, a description of lower rank. Lists and tables are taken as
+    /// a whole; golden and warm-up samples, limits, `truncate` and `schema` are this one's.
+    pub fn fill(&mut self, other: &Self) {
+        fill!(
+            self,
+            other,
+            name,
+            description,
+            graph,
+            task,
+            labels,
+            activation,
+            features,
+            tokenizer,
+            max_length
+        );
+        fill!(self, other, truncation_side, prompt, lowercase, pooling, normalize, image, versions, sha256);
+        fill!(self.outputs, other.outputs, scores, label);
+        let Self { execution, batching, queue, .. } = other.clone();
+        self.apply_defaults(&ManifestDefaults { execution, batching, queue });
     }
 
     /// Fills what the manifest leaves out from the configuration's defaults.
@@ -321,12 +380,27 @@ mod tests {
     }
 
     #[test]
+    fn a_description_of_lower_rank_fills_only_what_is_left_out() {
+        let mut manifest = Manifest::parse("max_length = 8\n[outputs]\nscores = \"a\"", "m").unwrap();
+        let lower = Manifest::parse(
+            "max_length = 16\npooling = \"cls\"\n[outputs]\nscores = \"b\"\nlabel = \"c\"\n[batching]\nmax_batch_size = 4",
+            "m",
+        );
+        manifest.fill(&lower.unwrap());
+        assert_eq!(manifest.max_length.map(NonZeroUsize::get), Some(8));
+        assert_eq!(manifest.pooling, Some(Pooling::Cls));
+        assert_eq!(manifest.outputs.scores.as_deref(), Some("a"));
+        assert_eq!(manifest.outputs.label.as_deref(), Some("c"));
+        assert_eq!(manifest.batching.max_batch_size.map(NonZeroUsize::get), Some(4));
+    }
+
+    #[test]
     fn version_policies() {
         let policy = |text: &str| Manifest::parse(text, "m").map(|manifest| manifest.versions);
-        assert_eq!(policy("versions = \"latest\"").unwrap(), VersionPolicy::Named(NamedPolicy::Latest));
-        assert_eq!(policy("versions = [1, 3]").unwrap(), VersionPolicy::Only(vec![1, 3]));
+        assert_eq!(policy("versions = \"latest\"").unwrap(), Some(VersionPolicy::Named(NamedPolicy::Latest)));
+        assert_eq!(policy("versions = [1, 3]").unwrap(), Some(VersionPolicy::Only(vec![1, 3])));
         let two = NonZeroUsize::new(2).unwrap();
-        assert_eq!(policy("versions = { latest = 2 }").unwrap(), VersionPolicy::Latest { latest: two });
+        assert_eq!(policy("versions = { latest = 2 }").unwrap(), Some(VersionPolicy::Latest { latest: two }));
         assert!(policy("versions = \"newest\"").is_err());
     }
 }

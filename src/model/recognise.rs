@@ -10,6 +10,16 @@ pub fn task_kind(manifest: &Manifest, signature: &Signature) -> TaskKind {
     })
 }
 
+/// The output that holds one vector a row, by its usual names, and where it stands.
+pub fn pooled_output(signature: &Signature) -> Option<usize> {
+    const NAMES: [&str; 3] = ["sentence_embedding", "embeddings", "embedding"];
+    let fits = |output: &TensorSpec| output.data_type.is_float() && output.dims.len() == 2;
+    NAMES
+        .iter()
+        .find_map(|name| signature.output(name).filter(|(_, output)| fits(output)))
+        .map(|(index, _)| index)
+}
+
 /// One numeric `[N,F]` input, or only `[N,1]` inputs, with a label and a score output.
 fn looks_tabular(signature: &Signature) -> bool {
     let one_matrix = match signature.inputs.as_slice() {
