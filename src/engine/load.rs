@@ -244,6 +244,9 @@ impl Attempt {
     }
 }
 
+/// The runtime's option for the largest constant that it computes at load, bytes.
+const FOLDED_BYTES: &str = "optimization.constant_folding_max_output_size_in_bytes";
+
 struct Loader<'a> {
     runtime: &'static Runtime,
     options: &'a SessionOptions<'a>,
@@ -284,11 +287,18 @@ impl Loader<'_> {
             .with_intra_op_spinning(false)?
             .with_inter_op_spinning(false)?
             // The crate's own default may pick an accelerator that nobody asked for.
-            .with_auto_device(AutoDevicePolicy::PreferCPU)?;
+            .with_auto_device(AutoDevicePolicy::PreferCPU)?
+            .with_config_entry(FOLDED_BYTES, self.most_folded_bytes().to_string())?;
         if plan.instances == 1 {
             return Ok(builder);
         }
         Ok(builder.with_prepacked_weights(&PrepackedWeights::new())?)
+    }
+
+    /// Unpacking quantised weights quadruples them; a graph of a hundred bytes has no gigabyte to
+    /// compute beforehand. What exceeds it is computed at the run instead, where it can be stopped.
+    fn most_folded_bytes(&self) -> u64 {
+        self.file.bytes.saturating_mul(8).max(64 << 20)
     }
 
     /// One session. The crate panics on types of inputs and outputs that it does not know.

@@ -11,11 +11,13 @@ use crate::model::{Dim, Signature, TensorSpec};
 use crate::tensor::{Data, DataType, Tensor};
 
 /// More elements than this are not made up.
-const MOST_ELEMENTS: usize = 1 << 26;
+pub(super) const MOST_ELEMENTS: usize = 1 << 26;
 
 /// Which values the elements get.
 #[derive(Clone, Copy)]
-enum Values {
+pub(super) enum Values {
+    /// Numbers 0, strings empty.
+    Zeros,
     /// Numbers 1, strings empty.
     Ones,
     /// Small numbers that differ from element to element.
@@ -69,7 +71,8 @@ fn tensor(spec: &TensorSpec, rows: usize, batch: Option<&Arc<str>>, values: Valu
     Tensor::new(shape, data(spec.data_type, len, values, is_image)).ok()
 }
 
-fn data(data_type: DataType, len: usize, values: Values, is_image: bool) -> Data {
+/// Elements of a type; `is_image` of integers that use their whole range.
+pub(super) fn data(data_type: DataType, len: usize, values: Values, is_image: bool) -> Data {
     macro_rules! integers {
         ($element:ty) => {
             filled(len, values, 1, |index| <$element>::from(index % 2 == 1))
@@ -95,11 +98,12 @@ fn data(data_type: DataType, len: usize, values: Values, is_image: bool) -> Data
     }
 }
 
-fn filled<T: Clone>(len: usize, values: Values, one: T, varied: impl Fn(usize) -> T) -> Data
+fn filled<T: Clone + Default>(len: usize, values: Values, one: T, varied: impl Fn(usize) -> T) -> Data
 where
     Data: From<Vec<T>>,
 {
     Data::from(match values {
+        Values::Zeros => vec![T::default(); len],
         Values::Ones => vec![one; len],
         Values::Varied => (0..len).map(varied).collect(),
     })

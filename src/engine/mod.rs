@@ -18,6 +18,7 @@ mod protobuf;
 mod providers;
 mod run;
 mod runtime;
+mod sample_inputs;
 mod session;
 #[cfg(test)]
 mod tests;
@@ -30,5 +31,6 @@ pub use load::{GraphMetadata, LoadError, LoadedGraph, SessionOptions, load};
 pub use made_inputs::{different_rows, made_inputs};
 pub use run::{Run, RunError};
 pub use runtime::{Runtime, RuntimeError, RuntimeOptions};
+pub use sample_inputs::sample_inputs;
 pub use session::Session;
 pub use values::kept_outputs;
