@@ -75,6 +75,18 @@ impl Column {
         with_column!(self, vector => grow(vector, count));
     }
 
+    /// Writes NaN, which is how floats say that a value is missing; false where other types can't.
+    pub(super) fn set_missing(&mut self, index: usize) -> bool {
+        match self {
+            Self::Fp16(vector) => vector[index] = f16::NAN,
+            Self::Bf16(vector) => vector[index] = bf16::NAN,
+            Self::Fp32(vector) => vector[index] = f32::NAN,
+            Self::Fp64(vector) => vector[index] = f64::NAN,
+            _ => return false,
+        }
+        true
+    }
+
     /// Bytes that one element takes.
     pub(super) fn element_bytes(&self) -> u64 {
         fn of<T>(_: &[T]) -> u64 {

@@ -3,8 +3,10 @@
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
+use super::outcome::Outcome;
 use super::tabular::{Described, Shown};
-use super::{Task, Tensors};
+use super::text::TextInput;
+use super::{Task, Tensors, image};
 use crate::model::{Dim, TaskKind, TensorSpec};
 use crate::tensor::DataType;
 
@@ -26,7 +28,10 @@ impl Serialize for Example<'_> {
                     map.serialize_entry(feature.name, &feature.example())?;
                 }
             }
-            Task::Embedding(_) => map.serialize_entry("text", "A short example.")?,
+            Task::TextClassification(_) | Task::Embedding(_) => {
+                map.serialize_entry("text", "A short example.")?;
+            }
+            Task::Image(_) => map.serialize_entry("b64", image::EXAMPLE)?,
         }
         map.end()
     }
@@ -84,6 +89,8 @@ pub enum Inputs<'a> {
     Tensors(Vec<TensorDescription<'a>>),
     /// Text.
     Text(TextDescription),
+    /// A picture.
+    Image(ImageDescription),
 }
 
 /// One feature.
@@ -123,6 +130,19 @@ pub struct TextDescription {
     pub truncate: bool,
 }
 
+/// What a picture may be, and what becomes of it.
+#[derive(Serialize)]
+pub struct ImageDescription {
+    /// Media types of a body that is the picture itself.
+    pub media_types: [&'static str; 2],
+    /// Height that the graph takes, pixels.
+    pub height: usize,
+    /// Width that the graph takes, pixels.
+    pub width: usize,
+    /// 3 for colour, 1 for grey.
+    pub channels: usize,
+}
+
 /// What a prediction holds.
 #[derive(Serialize)]
 #[serde(untagged)]
@@ -154,35 +174,47 @@ pub(super) fn describe(task: &Task) -> TaskDescription<'_> {
             },
         ),
         Task::Tabular(tabular) => {
-            let outcome = tabular.outcome();
-            let members = if !outcome.is_classification() {
-                vec![("value", "number".to_owned())]
-            } else if outcome.has_scores() {
-                let scores = "object of label to number, highest first".to_owned();
-                vec![("label", "string".to_owned()), ("confidence", "number".to_owned()), ("scores", scores)]
-            } else {
-                vec![("label", "string".to_owned())]
-            };
-            (
-                Inputs::Features(tabular.described().map(|described| feature(&described)).collect()),
-                Outputs::Members(Members(members)),
-            )
+            let features = tabular.described().map(|described| feature(&described)).collect();
+            (Inputs::Features(features), answer(tabular.outcome()))
         }
+        Task::TextClassification(task) => (text(task.input()), answer(task.outcome())),
         Task::Embedding(embedding) => {
             let vector =
                 embedding.width().map_or_else(|| "numbers".to_owned(), |width| format!("{width} numbers"));
-            let text =
-                TextDescription { max_length: embedding.max_length(), truncate: embedding.truncates() };
             let members = vec![("embedding", vector), ("tokens", "integer".to_owned())];
-            (Inputs::Text(text), Outputs::Members(Members(members)))
+            (text(embedding.input()), Outputs::Members(Members(members)))
+        }
+        Task::Image(task) => {
+            let [height, width, channels] = task.size();
+            let media_types = ["image/png", "image/jpeg"];
+            let described = ImageDescription { media_types, height, width, channels };
+            (Inputs::Image(described), answer(task.outcome()))
         }
     };
     let parameters: &[&str] = match task.kind() {
-        TaskKind::TabularClassification => &["top_k"],
+        TaskKind::TabularClassification | TaskKind::ImageClassification => &["top_k"],
+        TaskKind::TextClassification => &["truncate", "top_k"],
         TaskKind::TextEmbedding => &["truncate"],
-        _ => &[],
+        TaskKind::Tensors | TaskKind::TabularRegression => &[],
     };
     TaskDescription { task: task.kind(), inputs, outputs, labels: task.labels(), parameters }
+}
+
+/// The members of an answer.
+fn answer(outcome: &Outcome) -> Outputs<'static> {
+    let members = if !outcome.is_classification() {
+        vec![("value", "number".to_owned())]
+    } else if outcome.has_scores() {
+        let scores = "object of label to number, highest first".to_owned();
+        vec![("label", "string".to_owned()), ("confidence", "number".to_owned()), ("scores", scores)]
+    } else {
+        vec![("label", "string".to_owned())]
+    };
+    Outputs::Members(Members(members))
+}
+
+fn text(input: &TextInput) -> Inputs<'static> {
+    Inputs::Text(TextDescription { max_length: input.max_length(), truncate: input.truncates() })
 }
 
 fn tensor<'a>(task: &Tensors, spec: &'a TensorSpec) -> TensorDescription<'a> {

@@ -12,6 +12,7 @@ mod describe;
 mod element;
 mod embedding;
 mod halves;
+mod image;
 mod key;
 mod misfit;
 mod names;
@@ -25,6 +26,8 @@ mod tabular;
 mod tensors;
 #[cfg(test)]
 mod tests;
+mod text;
+mod text_classification;
 
 use std::path::Path;
 
@@ -34,12 +37,14 @@ use crate::model::{self, Manifest, Signature, TaskKind};
 use crate::tensor::Tensor;
 use answer::Content;
 use body::{Layout, decode_body, decode_one};
+use outcome::Outcome;
 
 pub use answer::Predictions;
 pub use decimal::Decimal;
 pub use describe::{Example, TaskDescription};
 pub use element::Element;
 pub use embedding::Embedding;
+pub use image::ImageClassification;
 pub use misfit::Misfit;
 pub use nested::Elements;
 pub use problem::{InputError, InputErrorCode, OutputError, TaskError};
@@ -48,6 +53,8 @@ use request::Payload;
 pub use request::{DecodeLimits, Decoded, Reply, Rows};
 pub use tabular::Tabular;
 pub use tensors::Tensors;
+use text::TextBuilder;
+pub use text_classification::TextClassification;
 
 /// What a task is built from.
 #[derive(Clone, Copy, Debug)]
@@ -73,8 +80,12 @@ pub enum Task {
     Tensors(Tensors),
     /// Features in, label and scores or one number out.
     Tabular(Tabular),
+    /// Text in, label and scores out.
+    TextClassification(Box<TextClassification>),
     /// Text in, one vector out.
     Embedding(Box<Embedding>),
+    /// Image in, label and scores out.
+    Image(Box<ImageClassification>),
 }
 
 impl Task {
@@ -88,10 +99,11 @@ impl Task {
             kind @ (TaskKind::TabularClassification | TaskKind::TabularRegression) => {
                 Tabular::build(spec, kind).map(Self::Tabular)
             }
-            TaskKind::TextEmbedding => Embedding::build(spec).map(Box::new).map(Self::Embedding),
-            kind @ (TaskKind::TextClassification | TaskKind::ImageClassification) => {
-                Err(TaskError::one(format!("task: {} is not served yet; it comes later", kind.name())))
+            TaskKind::TextClassification => {
+                TextClassification::build(spec).map(Box::new).map(Self::TextClassification)
             }
+            TaskKind::TextEmbedding => Embedding::build(spec).map(Box::new).map(Self::Embedding),
+            TaskKind::ImageClassification => ImageClassification::build(spec).map(Box::new).map(Self::Image),
         }
     }
 
@@ -103,14 +115,36 @@ impl Task {
                 TaskKind::TabularClassification
             }
             Self::Tabular(_) => TaskKind::TabularRegression,
+            Self::TextClassification(_) => TaskKind::TextClassification,
             Self::Embedding(_) => TaskKind::TextEmbedding,
+            Self::Image(_) => TaskKind::ImageClassification,
         }
     }
 
     /// The names of the classes, in the order of the scores, where they are known.
     pub fn labels(&self) -> Option<&[String]> {
         match self {
-            Self::Tabular(tabular) => tabular.outcome().labels(),
+            Self::Tensors(tensors) => tensors.labels(),
+            _ => self.outcome()?.labels(),
+        }
+    }
+
+    /// What was recognised and assumed when the task was built, for people.
+    pub fn notes(&self) -> Vec<String> {
+        match self {
+            Self::Tensors(_) => Vec::new(),
+            Self::Tabular(tabular) => tabular.notes(),
+            Self::TextClassification(task) => task.input().notes().chain(task.outcome().told()).collect(),
+            Self::Embedding(task) => task.input().notes().chain([task.pooling_note()]).collect(),
+            Self::Image(task) => task.notes(),
+        }
+    }
+
+    fn outcome(&self) -> Option<&Outcome> {
+        match self {
+            Self::Tabular(tabular) => Some(tabular.outcome()),
+            Self::TextClassification(task) => Some(task.outcome()),
+            Self::Image(task) => Some(task.outcome()),
             Self::Tensors(_) | Self::Embedding(_) => None,
         }
     }
@@ -152,32 +186,45 @@ impl Task {
                 let (builder, rows) = tabular.decode_csv(body, limits)?;
                 Ok(Decoded::list(Payload::Tensors(builder.into_tensors()), rows))
             }
-            Self::Tensors(_) | Self::Embedding(_) => {
-                let detail = "this model takes no tables; send JSON";
-                Err(InputError::new(InputErrorCode::InvalidInput, String::new(), detail))
-            }
+            _ => Err(InputError::whole("this model takes no tables; send JSON")),
         }
     }
 
-    /// Makes rows that are ready to run. Cheap for numbers; texts are tokenised here
-    /// ([`Decoded::is_heavy`]).
+    /// Takes a picture that is a whole body; only image tasks take one.
+    ///
+    /// # Errors
+    /// What is wrong with the picture.
+    pub fn decode_image(&self, body: &[u8], limits: &DecodeLimits) -> Result<Decoded, InputError> {
+        match self {
+            Self::Image(task) => task.decode(body, limits),
+            _ => Err(InputError::whole("this model takes no images; send JSON")),
+        }
+    }
+
+    /// Makes rows that are ready to run. Cheap for numbers; texts are tokenised and images unpacked
+    /// here ([`Decoded::is_heavy`]).
     ///
     /// # Errors
     /// Texts that are too long, tensors whose dimensions disagree with each other.
     pub fn encode(&self, decoded: Decoded) -> Result<Rows, InputError> {
         let Decoded { payload, reply, input_length, max_bytes } = decoded;
         let inputs = match (self, payload) {
-            (Self::Embedding(embedding), Payload::Texts(texts)) => {
-                return embedding.encode(&texts, reply, (input_length, max_bytes));
+            (Self::Embedding(task), Payload::Texts(texts)) => {
+                return task.input().encode(&texts, reply, (input_length, max_bytes));
+            }
+            (Self::TextClassification(task), Payload::Texts(texts)) => {
+                return task.input().encode(&texts, reply, (input_length, max_bytes));
+            }
+            (Self::Image(task), Payload::Pictures(pictures)) => {
+                return task.encode(&pictures, reply, input_length);
             }
             (Self::Tensors(tensors), Payload::Tensors(inputs)) => {
                 tensors.check(&inputs, reply.is_list())?;
                 inputs
             }
             (_, Payload::Tensors(inputs)) => inputs,
-            (_, Payload::Texts(_)) => {
-                let detail = "expected an instance of this model, got one of another";
-                return Err(InputError::new(InputErrorCode::InvalidInput, String::new(), detail));
+            (_, Payload::Texts(_) | Payload::Pictures(_)) => {
+                return Err(InputError::whole("expected an instance of this model, got one of another"));
             }
         };
         let rows = reply.count;
@@ -199,8 +246,10 @@ impl Task {
                 let batchable = tensors.is_batchable();
                 Content::Tensors { specs: tensors.outputs(), outputs, batchable }
             }
-            Self::Tabular(tabular) => Content::Answers(tabular.outcome().answers(outputs, reply.count)?),
             Self::Embedding(embedding) => embedding.content(outputs, reply)?,
+            Self::Tabular(task) => Content::Answers(task.outcome().answers(outputs, reply.count)?),
+            Self::TextClassification(task) => Content::Answers(task.outcome().answers(outputs, reply.count)?),
+            Self::Image(task) => Content::Answers(task.outcome().answers(outputs, reply.count)?),
         };
         Ok(Predictions { list: reply.is_list(), count: reply.count, top_k: reply.top_k, content })
     }
@@ -219,7 +268,9 @@ impl Task {
     /// and two different ones.
     pub fn example_rows(&self) -> Option<Vec<Rows>> {
         match self {
-            Self::Embedding(embedding) => Some(embedding.example_rows()),
+            Self::TextClassification(task) => Some(task.input().example_rows()),
+            Self::Embedding(task) => Some(task.input().example_rows()),
+            Self::Image(task) => Some(task.example_rows()),
             Self::Tensors(_) | Self::Tabular(_) => None,
         }
     }
@@ -244,13 +295,26 @@ impl Task {
                 let layout = walk(form, source, &mut builder, report)?;
                 Ok(Decoded::new(Payload::Tensors(builder.into_tensors()), &layout))
             }
-            Self::Embedding(embedding) => {
-                let mut builder = embedding.builder();
+            Self::TextClassification(task) => decode_texts(form, source, task.builder(), report),
+            Self::Embedding(task) => decode_texts(form, source, task.builder(), report),
+            Self::Image(task) => {
+                let mut builder = task.builder();
                 let layout = walk(form, source, &mut builder, report)?;
-                Ok(Decoded::new(Payload::Texts(builder.into_texts()), &layout).within(limits))
+                Ok(Decoded::new(Payload::Pictures(builder.into_pictures()), &layout))
             }
         }
     }
+}
+
+fn decode_texts<'de, D: Deserializer<'de>>(
+    form: Form,
+    source: D,
+    mut builder: TextBuilder<'_>,
+    report: &mut DecodeReport,
+) -> Result<Decoded, D::Error> {
+    let layout = walk(form, source, &mut builder, report)?;
+    let limits = report.limits;
+    Ok(Decoded::new(Payload::Texts(builder.into_texts()), &layout).within(&limits))
 }
 
 /// Which of the two things a deserializer holds.

@@ -22,6 +22,8 @@ pub(super) struct Outcome {
     labels: Option<Vec<String>>,
     class_labels: Vec<String>,
     activation: Activation,
+    /// What was assumed, for people.
+    notes: Vec<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -55,7 +57,8 @@ impl Scores<'_> {
 }
 
 impl Outcome {
-    pub(super) fn classification(spec: &TaskSpec<'_>) -> Result<Self, TaskError> {
+    /// Scores or a label, whose `usual` activation counts where the manifest names none.
+    pub(super) fn classification(spec: &TaskSpec<'_>, usual: Activation) -> Result<Self, TaskError> {
         let mut problems = Vec::new();
         let (manifest, signature) = (spec.manifest, spec.signature);
         for name in [&manifest.outputs.scores, &manifest.outputs.label].into_iter().flatten() {
@@ -67,7 +70,7 @@ impl Outcome {
         if let Some((_, output)) = named
             && !is_scores(output)
         {
-            problems.push(format!("outputs.scores: {} is no float tensor of rank 1 or 2", told(output)));
+            problems.push(format!("outputs.scores: {} is no float tensor [N] or [N,classes]", told(output)));
         }
         let label = find_label(spec);
         let found = named.or_else(|| find_scores(signature)).map(|(index, _)| (Form::Scores, index));
@@ -86,14 +89,33 @@ impl Outcome {
             check_labels(labels.as_deref(), described, &mut problems);
         }
         TaskError::unless_empty(problems)?;
+        let activation = manifest.activation.unwrap_or(usual);
+        let mut notes = Vec::new();
+        if form == Form::Scores {
+            if manifest.outputs.scores.is_none() {
+                notes.push(format!("assumed: scores are output {}", told(described)));
+            }
+            if manifest.activation.is_none() {
+                notes.push(format!("assumed: activation {}", activation.name()));
+            }
+            notes.extend(manifest.labels.is_none().then(|| told_labels(labels.as_deref())));
+        } else {
+            notes.push(format!("assumed: the label is output {}; there are no scores", told(described)));
+        }
         Ok(Self {
             form,
             output,
             name: described.name.to_string(),
             labels: labels.or_else(|| index_labels(form, described)),
             class_labels: spec.class_labels.to_vec(),
-            activation: manifest.activation.unwrap_or(Activation::None),
+            activation,
+            notes,
         })
+    }
+
+    /// What was recognised and assumed, for people.
+    pub(super) fn told(&self) -> impl Iterator<Item = String> {
+        self.notes.iter().cloned()
     }
 
     pub(super) fn regression(spec: &TaskSpec<'_>) -> Result<Self, TaskError> {
@@ -128,6 +150,7 @@ impl Outcome {
             labels: None,
             class_labels: Vec::new(),
             activation: Activation::None,
+            notes: Vec::new(),
         })
     }
 
@@ -155,6 +178,9 @@ impl Outcome {
         let fits = match tensor.shape() {
             [n] => *n == rows,
             [n, columns] => *n == rows && (*columns == 1 || (self.form == Form::Scores && *columns > 0)),
+            [n, columns, ones @ ..] => {
+                *n == rows && *columns > 0 && self.form == Form::Scores && ones.iter().all(|size| *size == 1)
+            }
             _ => false,
         };
         if !fits {
@@ -177,7 +203,9 @@ impl Outcome {
 
     fn scores<'a>(&'a self, tensor: &'a Tensor, rows: usize) -> Result<Scores<'a>, OutputError> {
         let columns = if tensor.shape().len() == 1 { 1 } else { tensor.row_len() };
-        let classes = columns.max(2);
+        // A single score is the positive class of two, unless it has the only label there is.
+        let is_lone = columns == 1 && self.labels.as_ref().is_some_and(|labels| labels.len() == 1);
+        let classes = if is_lone { 1 } else { columns.max(2) };
         let mut values = Vec::with_capacity(rows * classes);
         for row in 0..rows {
             let start = values.len();
@@ -185,7 +213,7 @@ impl Outcome {
             if columns == 1 {
                 let raw = column(0);
                 let positive = if self.activation == Activation::None { raw } else { sigmoid(raw) };
-                values.extend([1.0 - positive, positive]);
+                values.extend((!is_lone).then_some(1.0 - positive).into_iter().chain([positive]));
             } else {
                 values.extend((0..columns).map(column));
                 activate(&mut values[start..], self.activation);
@@ -235,7 +263,7 @@ pub(super) fn find_scores(signature: &Signature) -> Option<(usize, &TensorSpec)>
     named.or_else(|| {
         let mut tables = signature.outputs.iter().enumerate();
         let mut tables =
-            tables.by_ref().filter(|(_, output)| output.data_type.is_float() && output.dims.len() == 2);
+            tables.by_ref().filter(|(_, output)| output.data_type.is_float() && is_table(output));
         let first = tables.next();
         if tables.next().is_some() { None } else { first }
     })
@@ -258,7 +286,12 @@ pub(super) fn find_label(spec: &TaskSpec<'_>) -> Option<usize> {
 }
 
 fn is_scores(output: &TensorSpec) -> bool {
-    output.data_type.is_float() && matches!(output.dims.len(), 1 | 2)
+    output.data_type.is_float() && (output.dims.len() == 1 || is_table(output))
+}
+
+/// One score per class, perhaps with dimensions of one behind, as convolutions leave them.
+fn is_table(output: &TensorSpec) -> bool {
+    matches!(output.dims.as_slice(), [_, _, ones @ ..] if ones.iter().all(|dim| *dim == Dim::Fixed(1)))
 }
 
 fn is_column(output: &TensorSpec) -> bool {
@@ -282,7 +315,7 @@ fn no_output(key: &str, name: &str, signature: &Signature) -> String {
 fn fixed_columns(output: &TensorSpec) -> Option<usize> {
     match output.dims.as_slice() {
         [_] => Some(1),
-        [_, Dim::Fixed(columns)] => Some(*columns),
+        [_, Dim::Fixed(columns), ..] => Some(*columns),
         _ => None,
     }
 }
@@ -295,13 +328,25 @@ fn check_labels(labels: Option<&[String]>, output: &TensorSpec, problems: &mut V
         problems.push(format!("labels: {twice:?} stands twice"));
     }
     match fixed_columns(output) {
-        Some(1) if labels.len() != 2 => problems.push(format!(
+        // One label for one score: regressions and rerankers have it.
+        Some(1) if !matches!(labels.len(), 1 | 2) => problems.push(format!(
             "labels: one score column is the positive class: expected two labels, the negative one first, got {}",
             labels.len()
         )),
         Some(columns) if columns > 1 && labels.len() != columns => problems
             .push(format!("labels: expected {columns}, as output {} has columns, got {}", output.name, labels.len())),
         _ => {}
+    }
+}
+
+fn told_labels(labels: Option<&[String]>) -> String {
+    match labels {
+        Some(labels) => {
+            let first = labels.iter().take(4).map(String::as_str).collect::<Vec<_>>().join(", ");
+            let more = if labels.len() > 4 { ", ..." } else { "" };
+            format!("recognised: {} class labels in the graph: {first}{more}", labels.len())
+        }
+        None => "assumed: labels are the numbers of the classes".to_owned(),
     }
 }
 

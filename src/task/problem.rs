@@ -18,6 +18,11 @@ impl TaskError {
         Self { problems: vec![problem.into()] }
     }
 
+    /// The problems of all of `errors`.
+    pub(super) fn all(errors: impl IntoIterator<Item = Self>) -> Self {
+        Self { problems: errors.into_iter().flat_map(|error| error.problems).collect() }
+    }
+
     /// `Ok` when nothing was found.
     pub(super) fn unless_empty(problems: Vec<String>) -> Result<(), Self> {
         if problems.is_empty() { Ok(()) } else { Err(Self { problems }) }
@@ -77,6 +82,11 @@ impl InputError {
     /// An error of a protocol's own, at `pointer`.
     pub fn at(code: InputErrorCode, pointer: impl Into<String>, detail: impl Into<String>) -> Self {
         Self::new(code, pointer.into(), detail)
+    }
+
+    /// An `invalid_input` of the whole body.
+    pub(super) fn whole(detail: impl Into<String>) -> Self {
+        Self::new(InputErrorCode::InvalidInput, String::new(), detail)
     }
 
     /// An error at `pointer`, where the empty pointer is the whole body.

@@ -1,11 +1,18 @@
 //! What travels between decoding, running and answering.
 
 use super::body::Layout;
-use super::embedding::Text;
+use super::image::Picture;
+use super::text::Text;
 use crate::tensor::Tensor;
 
 /// Texts of more bytes than this are worth a hop to a pool.
 const HEAVY_BYTES: usize = 2048;
+
+/// So are pictures of more pixels.
+const HEAVY_PIXELS: u64 = 64 * 64;
+
+/// Bytes of a pixel while a picture is unpacked: as it was, and as three channels of eight bits.
+const PIXEL_BYTES: u64 = 6;
 
 /// Bounds on a body, beyond its bytes.
 #[derive(Clone, Copy, Debug)]
@@ -16,11 +23,13 @@ pub struct DecodeLimits {
     pub max_depth: usize,
     /// Most bytes of the tensors that a body is decoded into: a short text can stand for large ones.
     pub max_bytes: u64,
+    /// Most pixels of one picture, held against its header before it is unpacked.
+    pub max_pixels: u64,
 }
 
 impl Default for DecodeLimits {
     fn default() -> Self {
-        Self { max_instances: 1024, max_depth: 64, max_bytes: 64 << 20 }
+        Self { max_instances: 1024, max_depth: 64, max_bytes: 64 << 20, max_pixels: 25_000_000 }
     }
 }
 
@@ -39,6 +48,7 @@ pub struct Decoded {
 pub(super) enum Payload {
     Tensors(Vec<Tensor>),
     Texts(Vec<Text>),
+    Pictures(Vec<Picture>),
 }
 
 impl Decoded {
@@ -46,6 +56,7 @@ impl Decoded {
         let input_length = match &payload {
             Payload::Tensors(tensors) => tensors.iter().map(|tensor| tensor.data().len() as u64).sum(),
             Payload::Texts(texts) => texts.iter().map(characters).sum(),
+            Payload::Pictures(pictures) => pictures.iter().map(|picture| picture.bytes() as u64).sum(),
         };
         let reply = Reply {
             form: if layout.list { Form::List } else { Form::Bare },
@@ -67,33 +78,48 @@ impl Decoded {
         Self::new(payload, &Layout { list: true, count, ..Layout::default() })
     }
 
+    /// One instance that is the whole body.
+    pub(super) fn bare(payload: Payload) -> Self {
+        Self::new(payload, &Layout { list: false, count: 1, ..Layout::default() })
+    }
+
     /// How many instances there are.
     pub fn instances(&self) -> usize {
         self.reply.count
     }
 
-    /// Bytes of text that are still to be tokenised; nothing for numbers.
+    /// Bytes of text or pictures that are still to be made tensors; nothing for numbers.
     pub fn work_estimate(&self) -> usize {
         match &self.payload {
             Payload::Tensors(_) => 0,
             Payload::Texts(texts) => {
                 texts.iter().map(|text| text.text.len() + text.pair.as_ref().map_or(0, String::len)).sum()
             }
+            Payload::Pictures(pictures) => pictures.iter().map(Picture::bytes).sum(),
         }
     }
 
-    /// Bytes that the decoded instances hold.
+    /// Bytes that the decoded instances hold; for pictures also what the largest takes unpacked.
     pub fn bytes(&self) -> u64 {
-        let tensors = match &self.payload {
-            Payload::Tensors(tensors) => tensors.iter().map(|tensor| tensor.data().raw_len()).sum(),
-            Payload::Texts(_) => self.work_estimate(),
-        };
-        tensors as u64
+        match &self.payload {
+            Payload::Tensors(tensors) => tensors.iter().map(|tensor| tensor.data().raw_len() as u64).sum(),
+            Payload::Texts(_) => self.work_estimate() as u64,
+            Payload::Pictures(pictures) => {
+                let most = pictures.iter().map(Picture::pixel_count).max().unwrap_or(0);
+                self.work_estimate() as u64 + most.saturating_mul(PIXEL_BYTES)
+            }
+        }
     }
 
     /// True when `encode` should not run where the request is.
     pub fn is_heavy(&self) -> bool {
-        self.work_estimate() > HEAVY_BYTES
+        match &self.payload {
+            Payload::Tensors(_) => false,
+            Payload::Texts(_) => self.work_estimate() > HEAVY_BYTES,
+            Payload::Pictures(pictures) => {
+                pictures.iter().map(Picture::pixel_count).sum::<u64>() > HEAVY_PIXELS
+            }
+        }
     }
 }
 
@@ -111,7 +137,7 @@ pub struct Rows {
     pub rows: usize,
     /// What the answer will need.
     pub reply: Reply,
-    /// Characters of text, features, or elements of tensors.
+    /// Characters of text, features, bytes of pictures, or elements of tensors.
     pub input_length: u64,
     /// Tokens of all rows, without padding; none where there are no texts.
     pub tokens: Option<u64>,

@@ -27,6 +27,7 @@ pub struct Tensors {
     names: Names,
     signature: Signature,
     batchable: bool,
+    labels: Option<Vec<String>>,
 }
 
 impl Tensors {
@@ -39,7 +40,8 @@ impl Tensors {
                            \"tabular-regression\"";
             return Err(TaskError::one(problem));
         }
-        Ok(Self { names, signature: spec.signature.clone(), batchable: spec.batchable })
+        let labels = spec.manifest.labels.clone();
+        Ok(Self { names, signature: spec.signature.clone(), batchable: spec.batchable, labels })
     }
 
     pub(super) fn inputs(&self) -> &[TensorSpec] {
@@ -48,6 +50,11 @@ impl Tensors {
 
     pub(super) fn outputs(&self) -> &[TensorSpec] {
         &self.signature.outputs
+    }
+
+    /// Names of classes, where the model's owner gives them: the protocols rank outputs by them.
+    pub(super) fn labels(&self) -> Option<&[String]> {
+        self.labels.as_deref()
     }
 
     pub(super) fn is_batchable(&self) -> bool {

@@ -2,11 +2,12 @@
 //!
 //! Sums are doubles, so that the order of rows in a batch or its padding never shows in a result.
 
-use crate::model::{Dim, Pooling, TensorSpec};
+use std::ops::Range;
+
+use crate::model::{Dim, Pooling, TensorSpec, pooled_output};
 use crate::task::{OutputError, TaskError, TaskSpec};
 use crate::tensor::{Data, Tensor};
 
-const POOLED_NAMES: [&str; 3] = ["sentence_embedding", "embeddings", "embedding"];
 const TOKEN_NAMES: [&str; 2] = ["last_hidden_state", "token_embeddings"];
 
 /// Which output holds the vectors, and what is done to them.
@@ -17,6 +18,8 @@ pub(super) struct Pool {
     width: Option<usize>,
     pooling: Pooling,
     normalize: bool,
+    /// The manifest names the pooling.
+    is_named: bool,
 }
 
 impl Pool {
@@ -29,8 +32,8 @@ impl Pool {
                 .find_map(|name| outputs.iter().position(|output| fits(output) && &&*output.name == name));
             named.or_else(|| outputs.iter().position(fits))
         };
-        let (pooled, tokens) = (find(2, &POOLED_NAMES), find(3, &TOKEN_NAMES));
-        let named_pooled = pooled.filter(|&index| POOLED_NAMES.contains(&&*outputs[index].name));
+        let named_pooled = pooled_output(spec.signature);
+        let (pooled, tokens) = (named_pooled.or_else(|| find(2, &[])), find(3, &TOKEN_NAMES));
         let pooling = spec.manifest.pooling.unwrap_or(if named_pooled.is_some() || tokens.is_none() {
             Pooling::None
         } else {
@@ -47,7 +50,15 @@ impl Pool {
             _ => None,
         };
         let normalize = spec.manifest.normalize.unwrap_or(false);
-        Ok(Self { output, name: described.name.to_string(), width, pooling, normalize })
+        let is_named = spec.manifest.pooling.is_some();
+        Ok(Self { output, name: described.name.to_string(), width, pooling, normalize, is_named })
+    }
+
+    /// What is done to which output, for people.
+    pub(super) fn told(&self) -> String {
+        let origin = if self.is_named { "recognised" } else { "assumed" };
+        let length = if self.normalize { ", normalised to length 1" } else { ", not normalised" };
+        format!("{origin}: pooling {} of output {}{length}", self.pooling.name(), self.name)
     }
 
     /// The length of a vector, where the signature fixes it.
@@ -96,44 +107,70 @@ impl Pool {
     }
 
     /// Pools the token vectors in `range` into `sums`; NaN anywhere stays NaN.
-    fn pool(&self, data: &Data, range: std::ops::Range<usize>, sums: &mut [f64]) {
+    fn pool(&self, data: &Data, range: Range<usize>, sums: &mut [f64]) {
         let width = sums.len();
         if width == 0 {
             return;
         }
-        let whole = range.clone();
-        let used =
-            if matches!(self.pooling, Pooling::Cls) { range.start..range.start + width } else { range };
-        let max = self.pooling == Pooling::Max;
-        sums.fill(if max { f64::NEG_INFINITY } else { 0.0 });
-        let mut add = |index: usize, value: f64| {
-            let sum = &mut sums[index];
-            if !max {
-                *sum += value;
-            } else if value > *sum || value.is_nan() {
-                *sum = value;
-            }
+        #[expect(clippy::cast_precision_loss, reason = "counts of tokens are small")]
+        let tokens = (range.len() / width) as f64;
+        let used = match self.pooling {
+            Pooling::Cls => range.start..range.start + width,
+            Pooling::LastToken => range.end - width..range.end,
+            _ => range,
         };
-        if let Data::Fp32(values) = data {
-            for token in values[used].chunks_exact(width) {
-                token.iter().enumerate().for_each(|(index, &value)| add(index, f64::from(value)));
+        match self.pooling {
+            Pooling::Max => {
+                sums.fill(f64::NEG_INFINITY);
+                each(data, used, width, |index, _, value| {
+                    let largest = &mut sums[index];
+                    if value > *largest || value.is_nan() {
+                        *largest = value;
+                    }
+                });
             }
-        } else {
-            let start = used.start;
-            used.for_each(|at| add((at - start) % width, data.float_at(at).unwrap_or(f64::NAN)));
+            Pooling::WeightedMean => {
+                sums.fill(0.0);
+                each(data, used, width, |index, position, value| sums[index] += position * value);
+            }
+            _ => {
+                sums.fill(0.0);
+                each(data, used, width, |index, _, value| sums[index] += value);
+            }
         }
-        if self.pooling == Pooling::Mean {
-            #[expect(clippy::cast_precision_loss, reason = "counts of tokens are small")]
-            let tokens = (whole.len() / width) as f64;
-            for sum in sums {
-                *sum /= tokens;
-            }
+        let divisor = match self.pooling {
+            Pooling::Mean => tokens,
+            Pooling::MeanSqrtLen => tokens.sqrt(),
+            Pooling::WeightedMean => tokens * (tokens + 1.0) / 2.0,
+            _ => return,
+        };
+        for sum in sums {
+            *sum /= divisor;
         }
     }
 
     fn misshapen(&self, tensor: &Tensor, rows: usize) -> OutputError {
         let shape = tensor.shape();
         OutputError::Shape(format!("output {} has the shape {shape:?} for {rows} rows", self.name))
+    }
+}
+
+/// Calls `add` with the component, the token's position counted from one, and the value, of each
+/// element in `range`.
+fn each(data: &Data, range: Range<usize>, width: usize, mut add: impl FnMut(usize, f64, f64)) {
+    let mut position = 0.0;
+    if let Data::Fp32(values) = data {
+        for token in values[range].chunks_exact(width) {
+            position += 1.0;
+            token.iter().enumerate().for_each(|(index, &value)| add(index, position, f64::from(value)));
+        }
+        return;
+    }
+    let start = range.start;
+    for at in range {
+        let index = (at - start) % width;
+        position += if index == 0 { 1.0 } else { 0.0 };
+        add(index, position, data.float_at(at).unwrap_or(f64::NAN));
     }
 }
 

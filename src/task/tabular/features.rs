@@ -23,6 +23,8 @@ pub(super) enum Value {
     Float(f64),
     Bool(bool),
     Text(String),
+    /// NaN, which only a default can be.
+    Missing,
 }
 
 /// One feature.
@@ -78,20 +80,35 @@ impl FeatureSpec {
         if let Some(problem) = spec.misfit(kind) {
             problems.push(format!("features: {name}: type: {problem}"));
         } else if let Some(default) = described.and_then(|feature| feature.default.clone()) {
-            let mut report = DecodeReport::new();
-            spec.default = spec.read(default, &mut report).ok().flatten();
-            let stores = spec.default.as_ref().is_some_and(|value| {
-                let mut column = Column::new(target);
-                column.grow(1);
-                spec.store(value.clone(), &mut column, 0, &mut report).is_ok()
-            });
-            if !stores {
-                report.close(&crate::task::names::Names::none());
-                let detail = report.failure().map_or_else(String::new, |failure| failure.detail);
-                problems.push(format!("features: {name}: default: {detail}"));
+            match spec.read_default(default) {
+                Ok(default) => spec.default = Some(default),
+                Err(problem) => problems.push(format!("features: {name}: default: {problem}")),
             }
         }
         spec
+    }
+
+    /// A default that the feature's input can hold.
+    fn read_default(&self, default: toml::Value) -> Result<Value, String> {
+        if default.as_float().is_some_and(f64::is_nan) {
+            // What is missing needs no category.
+            return if self.target.is_float() {
+                Ok(Value::Missing)
+            } else {
+                Err(format!("nan stands for a missing value, which an input of {} can't hold", self.target))
+            };
+        }
+        let mut report = DecodeReport::new();
+        let read = self.read(default, &mut report).ok().flatten();
+        let kept = read.filter(|value| {
+            let mut column = Column::new(self.target);
+            column.grow(1);
+            self.store(value.clone(), &mut column, 0, &mut report).is_ok()
+        });
+        kept.ok_or_else(|| {
+            report.close(&crate::task::names::Names::none());
+            report.failure().map_or_else(String::new, |failure| failure.detail)
+        })
     }
 
     /// Why values of `kind` can't go where they have to.
@@ -183,6 +200,9 @@ impl FeatureSpec {
         index: usize,
         report: &mut DecodeReport,
     ) -> Result<(), Refused> {
+        if value == Value::Missing && column.set_missing(index) {
+            return Ok(());
+        }
         with_column!(column, elements => {
             elements[index] = convert(value).map_err(|misfit| {
                 let detail = format!("expected a number within the range of {}, got one beyond it", self.target);
@@ -202,6 +222,7 @@ fn convert<T: Element>(value: Value) -> Result<T, Misfit> {
         Value::Signed(value) => T::from_i64(value),
         Value::Bool(value) => T::from_bool(value).or_else(|_| T::from_u64(value.into())),
         Value::Text(value) => T::from_owned(value),
+        Value::Missing => Err(Misfit::Type),
     }
 }
 

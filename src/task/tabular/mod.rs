@@ -4,6 +4,7 @@
 //! `[N]` input per feature. Either way a row goes straight into flat typed columns.
 
 mod csv;
+mod described;
 mod features;
 #[cfg(test)]
 mod tests;
@@ -22,8 +23,9 @@ use super::parameters::Accepted;
 use super::problem::InputErrorCode::{InvalidInput, MissingInput, ShapeMismatch};
 use super::report::{DecodeReport, Refused, Step};
 use super::{TaskError, TaskSpec};
-use crate::model::{Dim, Feature, TaskKind, TensorSpec};
+use crate::model::{Activation, Dim, Feature, TaskKind, TensorSpec};
 use crate::tensor::{DataType, Tensor};
+pub(super) use described::{Described, Shown};
 use features::{Accepts, FeatureSpec, Value};
 
 /// Features in, label and scores or one number out.
@@ -33,6 +35,8 @@ pub struct Tabular {
     features: Vec<FeatureSpec>,
     layout: Layout,
     outcome: Outcome,
+    /// Said where the manifest names no features.
+    assumed_names: Option<String>,
 }
 
 /// How features lie in the graph's inputs.
@@ -52,7 +56,7 @@ impl Tabular {
         let outcome = if kind == TaskKind::TabularRegression {
             Outcome::regression(spec)
         } else {
-            Outcome::classification(spec)
+            Outcome::classification(spec, Activation::None)
         };
         let (layout, own) = match laid_out {
             Ok(parts) => parts,
@@ -87,7 +91,10 @@ impl Tabular {
                 Names::none()
             });
         match outcome {
-            Ok(outcome) if problems.is_empty() => Ok(Self { names, features, layout, outcome }),
+            Ok(outcome) if problems.is_empty() => {
+                let assumed_names = described.is_none().then(|| assumed_names(&features));
+                Ok(Self { names, features, layout, outcome, assumed_names })
+            }
             other => {
                 problems.extend(other.err().into_iter().flat_map(|error| error.problems));
                 Err(TaskError { problems })
@@ -97,6 +104,12 @@ impl Tabular {
 
     pub(super) fn outcome(&self) -> &Outcome {
         &self.outcome
+    }
+
+    /// What was recognised and assumed, for people.
+    pub(super) fn notes(&self) -> Vec<String> {
+        let names = self.assumed_names.clone();
+        names.into_iter().chain(self.outcome.told()).collect()
     }
 
     pub(super) fn builder(&self) -> TabularBuilder<'_> {
@@ -127,69 +140,6 @@ impl Tabular {
             target: feature.target,
         })
     }
-}
-
-/// A feature as shown to people.
-pub(super) struct Described<'a> {
-    pub(super) name: &'a str,
-    pub(super) kind: DataType,
-    default: Option<&'a Value>,
-    pub(super) categories: Option<&'a Vec<String>>,
-    target: DataType,
-}
-
-impl<'a> Described<'a> {
-    /// The default as callers would write it.
-    pub(super) fn default_shown(&self) -> Option<Shown<'a>> {
-        let value = self.default?;
-        if let (Value::Unsigned(position), Some(list)) = (value, self.categories) {
-            return usize::try_from(*position)
-                .ok()
-                .and_then(|position| list.get(position))
-                .map(|s| Shown::Text(s));
-        }
-        Some(match value {
-            Value::Unsigned(value) => Shown::Unsigned(*value),
-            Value::Signed(value) => Shown::Signed(*value),
-            // A single shows its own shortest decimal, not that of the double which carries it.
-            #[expect(clippy::cast_possible_truncation, reason = "it was read as this type")]
-            Value::Float(value) if self.kind != DataType::Fp64 => Shown::Single(*value as f32),
-            Value::Float(value) => Shown::Double(*value),
-            Value::Bool(value) => Shown::Bool(*value),
-            Value::Text(value) => Shown::Text(value),
-        })
-    }
-
-    /// A value that the feature takes.
-    pub(super) fn example(&self) -> Shown<'a> {
-        if let Some(default) = self.default_shown() {
-            return default;
-        }
-        match (self.categories, self.kind) {
-            (Some(list), _) => Shown::Text(list.first().map_or("", String::as_str)),
-            (None, DataType::Bytes) => Shown::Text("text"),
-            (None, DataType::Bool) => Shown::Bool(true),
-            (None, kind) if kind.is_float() => Shown::Single(1.0),
-            (None, _) => Shown::Unsigned(1),
-        }
-    }
-
-    /// The type of the input behind it.
-    pub(super) fn target(&self) -> DataType {
-        self.target
-    }
-}
-
-/// A value in an example.
-#[derive(serde::Serialize)]
-#[serde(untagged)]
-pub(super) enum Shown<'a> {
-    Unsigned(u64),
-    Signed(i64),
-    Single(f32),
-    Double(f64),
-    Bool(bool),
-    Text(&'a str),
 }
 
 /// A feature as the graph itself names and types it.
@@ -230,6 +180,15 @@ fn lay_out(inputs: &[TensorSpec], described: Option<usize>) -> Result<(Layout, V
     let second = inputs.iter().map(|input| input.dims.len() == 2).collect();
     let names = inputs.iter().map(|input| (Arc::clone(&input.name), input.data_type)).collect();
     Ok((Layout::Columns(second), names))
+}
+
+fn assumed_names(features: &[FeatureSpec]) -> String {
+    match features {
+        [first, .., last] => {
+            format!("assumed: {} features, {} to {}", features.len(), first.name, last.name)
+        }
+        _ => format!("assumed: {} feature", features.len()),
+    }
 }
 
 /// Collects rows of a tabular task.

@@ -4,7 +4,7 @@ use tokenizers::tokenizer::{EncodeInput, Encoding, PostProcessor};
 use tokenizers::{Tokenizer, TruncationDirection};
 
 use super::Text;
-use crate::model::{Dim, TensorSpec, resolve_inside};
+use crate::model::{Dim, Side, TensorSpec, resolve_inside};
 use crate::task::problem::InputErrorCode::{InputTooLong, InvalidInput};
 use crate::task::{InputError, TaskError, TaskSpec};
 use crate::tensor::{DataType, Tensor};
@@ -20,6 +20,8 @@ pub(super) struct Encoder {
     width: Option<usize>,
     /// Special tokens around one text, and around a pair.
     added: [usize; 2],
+    /// The end that is cut off.
+    cut_at: TruncationDirection,
 }
 
 impl std::fmt::Debug for Encoder {
@@ -38,6 +40,7 @@ enum Role {
     Ids,
     Mask,
     Types,
+    Positions,
 }
 
 /// The tokens of one instance, special ones included.
@@ -92,7 +95,11 @@ impl Encoder {
             problems.push(format!("max_length: {most} leaves no room beside {} special tokens", added[0]));
         }
         TaskError::unless_empty(problems)?;
-        Ok(Self { tokenizer, inputs, pad_id, pad_type_id, max_length, width, added })
+        let cut_at = match spec.manifest.truncation_side.unwrap_or_default() {
+            Side::Left => TruncationDirection::Left,
+            Side::Right => TruncationDirection::Right,
+        };
+        Ok(Self { tokenizer, inputs, pad_id, pad_type_id, max_length, width, added, cut_at })
     }
 
     pub(super) fn max_length(&self) -> Option<usize> {
@@ -148,12 +155,17 @@ impl Encoder {
         let room = most.saturating_sub(self.added[usize::from(second.is_some())]);
         let lengths = (first.get_ids().len(), second.as_ref().map_or(0, |second| second.get_ids().len()));
         let (keep_first, keep_second) = shares(lengths, room);
-        cut(&mut first, keep_first);
+        self.cut(&mut first, keep_first);
         if let Some(second) = &mut second {
             second.set_type_ids(vec![1; second.get_ids().len()]);
-            cut(second, keep_second);
+            self.cut(second, keep_second);
         }
         self.tokenizer.post_process(first, second, true)
+    }
+
+    fn cut(&self, encoding: &mut Encoding, keep: usize) {
+        encoding.truncate(keep, 0, self.cut_at);
+        encoding.take_overflowing();
     }
 
     /// Tokens of each of `rows` once they are padded.
@@ -188,7 +200,7 @@ impl Encoder {
         let mut padded = Vec::with_capacity(rows.len() * width);
         let padding = match role {
             Role::Ids => self.pad_id,
-            Role::Mask => 0,
+            Role::Mask | Role::Positions => 0,
             Role::Types => self.pad_type_id,
         };
         for (index, row) in rows.iter().enumerate() {
@@ -196,6 +208,7 @@ impl Encoder {
                 Role::Ids => padded.extend(row.ids.iter().copied().map(convert)),
                 Role::Mask => padded.extend(row.ids.iter().map(|_| convert(1))),
                 Role::Types => padded.extend(row.types.iter().copied().map(convert)),
+                Role::Positions => padded.extend((0..row.length()).map(convert)),
             }
             padded.resize((index + 1) * width, convert(padding));
         }
@@ -205,11 +218,6 @@ impl Encoder {
 
 fn row(encoding: &Encoding, truncated: bool) -> Row {
     Row { ids: encoding.get_ids().to_vec(), types: encoding.get_type_ids().to_vec(), truncated }
-}
-
-fn cut(encoding: &mut Encoding, keep: usize) {
-    encoding.truncate(keep, 0, TruncationDirection::Right);
-    encoding.take_overflowing();
 }
 
 /// How many tokens of two texts fit into `room`: the longer one gives first.
@@ -231,9 +239,10 @@ fn role(
         "input_ids" => Role::Ids,
         "attention_mask" => Role::Mask,
         "token_type_ids" => Role::Types,
+        "position_ids" => Role::Positions,
         other => {
             problems.push(format!(
-                "input {other}: a text model takes input_ids, attention_mask and token_type_ids only"
+                "input {other}: a text model takes input_ids, attention_mask, token_type_ids and position_ids only"
             ));
             return None;
         }
@@ -251,7 +260,10 @@ fn role(
 }
 
 fn load(spec: &TaskSpec<'_>, path: &str) -> Result<Tokenizer, String> {
-    let file =
-        resolve_inside(spec.root, spec.folder, path).map_err(|problem| format!("tokenizer: {problem}"))?;
+    let file = resolve_inside(spec.root, spec.folder, path).map_err(|problem| {
+        format!(
+            "tokenizer: {problem}; a text model needs it (AutoTokenizer.from_pretrained(...).save_pretrained)"
+        )
+    })?;
     Tokenizer::from_file(file).map_err(|error| format!("tokenizer: {path}: {error}"))
 }

@@ -1,0 +1,189 @@
+//! A picture as it came: its format and size are read at once, its pixels when they are needed.
+
+use std::io::Cursor;
+
+use base64::Engine as _;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
+
+use super::resize::Pixels;
+use crate::model::ColorOrder;
+use crate::task::InputError;
+use crate::task::problem::InputErrorCode::{InvalidInput, TooLarge};
+
+/// The standard alphabet, with or without its padding.
+const BASE64: GeneralPurpose = GeneralPurpose::new(
+    &base64::alphabet::STANDARD,
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
+
+/// Bytes of a decoded pixel at most: four channels of 16 bits.
+const MOST_PIXEL_BYTES: u64 = 8;
+
+/// A picture whose header was read.
+#[derive(Clone, Debug)]
+pub(in crate::task) struct Picture {
+    bytes: Vec<u8>,
+    format: ImageFormat,
+    pixels: u64,
+}
+
+/// The refusal of what would take more than `most` bytes.
+pub(super) fn too_large(most: u64) -> InputError {
+    InputError::new(TooLarge, String::new(), format!("expected at most {most} bytes once decoded, got more"))
+}
+
+fn invalid(detail: impl Into<String>) -> InputError {
+    InputError::new(InvalidInput, String::new(), detail)
+}
+
+impl Picture {
+    /// Reads format and size.
+    ///
+    /// # Errors
+    /// When it is neither a PNG nor a JPEG image, or has more than `max_pixels`.
+    pub(super) fn probe(bytes: Vec<u8>, max_pixels: u64) -> Result<Self, InputError> {
+        let format = match image::guess_format(&bytes) {
+            Ok(format @ (ImageFormat::Png | ImageFormat::Jpeg)) => format,
+            Ok(other) => return Err(invalid(format!("expected a PNG or JPEG image, got {}", name(other)))),
+            Err(_) if bytes.is_empty() => return Err(invalid("expected a PNG or JPEG image, got nothing")),
+            Err(_) => {
+                let came = bytes.len();
+                return Err(invalid(format!(
+                    "expected a PNG or JPEG image, got {came} bytes of something else"
+                )));
+            }
+        };
+        let reader = ImageReader::with_format(Cursor::new(bytes.as_slice()), format);
+        let (width, height) = reader.into_dimensions().map_err(|_| {
+            invalid(format!("the {} image has a header that is broken or cut off", name(format)))
+        })?;
+        let pixels = u64::from(width) * u64::from(height);
+        if pixels == 0 {
+            return Err(invalid("expected an image with pixels, got an empty one"));
+        }
+        if pixels > max_pixels {
+            let detail = format!("expected an image of at most {max_pixels} pixels, got {width} x {height}");
+            return Err(InputError::new(TooLarge, String::new(), detail));
+        }
+        // The decoder would paint what is missing grey.
+        if format == ImageFormat::Jpeg && !bytes.windows(2).any(|pair| pair == [0xff, 0xd9]) {
+            return Err(invalid("the JPEG image is cut off"));
+        }
+        Ok(Self { bytes, format, pixels })
+    }
+
+    /// Reads a picture in base64, or a `data:` URL of one.
+    ///
+    /// # Errors
+    /// As [`Self::probe`], or when the text is no base64.
+    pub(super) fn from_base64(text: &str, max_pixels: u64) -> Result<Self, InputError> {
+        let encoded = match text.strip_prefix("data:") {
+            Some(url) => match url.split_once(";base64,") {
+                Some((_, encoded)) => encoded,
+                None => return Err(invalid("expected a data URL with \";base64,\", got another")),
+            },
+            None => text,
+        };
+        // Line breaks are what MIME encoders put in.
+        let has_space = encoded.bytes().any(|byte| byte.is_ascii_whitespace());
+        let decoded = if has_space {
+            let plain: Vec<u8> = encoded.bytes().filter(|byte| !byte.is_ascii_whitespace()).collect();
+            BASE64.decode(plain)
+        } else {
+            BASE64.decode(encoded)
+        };
+        let bytes = decoded.map_err(|_| {
+            let came = text.chars().count();
+            invalid(format!("expected an image in base64 (A-Z, a-z, 0-9, +, /), got {came} other characters"))
+        })?;
+        Self::probe(bytes, max_pixels)
+    }
+
+    /// Bytes of the image as it came.
+    pub(in crate::task) fn bytes(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// How many pixels it has.
+    pub(in crate::task) fn pixel_count(&self) -> u64 {
+        self.pixels
+    }
+
+    /// Its pixels, upright, without transparency.
+    ///
+    /// # Errors
+    /// When the image is broken.
+    pub(super) fn pixels(&self, color: ColorOrder) -> Result<Pixels, InputError> {
+        let broken = |_| invalid(format!("the {} image is broken or cut off", name(self.format)));
+        let mut reader = ImageReader::with_format(Cursor::new(self.bytes.as_slice()), self.format);
+        let mut limits = Limits::no_limits();
+        limits.max_alloc = Some(self.pixels * MOST_PIXEL_BYTES + (1 << 20));
+        reader.limits(limits);
+        let mut decoder = reader.into_decoder().map_err(broken)?;
+        // Cameras write pictures lying down, with a note how to turn them.
+        let orientation = decoder.orientation();
+        let mut image = DynamicImage::from_decoder(decoder).map_err(broken)?;
+        if let Ok(orientation) = orientation {
+            image.apply_orientation(orientation);
+        }
+        Ok(converted(image, color))
+    }
+}
+
+fn name(format: ImageFormat) -> &'static str {
+    match format {
+        ImageFormat::Png => "PNG",
+        ImageFormat::Jpeg => "JPEG",
+        ImageFormat::Gif => "GIF",
+        ImageFormat::WebP => "WebP",
+        ImageFormat::Bmp => "BMP",
+        ImageFormat::Tiff => "TIFF",
+        ImageFormat::Avif => "AVIF",
+        _ => "another format",
+    }
+}
+
+/// Eight bits a channel; transparency is left out, as Pillow's `convert` does.
+fn converted(image: DynamicImage, color: ColorOrder) -> Pixels {
+    let (width, height) = (image.width() as usize, image.height() as usize);
+    let grey = color == ColorOrder::Grey;
+    let values = match image {
+        DynamicImage::ImageLuma8(image) => from_grey(image.as_raw(), 1, grey),
+        DynamicImage::ImageLumaA8(image) => from_grey(image.as_raw(), 2, grey),
+        DynamicImage::ImageRgb8(image) if !grey => image.into_raw(),
+        DynamicImage::ImageRgb8(image) => from_color(image.as_raw(), 3, grey),
+        DynamicImage::ImageRgba8(image) => from_color(image.as_raw(), 4, grey),
+        DynamicImage::ImageLuma16(image) => from_grey(&high_bytes(image.as_raw()), 1, grey),
+        DynamicImage::ImageLumaA16(image) => from_grey(&high_bytes(image.as_raw()), 2, grey),
+        DynamicImage::ImageRgb16(image) => from_color(&high_bytes(image.as_raw()), 3, grey),
+        DynamicImage::ImageRgba16(image) => from_color(&high_bytes(image.as_raw()), 4, grey),
+        // PNG and JPEG have no others.
+        other => from_color(other.to_rgb8().as_raw(), 3, grey),
+    };
+    Pixels { values, width, height, channels: if grey { 1 } else { 3 } }
+}
+
+fn high_bytes(values: &[u16]) -> Vec<u8> {
+    values.iter().map(|value| value.to_be_bytes()[0]).collect()
+}
+
+fn from_grey(values: &[u8], stride: usize, grey: bool) -> Vec<u8> {
+    let pixels = values.chunks_exact(stride).map(|pixel| pixel[0]);
+    if grey { pixels.collect() } else { pixels.flat_map(|value| [value; 3]).collect() }
+}
+
+fn from_color(values: &[u8], stride: usize, grey: bool) -> Vec<u8> {
+    let pixels = values.chunks_exact(stride);
+    if grey {
+        pixels.map(|pixel| luminance([pixel[0], pixel[1], pixel[2]])).collect()
+    } else {
+        pixels.flat_map(|pixel| [pixel[0], pixel[1], pixel[2]]).collect()
+    }
+}
+
+/// ITU-R 601-2, in the fixed-point form and with the rounding of Pillow's `convert("L")`.
+fn luminance([red, green, blue]: [u8; 3]) -> u8 {
+    let sum = u32::from(red) * 19595 + u32::from(green) * 38470 + u32::from(blue) * 7471 + 0x8000;
+    u8::try_from(sum >> 16).unwrap_or(u8::MAX)
+}

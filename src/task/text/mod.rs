@@ -1,0 +1,222 @@
+//! Texts as the inputs of a graph: what the text tasks share.
+//!
+//! Decoding keeps the texts; `encode` tokenises them, which is the heavy part and may run on a
+//! pool. Rows are padded on the right to the longest one of the request.
+
+mod tokens;
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use serde::Deserializer;
+use serde::de::SeqAccess;
+
+use super::body::Builder;
+use super::element::{element, optional_element};
+use super::names::{Names, Seen};
+use super::parameters::Accepted;
+use super::problem::InputErrorCode::{InvalidInput, TooLarge};
+use super::report::DecodeReport;
+use super::{Decoded, InputError, Payload, Reply, Rows, TaskError, TaskSpec};
+use tokens::Encoder;
+
+const MEMBERS: [&str; 2] = ["text", "text_pair"];
+
+/// One instance: a text, or two that belong together.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Text {
+    pub(super) text: String,
+    pub(super) pair: Option<String>,
+}
+
+/// How a model takes texts.
+#[derive(Debug)]
+pub(super) struct TextInput {
+    names: Names,
+    encoder: Encoder,
+    truncate: bool,
+    preparation: Preparation,
+}
+
+/// What happens to a text before it is tokenised.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Preparation {
+    prompt: Option<String>,
+    trimmed: bool,
+    lowercase: bool,
+}
+
+/// Whether white space around a text counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Surroundings {
+    /// It does, as for transformers.
+    Kept,
+    /// It does not, as for sentence-transformers.
+    Trimmed,
+}
+
+impl TextInput {
+    pub(super) fn build(spec: &TaskSpec<'_>, surroundings: Surroundings) -> Result<Self, TaskError> {
+        let names = Names::new(MEMBERS.iter().map(|&name| Arc::from(name)).collect());
+        Ok(Self {
+            names: names.unwrap_or_else(|_| Names::none()),
+            encoder: Encoder::load(spec)?,
+            truncate: spec.manifest.truncate,
+            preparation: Preparation {
+                prompt: spec.manifest.prompt.clone(),
+                trimmed: surroundings == Surroundings::Trimmed,
+                lowercase: spec.manifest.lowercase == Some(true),
+            },
+        })
+    }
+
+    /// What was recognised and assumed, for people.
+    pub(super) fn notes(&self) -> impl Iterator<Item = String> {
+        let length = match self.encoder.max_length() {
+            Some(_) => None,
+            None => Some("assumed: texts of any length; max_length bounds them".to_owned()),
+        };
+        length.into_iter()
+    }
+
+    pub(super) fn max_length(&self) -> Option<usize> {
+        self.encoder.max_length()
+    }
+
+    pub(super) fn truncates(&self) -> bool {
+        self.truncate
+    }
+
+    pub(super) fn builder(&self, accepted: Accepted) -> TextBuilder<'_> {
+        TextBuilder { names: &self.names, accepted, texts: Vec::new() }
+    }
+
+    /// Tokenises `texts` into padded rows.
+    pub(super) fn encode(
+        &self,
+        texts: &[Text],
+        mut reply: Reply,
+        (input_length, max_bytes): (u64, u64),
+    ) -> Result<Rows, InputError> {
+        let truncate = reply.truncate.unwrap_or(self.truncate);
+        let mut encoded = Vec::with_capacity(texts.len());
+        for (index, text) in texts.iter().enumerate() {
+            let pointer = || if reply.is_list() { format!("/instances/{index}") } else { String::new() };
+            let prepared = self.preparation.applied(text);
+            encoded.push(self.encoder.encode(&prepared, truncate, &pointer)?);
+        }
+        let lengths: Vec<u32> = encoded.iter().map(tokens::Row::length).collect();
+        let truncated = encoded.iter().any(|row| row.truncated);
+        if self.encoder.tensor_bytes(&encoded) > max_bytes {
+            let detail = "padded to the longest, these texts take more memory than a body may: send fewer at once, \
+                          or texts of like length together";
+            return Err(InputError::new(TooLarge, String::new(), detail));
+        }
+        let inputs = self.encoder.tensors(&encoded);
+        reply.row_tokens = Some(lengths.clone());
+        Ok(Rows {
+            inputs,
+            rows: texts.len(),
+            reply,
+            input_length,
+            tokens: Some(lengths.iter().map(|&length| u64::from(length)).sum()),
+            row_tokens: Some(lengths),
+            truncated,
+        })
+    }
+
+    /// One short text, and two different ones.
+    pub(super) fn example_rows(&self) -> Vec<Rows> {
+        let text = |text: &str| Text { text: text.to_owned(), pair: None };
+        let examples = [
+            vec![text("A short example.")],
+            vec![text("A short example."), text("Another text, a little longer.")],
+        ];
+        let encode = |texts: &Vec<Text>| {
+            let decoded = Decoded::list(Payload::Texts(texts.clone()), texts.len());
+            // Even a tiny `max_length` must not stop the warm-up.
+            let reply = Reply { truncate: Some(true), ..decoded.reply };
+            self.encode(texts, reply, (0, u64::MAX)).ok()
+        };
+        examples.iter().filter_map(encode).collect()
+    }
+}
+
+impl Preparation {
+    fn applied<'t>(&self, text: &'t Text) -> Cow<'t, Text> {
+        if *self == Self::default() {
+            return Cow::Borrowed(text);
+        }
+        let prompt = self.prompt.as_deref().unwrap_or_default();
+        let pair = text.pair.as_deref().map(|pair| self.cleaned(pair));
+        Cow::Owned(Text { text: self.cleaned(&format!("{prompt}{}", text.text)), pair })
+    }
+
+    fn cleaned(&self, text: &str) -> String {
+        let text = if self.trimmed { text.trim() } else { text };
+        if self.lowercase { text.to_lowercase() } else { text.to_owned() }
+    }
+}
+
+/// Collects texts.
+pub(super) struct TextBuilder<'t> {
+    names: &'t Names,
+    accepted: Accepted,
+    texts: Vec<Text>,
+}
+
+impl TextBuilder<'_> {
+    pub(super) fn into_texts(self) -> Vec<Text> {
+        self.texts
+    }
+}
+
+impl Builder for TextBuilder<'_> {
+    const EXPECTED: &'static str = "a string or an object with \"text\"";
+
+    fn names(&self) -> &Names {
+        self.names
+    }
+
+    fn accepted(&self) -> Accepted {
+        self.accepted
+    }
+
+    fn parameters_beside(&self) -> bool {
+        true
+    }
+
+    fn begin(&mut self) {
+        self.texts.push(Text::default());
+    }
+
+    fn member<'de, D: Deserializer<'de>>(
+        &mut self,
+        index: usize,
+        value: D,
+        report: &mut DecodeReport,
+    ) -> Result<bool, D::Error> {
+        let Some(text) = self.texts.last_mut() else { return Ok(false) };
+        if index == 0 {
+            text.text = element(value, report)?;
+            return Ok(true);
+        }
+        text.pair = optional_element(value, report)?;
+        Ok(text.pair.is_some())
+    }
+
+    fn finish(&mut self, seen: &Seen) -> Option<usize> {
+        (!seen.contains(0)).then_some(0)
+    }
+
+    fn array<'de, A: SeqAccess<'de>>(&mut self, _: A, report: &mut DecodeReport) -> Result<(), A::Error> {
+        let hint =
+            "expected an object with \"text\", got an array; send {\"instances\": [...]} for several texts";
+        Err(report.refuse_as(InvalidInput, hint))
+    }
+
+    fn text(&mut self, text: &str) -> bool {
+        self.texts.push(Text { text: text.to_owned(), pair: None });
+        true
+    }
+}
