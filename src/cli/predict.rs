@@ -12,7 +12,8 @@ use crate::model::{Discovered, ManifestDefaults};
 use crate::service::{LoadedModel, ServiceError, load_version};
 use crate::task::DecodeLimits;
 
-const LIMITS: DecodeLimits = DecodeLimits { max_instances: 1024, max_depth: 64, max_bytes: u64::MAX };
+const LIMITS: DecodeLimits =
+    DecodeLimits { max_instances: 1024, max_depth: 64, max_bytes: u64::MAX, max_pixels: u64::MAX };
 
 /// Loads the model, reads the input, prints the prediction.
 pub(super) fn run(arguments: &PredictArguments) -> Result<ExitCode, Failure> {

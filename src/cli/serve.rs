@@ -257,6 +257,7 @@ fn app_options(
                 max_instances: config.limits.max_instances.get(),
                 max_depth: config.limits.max_json_depth.get(),
                 max_bytes: config.limits.max_body_bytes.0,
+                max_pixels: config.limits.max_image_pixels.get() as u64,
             },
             stuck_after: request_timeout + STUCK_MARGIN,
             cores: std::thread::available_parallelism().map_or(1, usize::from),

@@ -168,6 +168,9 @@ pub struct LimitsConfig {
     /// Most instances, CSV rows, or rows of a batchable model, in one request.
     #[schemars(extend("maximum" = 1_000_000))]
     pub max_instances: NonZeroUsize,
+    /// Most pixels of one image, held against its header before it is unpacked.
+    #[schemars(extend("maximum" = 1_000_000_000))]
+    pub max_image_pixels: NonZeroUsize,
     /// Most time for one request, from its header's first byte to its answer.
     #[schemars(extend("x-min" = "1ms", "x-max" = "24h"))]
     pub request_timeout: Timespan,
@@ -180,6 +183,7 @@ impl Default for LimitsConfig {
             max_inflight_bytes: ByteSize(256 << 20),
             max_json_depth: at_least_one(64),
             max_instances: at_least_one(1024),
+            max_image_pixels: at_least_one(25_000_000),
             request_timeout: seconds(30),
         }
     }

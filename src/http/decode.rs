@@ -19,13 +19,14 @@ pub(super) fn prediction(
     match format {
         BodyFormat::Json => decode_prediction(bytes, task, limits),
         BodyFormat::Csv => Ok(task.decode_csv(bytes, limits)?),
+        BodyFormat::Image => Ok(task.decode_image(bytes, limits)?),
         BodyFormat::DeclaredForm => {
             let mut shown = bytes.iter().filter(|byte| !byte.is_ascii_whitespace());
             let first = shown.next();
             if matches!(first, None | Some(b'{' | b'[')) {
                 decode_prediction(bytes, task, limits)
             } else {
-                Err(media::unsupported(false))
+                Err(media::unsupported(Some(task.kind())))
             }
         }
     }

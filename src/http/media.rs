@@ -16,6 +16,8 @@ pub(super) enum BodyFormat {
     DeclaredForm,
     /// CSV with a header row.
     Csv,
+    /// A PNG or JPEG image.
+    Image,
 }
 
 /// The format of a prediction's body for a model of `task`.
@@ -28,14 +30,14 @@ pub(super) fn body_format(headers: &HeaderMap, task: Option<TaskKind>) -> Result
     let text = value.to_str().unwrap_or_default().to_ascii_lowercase();
     let mut parts = text.split(';').map(str::trim);
     let essence = parts.next().unwrap_or_default();
-    let takes_csv =
-        matches!(task, None | Some(TaskKind::TabularClassification | TaskKind::TabularRegression));
+    let also = Also::taken_by(task);
     let format = match essence {
         "" | "application/json" => BodyFormat::Json,
         "application/x-www-form-urlencoded" => BodyFormat::DeclaredForm,
-        "text/csv" if takes_csv => BodyFormat::Csv,
+        "text/csv" if matches!(also, Also::Csv | Also::Either) => BodyFormat::Csv,
+        "image/png" | "image/jpeg" if matches!(also, Also::Image | Also::Either) => BodyFormat::Image,
         other if other.starts_with("application/") && other.ends_with("+json") => BodyFormat::Json,
-        _ => return Err(unsupported(takes_csv)),
+        _ => return Err(unsupported(task)),
     };
     let charset = parts.find_map(|part| part.strip_prefix("charset="));
     match charset.map(|name| name.trim_matches('"')) {
@@ -47,9 +49,35 @@ pub(super) fn body_format(headers: &HeaderMap, task: Option<TaskKind>) -> Result
     }
 }
 
-/// The error for a body that is not what its type may be; says what to send.
-pub(super) fn unsupported(takes_csv: bool) -> ServiceError {
-    let also = if takes_csv { " or text/csv with a header row" } else { "" };
+/// What a model takes beside JSON.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Also {
+    Nothing,
+    Csv,
+    Image,
+    /// The model is not known: it may be any.
+    Either,
+}
+
+impl Also {
+    fn taken_by(task: Option<TaskKind>) -> Self {
+        match task {
+            None => Self::Either,
+            Some(TaskKind::TabularClassification | TaskKind::TabularRegression) => Self::Csv,
+            Some(TaskKind::ImageClassification) => Self::Image,
+            Some(TaskKind::Tensors | TaskKind::TextClassification | TaskKind::TextEmbedding) => Self::Nothing,
+        }
+    }
+}
+
+/// The error for a body that is not what its type may be; says what to send to a model of `task`.
+pub(super) fn unsupported(task: Option<TaskKind>) -> ServiceError {
+    let also = match Also::taken_by(task) {
+        Also::Nothing => "",
+        Also::Csv => " or text/csv with a header row",
+        Also::Image => ", or the image itself as image/png or image/jpeg",
+        Also::Either => ", text/csv with a header row for tables, image/png or image/jpeg for images",
+    };
     ServiceError::new(ErrorCode::UnsupportedMediaType, format!("send application/json{also}"))
 }
 
@@ -85,6 +113,17 @@ mod tests {
         assert_eq!(format(&[("content-type", "text/csv")], TaskKind::TextEmbedding), refused);
         for other in ["text/plain", "application/json; charset=utf-16", "application/xml", "image/png"] {
             assert_eq!(format(&[("content-type", other)], tabular), refused, "{other}");
+        }
+        let image = TaskKind::ImageClassification;
+        for (content_type, expected) in [
+            ("image/png", Ok(BodyFormat::Image)),
+            ("Image/JPEG", Ok(BodyFormat::Image)),
+            ("image/jpg", refused),
+            ("image/webp", refused),
+            ("application/octet-stream", refused),
+            ("text/csv", refused),
+        ] {
+            assert_eq!(format(&[("content-type", content_type)], image), expected, "{content_type}");
         }
         assert_eq!(format(&[("content-encoding", "br")], tabular), refused);
         assert_eq!(format(&[("content-encoding", "gzip")], tabular), json);

@@ -7,7 +7,7 @@ use super::verify::{self, Verified};
 use super::{ModelFacts, Priorities};
 use crate::engine::{self, Runtime, SessionOptions};
 use crate::model::{
-    ManifestDefaults, ModelProblem, ModelSource, Queue, VersionSource, sha256_file, task_kind, verify_digests,
+    ManifestDefaults, ModelProblem, ModelSource, Queue, VersionSource, sha256_file, verify_digests,
 };
 use crate::task::Task;
 
@@ -40,8 +40,9 @@ pub fn load_version(
 ) -> Result<LoadedModel, Vec<ModelProblem>> {
     let label = format!("{} version {}", source.name, version.version);
     let fail = |message: String| vec![ModelProblem::new(label.clone(), message)];
-    let mut manifest = source.manifest.clone();
-    manifest.apply_defaults(defaults);
+    let mut description = version.description.clone();
+    description.manifest.apply_defaults(defaults);
+    let manifest = &description.manifest;
     let digest = sha256_file(&version.graph).map_err(|error| fail(format!("cannot be read: {error}")))?;
     let folders = (source.root.as_path(), source.folder.as_path());
     verify_digests(manifest.sha256.as_ref(), folders, (&version.graph, &digest)).map_err(|errors| {
@@ -55,17 +56,19 @@ pub fn load_version(
         name: source.name.as_str(),
     };
     let mut graph = engine::load(runtime, &options).map_err(|error| fail(error.to_string()))?;
-    manifest.task = Some(task_kind(&manifest, &graph.signature));
+    let all = |messages: Vec<String>| -> Vec<ModelProblem> {
+        messages.into_iter().map(|message| ModelProblem::new(label.clone(), message)).collect()
+    };
+    description.settle(&graph.signature).map_err(all)?;
+    let manifest = &description.manifest;
     let warm = Instant::now();
     let Verified { task, batchable, batchable_reason, golden, notes } =
-        verify::verify(&manifest, folders, &mut graph).map_err(|messages| {
-            messages.into_iter().map(|message| ModelProblem::new(label.clone(), message)).collect::<Vec<_>>()
-        })?;
+        verify::verify(&description, folders, &mut graph).map_err(all)?;
     let max_batch_size = manifest.batching.max_batch_size.map_or(MAX_BATCH_SIZE, std::num::NonZero::get);
     let facts = ModelFacts {
         name: source.name.clone(),
         version: version.version,
-        version_policy: manifest.versions.clone(),
+        version_policy: source.version_policy.clone(),
         description: manifest.description.clone(),
         task: task.kind(),
         signature: graph.signature.clone(),
@@ -82,13 +85,18 @@ pub fn load_version(
         finite: manifest.limits.finite,
         digest,
         golden,
-        notes: source.notes.iter().cloned().chain(graph.providers_note).chain(notes).collect(),
+        notes: told(description.notes, &task, graph.providers_note, notes),
         load_time: graph.load_time,
         warmup_time: warm.elapsed(),
         memory_bytes: graph.memory_bytes,
     };
     let runtime_version = runtime.version().to_owned();
     Ok(LoadedModel { facts, task, sessions: graph.sessions, runtime_version })
+}
+
+/// Everything worth telling people: of the description, of what was assumed beyond it, of the run.
+fn told(description: Vec<String>, task: &Task, providers: Vec<String>, verified: Vec<String>) -> Vec<String> {
+    description.into_iter().chain(task.notes()).chain(providers).chain(verified).collect()
 }
 
 fn priorities(queue: &Queue) -> Result<Priorities, String> {

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::golden;
 use crate::engine::{self, BatchCheck, LoadedGraph, Run};
-use crate::model::{Manifest, Tolerance};
+use crate::model::{Description, Manifest, Tolerance, WarmupSample};
 use crate::task::{DecodeLimits, DecodeReport, Rows, Task, TaskSpec};
 use crate::tensor::{Tensor, concatenate, split};
 
@@ -19,15 +19,17 @@ pub(super) struct Verified {
 }
 
 /// One instance is decoded at a time here, and manifests are ours: generous limits.
-pub(super) const LIMITS: DecodeLimits = DecodeLimits { max_instances: 1, max_depth: 64, max_bytes: u64::MAX };
+pub(super) const LIMITS: DecodeLimits =
+    DecodeLimits { max_instances: 1, max_depth: 64, max_bytes: u64::MAX, max_pixels: u64::MAX };
 
 /// Builds the task, decides whether rows may share a batch, warms every session up and checks the
 /// golden samples.
 pub(super) fn verify(
-    manifest: &Manifest,
+    description: &Description,
     (root, folder): (&Path, &Path),
     graph: &mut LoadedGraph,
 ) -> Result<Verified, Vec<String>> {
+    let manifest = &description.manifest;
     let by_shape = manifest.batching.enabled.unwrap_or_else(|| graph.signature.batchable_by_shape());
     let build = |graph: &LoadedGraph, batchable: bool| {
         let spec = TaskSpec {
@@ -56,6 +58,7 @@ pub(super) fn verify(
     let mut notes = Vec::new();
     warm_up_made(&task, graph, batchable.then(|| largest_batch(manifest)), &mut notes);
     problems.extend(warm_up_given(graph, &warm_rows));
+    problems.extend(description.warmup.iter().filter_map(|sample| warm_up_sample(graph, sample).err()));
     problems.extend(golden::check(&task, manifest, graph));
     if problems.is_empty() {
         Ok(Verified { task, batchable, batchable_reason, golden: manifest.golden.len(), notes })
@@ -172,4 +175,16 @@ fn warm_up_given(graph: &mut LoadedGraph, given: &[Rows]) -> Vec<String> {
         }
     }
     problems
+}
+
+/// Runs a sample of `config.pbtxt` on every session.
+fn warm_up_sample(graph: &mut LoadedGraph, sample: &WarmupSample) -> Result<(), String> {
+    let problem = |problem: String| format!("config.pbtxt: model_warmup {:?}: {problem}", sample.name);
+    let inputs = engine::sample_inputs(sample, &graph.signature).map_err(problem)?;
+    for session in &mut graph.sessions {
+        for _ in 0..sample.count {
+            session.run(&inputs).map_err(|error| problem(format!("the run failed: {error}")))?;
+        }
+    }
+    Ok(())
 }
