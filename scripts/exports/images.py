@@ -15,9 +15,10 @@ from pathlib import Path
 
 import numpy as np
 import PIL
-import png
 import transformers
 from PIL import Image, ImageDraw, ImageOps
+
+import png
 from processors import PROCESSORS, tensor
 
 FOLDER = Path(__file__).resolve().parents[2] / "tests" / "fixtures" / "images"
