@@ -198,8 +198,8 @@ def reranker(work):
     tokenizer = hf_tokenizers.word_pieces(64)
     identity = {"activation_fn": "torch.nn.modules.linear.Identity", "version": SENTENCE}
     model = hf_models.bert(tokenizer, ["LABEL_0"], sentence_transformers=identity)
-    made = classifier(work, "hf-reranker", "a cross-encoder whose activation_fn is Identity: the number as it is", model,
-                      tokenizer, [], python=f"predict of CrossEncoder, sentence-transformers {SENTENCE}")
+    made = classifier(work, "hf-reranker", "a cross-encoder whose activation_fn is Identity: the number as it is",
+                      model, tokenizer, [], python=f"predict of CrossEncoder, sentence-transformers {SENTENCE}")
     encoder = CrossEncoder(str(saved(model, tokenizer, work)), device="cpu")
     made.cases = []
     for pair in [*PAIRS, (SINGLE[0], SINGLE[5])]:
@@ -245,5 +245,6 @@ def only_quantized(work):
 BUILDERS = {
     "hf-bert": bert, "hf-bert-limits": bert_limits, "hf-distilbert": distilbert, "hf-roberta": roberta,
     "hf-xlm-roberta": xlm_roberta, "hf-deberta": deberta, "hf-multi-label": multi_label, "hf-one-logit": one_logit,
-    "hf-regression": regression, "hf-reranker": reranker, "hf-quantized-beside": beside_quantized, "hf-quantized": only_quantized,
+    "hf-regression": regression, "hf-reranker": reranker, "hf-quantized-beside": beside_quantized,
+    "hf-quantized": only_quantized,
 }

@@ -13,7 +13,7 @@ TEXT
 }
 
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
-export ORT_DISABLE_TELEMETRY=1 HF_HUB_OFFLINE=1 TOKENIZERS_PARALLELISM=false TRANSFORMERS_VERBOSITY=error
+export ORT_DISABLE_TELEMETRY=1 PYTHONDONTWRITEBYTECODE=1 HF_HUB_OFFLINE=1 TOKENIZERS_PARALLELISM=false TRANSFORMERS_VERBOSITY=error PYTHONWARNINGS=ignore
 # shellcheck source=scripts/models/venv.sh
 . "$ROOT/scripts/models/venv.sh"
 
@@ -36,10 +36,13 @@ done
 
 for name in "${what[@]}"; do
     case $name in
-    images) venv="$ROOT/.tools/venv-exports-images" requirements=requirements-images.txt ;;
-    *) venv="$ROOT/.tools/venv-exports-hf" requirements=requirements-hf.txt ;;
+    images) environment=images script=images.py ;;
+    hugging_face) environment=hf script=hugging_face.py ;;
+    # Not triton.py: PyTorch imports a package of that name.
+    triton) environment=hf script=triton_layout.py ;;
     esac
-    make_venv "$venv" "$ROOT/scripts/exports/$requirements"
+    venv="$ROOT/.tools/venv-exports-$environment"
+    make_venv "$venv" "$ROOT/scripts/exports/requirements-$environment.txt"
     echo "==> $name"
-    "$venv/bin/python" "$ROOT/scripts/exports/$name.py" "${check[@]}"
+    "$venv/bin/python" "$ROOT/scripts/exports/$script" "${check[@]}"
 done
