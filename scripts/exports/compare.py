@@ -33,7 +33,9 @@ class Verdict:
 
 def fixtures(wanted):
     """{name: cases.json} of all fixtures, or of the wanted ones."""
-    found = {path.parent.name: json.loads(path.read_text(encoding="utf-8")) for path in sorted(FOLDER.glob("*/cases.json"))}
+    found = {
+        path.parent.name: json.loads(path.read_text(encoding="utf-8")) for path in sorted(FOLDER.glob("*/cases.json"))
+    }
     bare = {path.name for path in FOLDER.iterdir() if path.is_dir() and not path.name.startswith(".")} - set(found)
     if bare or not found:
         sys.exit(f"error: {', '.join(sorted(bare)) or FOLDER} has no cases.json")
@@ -94,7 +96,9 @@ def described(verdict, entry):
     if entry["task"] != task:
         verdict.problems.append(f"served as {entry['task']} instead of {task}")
     said = "\n".join([*entry["notes"], entry["batchable_reason"]])
-    verdict.problems += [f"check does not say {note!r}" for note in verdict.fixture.get("notes", []) if note not in said]
+    verdict.problems += [
+        f"check does not say {note!r}" for note in verdict.fixture.get("notes", []) if note not in said
+    ]
 
 
 def compare(binary, wanted):
@@ -110,7 +114,10 @@ def compare(binary, wanted):
             verdict.problems.append("check does not know it")
     others = [f"{name}: {message}" for name, messages in bad.items() for message in messages]
     if good:
-        with tempfile.TemporaryDirectory() as folder, Server(binary, {name: paths[name] for name in good}, folder) as server:
+        with (
+            tempfile.TemporaryDirectory() as folder,
+            Server(binary, {name: paths[name] for name in good}, folder) as server,
+        ):
             for name in good:
                 ask(server, verdicts[name])
     return list(verdicts.values()), others

@@ -25,6 +25,7 @@ case "${1:-}" in
 "") usage >&2; exit 64 ;;
 --remake)
     make_venv "$ROOT/.tools/venv-exports" scripts/exports/requirements.txt
+    export PYTHONHASHSEED=0  # exporters write sets in the order of their hashes
     exec .tools/venv-exports/bin/python scripts/exports/tabular.py "${@:2}"
     ;;
 *) exec python3 scripts/exports/compare.py "$@" ;;

@@ -18,7 +18,9 @@ def as_text(verdicts):
         word = "DIFFERENT" if verdict.problems else "equal"
         rows.append((fixture["layout"], fixture["exporter"], fixture["what"], word, f"{verdict.largest:.1e}"))
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows)
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
+    )
 
 
 def rounded(value):

@@ -2,7 +2,7 @@
 exporters' documentation says, and writes what Python's own library predicts beside them.
 
 Run by `scripts/exports/run.sh --remake`; needs scripts/exports/requirements.txt. Models and expected values are
-the same in every run; CatBoost and MLflow write the time and a random id into theirs.
+the same in every run; onnxmltools, CatBoost and MLflow write a random id into their files, the latter two the time too.
 """
 
 import argparse
@@ -11,10 +11,18 @@ import warnings
 
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # read when the library loads
 
+import tabular_boosting
+import tabular_mlflow
+import tabular_native
 import tabular_sklearn
 from fixture import FOLDER
 
-MAKERS = [*tabular_sklearn.FIXTURES]
+MAKERS = [
+    *tabular_sklearn.FIXTURES,
+    *tabular_boosting.FIXTURES,
+    *tabular_mlflow.FIXTURES,
+    *tabular_native.FIXTURES,
+]
 
 
 def main():

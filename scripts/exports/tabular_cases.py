@@ -39,6 +39,7 @@ def named(names, row):
 
 def csv(names, rows):
     """The rows as a table; what is missing is an empty cell."""
+
     def cell(value):
         value = plain(value)
         text = "" if value is None else str(value)
@@ -75,7 +76,8 @@ def classifier_cases(names, rows, classes, probabilities):
 
 
 def tensor_cases(inputs, outputs):
-    """For `tensors`: dictionaries of name -> array whose first axis is the batch. The first row alone, the rest as a list."""
+    """For `tensors`, from {name: array whose first axis is the batch}: the first row alone, the rest as a list."""
+
     def row(tensors, index):
         return {name: nested(array[index]) for name, array in tensors.items()}
 
@@ -96,12 +98,3 @@ def tensor_cases(inputs, outputs):
         case(row(inputs, 0), one(expected(0))),
         case({"instances": [row(inputs, index) for index in rest]}, many(expected(index) for index in rest)),
     ]
-
-
-def spread(labels, count=4):
-    """Indices of `count` rows, spread over the classes (or over the data, where there is a class a row)."""
-    classes, first = np.unique(labels, return_index=True)
-    if len(classes) > count:
-        return np.linspace(3, len(labels) - 1, count).astype(int)
-    extra = np.linspace(7, len(labels) - 5, count).astype(int)
-    return np.array([*first, *extra][:count])
