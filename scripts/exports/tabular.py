@@ -15,6 +15,7 @@ import tabular_boosting
 import tabular_mlflow
 import tabular_native
 import tabular_sklearn
+import tabular_special
 from fixture import FOLDER
 
 MAKERS = [
@@ -22,6 +23,7 @@ MAKERS = [
     *tabular_boosting.FIXTURES,
     *tabular_mlflow.FIXTURES,
     *tabular_native.FIXTURES,
+    *tabular_special.FIXTURES,
 ]
 
 

@@ -4,6 +4,7 @@ Libraries that learn from gaps get them as NaN: `default = nan` makes that of a 
 """
 
 import lightgbm
+import numpy as np
 import onnxmltools
 import skl2onnx
 import sklearn
@@ -11,6 +12,10 @@ import xgboost
 from skl2onnx import to_onnx
 from sklearn.datasets import load_wine
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestRegressor
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 import tabular_boosting as boosting
 import tabular_data as data
@@ -91,6 +96,10 @@ def gap_rows():
 def with_gaps(name, exporter, library, what, export, model, exported):
     """A classifier that learned from gaps."""
     rows, sent = gap_rows()
+    means = np.nanmean(data.wine_gaps()[0], axis=0)
+    filled = np.where(np.isnan(rows), means.astype(np.float32), rows)
+    told = not np.allclose(model.predict_proba(rows), model.predict_proba(filled), atol=1e-3)
+    assert told, f"{name}: a gap is as good as the mean"
     cases = gap_cases(rows, sent, model.predict_proba(rows))
     return described(
         name,
@@ -113,6 +122,22 @@ def hist_gradient():
         SKL2ONNX,
         LIBRARY,
         "HistGradientBoostingClassifier",
+        "to_onnx(model, X[:1])",
+        model,
+        exported,
+    )
+
+
+def imputer():
+    """A pipeline that fills gaps itself."""
+    model = make_pipeline(SimpleImputer(strategy="median"), StandardScaler(), LogisticRegression())
+    model.fit(*data.wine_gaps())
+    exported = to_onnx(model, data.wine_gaps()[0][:1]).SerializeToString()
+    return with_gaps(
+        "native-imputer",
+        SKL2ONNX,
+        LIBRARY,
+        "SimpleImputer, StandardScaler, LogisticRegression",
         "to_onnx(model, X[:1])",
         model,
         exported,
@@ -220,4 +245,4 @@ def regressor():
     )
 
 
-FIXTURES = [hist_gradient, xgboost_gaps, lightgbm_gaps, catboost_gaps, columns, regressor]
+FIXTURES = [hist_gradient, imputer, xgboost_gaps, lightgbm_gaps, catboost_gaps, columns, regressor]

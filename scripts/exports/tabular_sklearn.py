@@ -3,16 +3,25 @@
 import numpy as np
 import skl2onnx
 import sklearn
-from skl2onnx.common.data_types import FloatTensorType, Int64TensorType, StringTensorType
+from skl2onnx.common.data_types import (
+    FloatTensorType,
+    Int64TensorType,
+    StringTensorType,
+)
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import ColumnTransformer
 from sklearn.decomposition import PCA
-from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier, RandomForestRegressor
+from sklearn.ensemble import (
+    HistGradientBoostingClassifier,
+    RandomForestClassifier,
+    RandomForestRegressor,
+)
 from sklearn.linear_model import LogisticRegression
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.svm import SVC
+from sklearn.tree import DecisionTreeClassifier
 
 import tabular_data as data
 from fixture import Fixture, file_writer
@@ -117,6 +126,21 @@ def forest_columns():
         tensor_cases({"X": rows}, outputs),
         task="tensors",
         python=f"predict and {PROBABILITIES}",
+    )
+
+
+def tree_integers():
+    """Whole numbers: the input is INT64."""
+    features, labels = data.iris()
+    features = (features * 10).round().astype(np.int64)
+    model = DecisionTreeClassifier(max_depth=3, random_state=0).fit(features, labels)
+    return classifier(
+        "sklearn-tree-integers",
+        "DecisionTreeClassifier, X of int64",
+        "to_onnx(model, X[:1])",
+        model,
+        features[data.spread(labels)],
+        skl2onnx.to_onnx(model, features[:1]),
     )
 
 
@@ -279,6 +303,7 @@ FIXTURES = [
     forest_tensor,
     forest_double,
     forest_columns,
+    tree_integers,
     logistic_names,
     svc,
     calibrated_svc,
