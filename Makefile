@@ -91,6 +91,10 @@ bench: build models ## measure it on this machine
 conformance: build ## ask every ONNX operator case by JSON and binary, bit for bit as ONNX Runtime
 	@ORT_DYLIB_PATH=$(RELEASE)/libonnxruntime.so exec scripts/conformance/run.sh $(RELEASE)/ml-inference-api
 
+.PHONY: exports
+exports: build ## serve real exports with no configuration and compare them with Python: ARGS='[--write] [NAME...]'
+	@exec scripts/exports/run.sh $(RELEASE)/ml-inference-api $(ARGS)
+
 .PHONY: fuzz
 fuzz: prerequisites ## fuzz what reads clients' bytes: ARGS='SECONDS [TARGET...]', 60 s for each target
 	@fuzz/run.sh $(ARGS)
