@@ -19,7 +19,7 @@ import numpy as np
 from safetensors.numpy import load_file
 from tokenizers import Tokenizer
 
-from sentence_embedder import package_files
+from minilm import package_files
 
 FOLDER = Path(__file__).resolve().parents[2] / "models" / "sentence-embedder"
 MAX_LENGTH = 256
@@ -142,8 +142,8 @@ class Reference:
     def _norm(self, x, name):
         return _layer_norm(x, self.weights[f"{name}.weight"], self.weights[f"{name}.bias"])
 
-    def hidden(self, ids):
-        """The last hidden states of one sentence, [tokens, 384]. One sentence, so there is no mask."""
+    def states(self, ids):
+        """Each layer's hidden states of one sentence, [tokens, 384]. One sentence, so there is no mask."""
         table = {part: self.weights[f"embeddings.{part}_embeddings.weight"] for part in ("word", "position", "token_type")}
         x = table["word"][ids] + table["position"][: len(ids)] + table["token_type"][0]
         x = self._norm(x, "embeddings.LayerNorm")
@@ -161,11 +161,21 @@ class Reference:
             x = self._norm(x + self._dense(context, f"{name}.attention.output.dense"), f"{name}.attention.output.LayerNorm")
             inner = _gelu(self._dense(x, f"{name}.intermediate.dense"))
             x = self._norm(x + self._dense(inner, f"{name}.output.dense"), f"{name}.output.LayerNorm")
-        return x
+            yield x
+
+    def hidden(self, ids):
+        """The last hidden states."""
+        *_, last = self.states(ids)
+        return last
 
     def embed(self, ids):
-        mean = self.hidden(ids).mean(axis=0)
-        return mean / np.linalg.norm(mean)
+        return unit_mean(self.hidden(ids))
+
+
+def unit_mean(states):
+    """The mean over the tokens, brought to length 1."""
+    mean = states.mean(axis=0)
+    return mean / np.linalg.norm(mean)
 
 
 # === what is written ===
