@@ -20,7 +20,9 @@ pub(super) enum Values {
     Zeros,
     /// Numbers 1, strings empty.
     Ones,
-    /// Small numbers that differ from element to element.
+    /// Numbers 1, in strings too: digits are text, and many graphs read a number out of it.
+    OnesInText,
+    /// Small numbers that differ from element to element, in strings too.
     Varied,
 }
 
@@ -34,7 +36,7 @@ pub fn made_inputs(signature: &Signature, rows: usize) -> Option<Vec<Tensor>> {
 /// Two different single rows: all ones, and varied small numbers. None where single rows can't be
 /// made, or they would not differ.
 pub fn different_rows(signature: &Signature) -> Option<[Vec<Tensor>; 2]> {
-    let rows = [made(signature, 1, Values::Ones)?, made(signature, 1, Values::Varied)?];
+    let rows = [made(signature, 1, Values::OnesInText)?, made(signature, 1, Values::Varied)?];
     (rows[0] != rows[1]).then_some(rows)
 }
 
@@ -94,7 +96,10 @@ pub(super) fn data(data_type: DataType, len: usize, values: Values, is_image: bo
         DataType::Bf16 => filled(len, values, bf16::ONE, |index| bf16::from_f32(varied(index))),
         DataType::Fp32 => filled(len, values, 1.0, varied),
         DataType::Fp64 => filled(len, values, 1.0, |index| f64::from(varied(index))),
-        DataType::Bytes => filled(len, values, String::new(), |index| ["a", "b"][index % 2].to_owned()),
+        DataType::Bytes => {
+            let one = if let Values::OnesInText = values { "1".to_owned() } else { String::new() };
+            filled(len, values, one, |index| (index % 2).to_string())
+        }
     }
 }
 
@@ -104,7 +109,7 @@ where
 {
     Data::from(match values {
         Values::Zeros => vec![T::default(); len],
-        Values::Ones => vec![one; len],
+        Values::Ones | Values::OnesInText => vec![one; len],
         Values::Varied => (0..len).map(varied).collect(),
     })
 }

@@ -54,6 +54,8 @@ fn piece_sizes(rows: usize, max_rows: usize) -> Vec<usize> {
     (0..pieces).map(|index| small + usize::from(index < larger)).collect()
 }
 
+/// An output without rows, such as the names of the classes, must be the same for every piece: it is
+/// kept once.
 fn run_pieces(
     session: &mut dyn Run,
     job: &Job,
@@ -82,7 +84,11 @@ fn run_pieces(
         free_since = ended;
         outputs.resize_with(results.len(), Vec::new);
         for (all, result) in outputs.iter_mut().zip(results) {
-            if result.rows() != *size || result.shape().is_empty() {
+            if all.first().is_some_and(|first| *first == result && first.rows() != *size) {
+                continue;
+            }
+            let holds_rows = result.rows() == *size && !result.shape().is_empty();
+            if !holds_rows && !all.is_empty() {
                 let shape = result.shape();
                 return Err(FailureKind::Failed(format!("an output of shape {shape:?} for {size} rows")));
             }

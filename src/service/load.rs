@@ -4,7 +4,7 @@
 use std::time::Instant;
 
 use super::verify::{self, Verified};
-use super::{ModelFacts, Priorities};
+use super::{ModelFacts, Priorities, evidence};
 use crate::engine::{self, Runtime, SessionOptions};
 use crate::model::{
     ManifestDefaults, ModelProblem, ModelSource, Queue, VersionSource, sha256_file, verify_digests,
@@ -60,6 +60,7 @@ pub fn load_version(
         messages.into_iter().map(|message| ModelProblem::new(label.clone(), message)).collect()
     };
     description.settle(&graph.signature).map_err(all)?;
+    evidence::weigh(&mut description, folders, &mut graph);
     let manifest = &description.manifest;
     let warm = Instant::now();
     let Verified { task, batchable, batchable_reason, golden, notes } =

@@ -6,6 +6,7 @@
 mod access;
 mod accounting;
 mod error;
+mod evidence;
 mod golden;
 mod health;
 mod infer;

@@ -140,6 +140,17 @@ impl Task {
         }
     }
 
+    /// Whether the graph's own label of a row is one whose score is not the highest; none where that
+    /// can't be told.
+    pub fn label_contradicts_scores(&self, outputs: &[Tensor]) -> Option<bool> {
+        self.outcome()?.contradicts(outputs)
+    }
+
+    /// Whether a row's only score lies outside 0 to 1, so that it is no probability.
+    pub fn score_is_no_probability(&self, outputs: &[Tensor]) -> bool {
+        self.outcome().is_some_and(|outcome| outcome.exceeds_probability(outputs))
+    }
+
     fn outcome(&self) -> Option<&Outcome> {
         match self {
             Self::Tabular(tabular) => Some(tabular.outcome()),

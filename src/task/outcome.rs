@@ -18,6 +18,8 @@ const LABEL_NAMES: [&str; 2] = ["label", "output_label"];
 pub(super) struct Outcome {
     form: Form,
     output: usize,
+    /// The output with the graph's own label.
+    label: Option<usize>,
     name: String,
     labels: Option<Vec<String>>,
     class_labels: Vec<String>,
@@ -105,6 +107,7 @@ impl Outcome {
         Ok(Self {
             form,
             output,
+            label,
             name: described.name.to_string(),
             labels: labels.or_else(|| index_labels(form, described)),
             class_labels: spec.class_labels.to_vec(),
@@ -146,6 +149,7 @@ impl Outcome {
         Ok(Self {
             form: Form::Value,
             output: found,
+            label: None,
             name: output.name.to_string(),
             labels: None,
             class_labels: Vec::new(),
@@ -226,6 +230,23 @@ impl Outcome {
         };
         let winners = values.chunks_exact(classes).map(argmax).collect();
         Ok(Scores { names, values, winners, single: tensor.data_type() != DataType::Fp64 })
+    }
+
+    /// Whether the graph's own label of the first row is one whose score is not the highest; none
+    /// where that can't be told.
+    pub(super) fn contradicts(&self, outputs: &[Tensor]) -> Option<bool> {
+        let Answers::Scores(scores) = self.answers(outputs, 1).ok()? else { return None };
+        let own = self.read_labels(outputs.get(self.label?)?.data());
+        let own = scores.names.iter().position(|name| Some(name.as_str()) == own.first().map(Cow::as_ref))?;
+        let row = scores.row(0);
+        Some(row[own] < row[scores.winners[0]])
+    }
+
+    /// Whether the only score of the first row is no probability.
+    pub(super) fn exceeds_probability(&self, outputs: &[Tensor]) -> bool {
+        let score = |tensor: &Tensor| (tensor.data().len() == 1).then(|| tensor.data().float_at(0)).flatten();
+        let score = outputs.get(self.output).filter(|_| self.form == Form::Scores).and_then(score);
+        score.is_some_and(|score| !(0.0..=1.0).contains(&score))
     }
 
     /// Labels from the label output: strings as they are, integers by class label or position.

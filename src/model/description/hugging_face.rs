@@ -24,8 +24,17 @@ struct Config {
     id2label: Option<BTreeMap<String, Value>>,
     problem_type: Option<String>,
     function_to_apply: Option<String>,
+    sentence_transformers: Option<CrossEncoder>,
+    sbert_ce_default_activation_function: Option<String>,
     max_position_embeddings: Option<f64>,
     n_positions: Option<f64>,
+}
+
+/// What a cross-encoder of sentence-transformers adds, under a key of its own since version 4.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct CrossEncoder {
+    activation_fn: Option<String>,
 }
 
 #[derive(Default, Deserialize)]
@@ -61,6 +70,7 @@ pub(super) fn read(place: &Place<'_>) -> Result<Description, Vec<String>> {
         image_processor::read(place, &mut found).map_err(|problem| vec![problem])?;
     } else {
         found.note(config.told());
+        found.may_embed = true;
     }
     if found.manifest.tokenizer.is_none() {
         found.manifest.tokenizer = place.path_of("tokenizer.json");
@@ -114,8 +124,8 @@ impl Config {
     fn told(&self) -> String {
         let class = self.class().or(self.model_type.as_deref()).unwrap_or("no model class");
         format!(
-            "recognised: config.json of {class}; assumed: no text or image task, since it is no classifier and \
-             has no sentence-transformers files: model.toml may name one, such as task = \"text-embedding\""
+            "recognised: config.json of {class}; it is no classifier and has no sentence-transformers files, so \
+             that the graph's outputs decide; model.toml may name a task, such as task = \"text-embedding\""
         )
     }
 
@@ -148,6 +158,14 @@ impl Config {
                 "none" => Some(Activation::None),
                 _ => None,
             };
+        }
+        let own = self.sentence_transformers.as_ref().and_then(|own| own.activation_fn.as_deref());
+        let class = own.or(self.sbert_ce_default_activation_function.as_deref());
+        // The module's path in PyTorch, such as torch.nn.modules.linear.Identity.
+        match class.and_then(|class| class.rsplit('.').next()) {
+            Some("Identity") => return Some(Activation::None),
+            Some("Sigmoid") => return Some(Activation::Sigmoid),
+            _ => {}
         }
         match self.problem_type.as_deref() {
             Some("multi_label_classification") => Some(Activation::Sigmoid),

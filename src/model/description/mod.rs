@@ -28,6 +28,10 @@ pub struct Description {
     pub notes: Vec<String>,
     /// Runs that the model must pass before it serves.
     pub warmup: Vec<WarmupSample>,
+    /// Nobody named the task: it follows from the graph's inputs and outputs.
+    pub task_is_assumed: bool,
+    /// An encoder of texts, whose graph may give one vector a text.
+    may_embed: bool,
     /// The columns that the model was trained with, in their order.
     columns: Vec<DescribedColumn>,
     /// What follows the encoder of a sentence-transformers model.
@@ -89,6 +93,7 @@ impl Description {
         self.warmup.extend(lower.warmup);
         self.declared.extend(lower.declared);
         self.batch_is_left_out |= lower.batch_is_left_out;
+        self.may_embed |= lower.may_embed;
         if self.columns.is_empty() {
             self.columns = lower.columns;
         }

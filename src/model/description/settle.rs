@@ -30,6 +30,14 @@ impl Description {
         if self.manifest.task.is_some() {
             return;
         }
+        if let Some(output) = pooled_output(signature).filter(|_| self.may_embed) {
+            let name = &signature.outputs[output].name;
+            self.note(format!("recognised: the graph pools itself: output {name}"));
+            self.manifest.task = Some(TaskKind::TextEmbedding);
+            self.manifest.pooling.get_or_insert(Pooling::None);
+            return;
+        }
+        self.task_is_assumed = true;
         let task = task_kind(&self.manifest, signature);
         let why = match task {
             TaskKind::TabularClassification => "numeric features come in, a label and scores go out",

@@ -1,13 +1,11 @@
-//! Pixels brought to a size: Pillow's filters, and the cut out of the middle of transformers.
+//! Pixels brought to a size: resampled, then transformers' cut out of the middle.
 
 use std::num::NonZeroUsize;
 
-use fast_image_resize::images::{Image, ImageRef};
-use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
-
+use super::resample::resampled;
 use crate::model::{ResizeFilter, ResizeTo};
 use crate::task::InputError;
-use crate::task::problem::InputErrorCode::{InvalidInput, ShapeMismatch, TooLarge};
+use crate::task::problem::InputErrorCode::{ShapeMismatch, TooLarge};
 
 /// No intermediate picture is larger: a strip of one pixel's height would be resized to one of its
 /// length times the edge.
@@ -66,26 +64,13 @@ fn shorter_edge([height, width]: [usize; 2], edge: usize) -> [usize; 2] {
 }
 
 fn resized(pixels: &Pixels, filter: ResizeFilter, [height, width]: [usize; 2]) -> Result<Pixels, InputError> {
-    if height.saturating_mul(width) > MOST_PIXELS {
-        let detail = "expected an image with edges of like length, got one that is far longer than wide";
+    let most = height.max(pixels.height).saturating_mul(width);
+    if most > MOST_PIXELS {
+        let detail =
+            "expected an image with edges of like length, got one far longer than wide or wider than long";
         return Err(InputError::new(TooLarge, String::new(), detail));
     }
-    let failed = || InputError::new(InvalidInput, String::new(), "the image can't be resized");
-    let algorithm = match filter {
-        ResizeFilter::None | ResizeFilter::Nearest => ResizeAlg::Nearest,
-        ResizeFilter::Box => ResizeAlg::Convolution(FilterType::Box),
-        ResizeFilter::Bilinear => ResizeAlg::Convolution(FilterType::Bilinear),
-        ResizeFilter::Hamming => ResizeAlg::Convolution(FilterType::Hamming),
-        ResizeFilter::Bicubic => ResizeAlg::Convolution(FilterType::CatmullRom),
-        ResizeFilter::Lanczos => ResizeAlg::Convolution(FilterType::Lanczos3),
-    };
-    let kind = if pixels.channels == 1 { PixelType::U8 } else { PixelType::U8x3 };
-    let size = |size: usize| u32::try_from(size).map_err(|_| failed());
-    let from = ImageRef::new(size(pixels.width)?, size(pixels.height)?, &pixels.values, kind);
-    let mut into = Image::new(size(width)?, size(height)?, kind);
-    let options = ResizeOptions::new().resize_alg(algorithm).use_alpha(false);
-    Resizer::new().resize(&from.map_err(|_| failed())?, &mut into, &options).map_err(|_| failed())?;
-    Ok(Pixels { values: into.into_vec(), width, height, channels: pixels.channels })
+    Ok(resampled(pixels, filter, [height, width]))
 }
 
 /// The middle of `pixels`, with black around it where they are too small.
