@@ -160,11 +160,7 @@ def sequence_output():
 
 
 def external_escape():
-    weight = TensorProto(name="w", data_type=FLOAT, dims=[3], data_location=TensorProto.EXTERNAL)
-    for key, entry in {"location": "../outside.bin", "offset": "0", "length": "12"}.items():
-        weight.external_data.add(key=key, value=entry)
-    return model("external-escape", [node("Add", ["x", "w"], ["y"])], [value("x", FLOAT, ["batch", 3])],
-                 [value("y", FLOAT, ["batch", 3])], [weight])
+    return outside_data("external-escape", "../outside.bin")
 
 
 def gather():
@@ -198,8 +194,68 @@ def optional_input():
                  [constant("scale", 2), constant("shift", [0, 1], np.int64)])
 
 
+# === hostile ones ===
+
+
+def outside_data(name, location):
+    weight = TensorProto(name="w", data_type=FLOAT, dims=[3], data_location=TensorProto.EXTERNAL)
+    for key, entry in {"location": location, "offset": "0", "length": "12"}.items():
+        weight.external_data.add(key=key, value=entry)
+    return model(name, [node("Add", ["x", "w"], ["y"])], [value("x", FLOAT, ["batch", 3])],
+                 [value("y", FLOAT, ["batch", 3])], [weight])
+
+
+def external_beside():
+    return outside_data("external-beside", "weights.bin")
+
+
+def external_absolute():
+    return outside_data("external-absolute", "/etc/hostname")
+
+
+def unknown_operator():
+    return model("unknown-operator", [node("Frobnicate", ["x"], ["y"], domain="org.example")],
+                 [value("x", FLOAT, ["batch", 3])], [value("y", FLOAT, ["batch", 3])])
+
+
+def opset_99():
+    return model("opset-99", [node("Identity", ["x"], ["y"])], [value("x", FLOAT, ["batch", 3])],
+                 [value("y", FLOAT, ["batch", 3])], opset=99)
+
+
+def ir_99():
+    made = add_one()
+    made.ir_version = 99
+    return made
+
+
+def big_matmul():
+    """One node whose time the caller chooses: a product of two size x size matrices, which nothing can interrupt."""
+    nodes = [node("Concat", ["size", "size"], ["shape"], axis=0),
+             node("ConstantOfShape", ["shape"], ["matrix"], value=helper.make_tensor("one", FLOAT, [1], [1.0])),
+             node("MatMul", ["matrix", "matrix"], ["product"]),
+             node("ReduceMax", ["product"], ["y"], keepdims=0)]
+    return model("big-matmul", nodes, [value("size", INT64, [1])], [value("y", FLOAT, [])])
+
+
+def shape_bomb():
+    """As many elements as the caller says."""
+    return model("shape-bomb", [node("ConstantOfShape", ["shape"], ["y"])], [value("shape", INT64, [2])],
+                 [value("y", FLOAT, [None, None])])
+
+
+def folding_bomb():
+    """A constant of 400 MB out of a hundred bytes, of which the run needs one element."""
+    nodes = [node("Expand", ["one", "shape"], ["huge"]), node("ReduceMax", ["huge"], ["most"], keepdims=0),
+             node("Add", ["x", "most"], ["y"])]
+    return model("folding-bomb", nodes, [value("x", FLOAT, ["batch", 3])], [value("y", FLOAT, ["batch", 3])],
+                 [constant("one", [[1]]), constant("shape", [10000, 10000], np.int64)])
+
+
+HOSTILE = [external_beside, external_absolute, unknown_operator, opset_99, ir_99]
 FILES = [add_one, fixed_sum, two_inputs, mixes_rows, batch_scalar_output, strings, dtypes, nan, slow, regressor, columns,
-         zipmap, sequence_output, external_escape, gather, no_batch, passthrough, any_rank, optional_input]
+         zipmap, sequence_output, external_escape, gather, no_batch, passthrough, any_rank, optional_input,
+         big_matmul, shape_bomb, folding_bomb, *HOSTILE]
 
 
 # === trying them ===
@@ -245,6 +301,12 @@ def try_all(run):
     assert label.tolist() == [3, 5] and list(scores[0]) == [3, 5, 9], scores
     assert len(run("sequence-output", {"x": f32([[1, 2], [3, 4]])})[0]) == 2
     print("fixtures: external-escape:", refused(lambda: run("external-escape", {"x": f32([[1, 2, 3]])})))
+    for make in HOSTILE:
+        name = make.__name__.replace("_", "-")
+        print(f"fixtures: {name}:", repr(refused(lambda: run(name, {"x": f32([[1, 2, 3]])})))[:90])
+    same(run("big-matmul", {"size": i64([3])})[0], 3)
+    same(run("shape-bomb", {"shape": i64([2, 1])})[0], [[0], [0]])
+    same(run("folding-bomb", {"x": f32([[1, 2, 3]])})[0], [[2, 3, 4]])
     same(run("gather", {"ids": i64([[0, 3]])})[0], [[[10, 11, 12], [40, 41, 42]]])
     print("fixtures: gather with id 99:", repr(refused(lambda: run("gather", {"ids": i64([[0, 99]])})))[:60])
     same(run("no-batch", {"x": f32(1)})[0], 2)
@@ -277,7 +339,7 @@ def main():
     for make in FILES:
         name = make.__name__.replace("_", "-")
         graph = make()
-        if name not in ("external-escape", "any-rank"):  # its data does not exist; it has no shapes
+        if make not in (external_escape, any_rank, *HOSTILE):  # data that does not exist, no shapes, not valid
             onnx.checker.check_model(graph, full_check=True)
         data, path = graph.SerializeToString(deterministic=True), FOLDER / f"{name}.onnx"
         if args.check and (not path.exists() or path.read_bytes() != data):

@@ -17,6 +17,8 @@ pub struct JobRequest {
     pub optional: Vec<(usize, Tensor)>,
     /// Rows along the first axis of every input; 1 for a model without a batch axis.
     pub rows: usize,
+    /// How much of each row's width is no padding, where inputs are rows of tokens of any number.
+    pub row_tokens: Option<Vec<u32>>,
     /// Its level among the jobs of its model: lower ones run first.
     pub priority: u32,
     /// Not run after this.

@@ -8,7 +8,7 @@ use super::job::{FailureKind, Job, JobRequest};
 use super::state::ModelFacts;
 use crate::engine::{Run, RunError};
 use crate::telemetry::Statistics;
-use crate::tensor::{Tensor, concatenate, split};
+use crate::tensor::{AxisError, Tensor, concatenate, split, with_width};
 
 /// The outputs of a job and when they came.
 pub(super) struct Ran {
@@ -62,12 +62,13 @@ fn run_pieces(
     sizes: &[usize],
     statistics: &Statistics,
 ) -> Result<Vec<Tensor>, FailureKind> {
-    let broken = |error: crate::tensor::AxisError| FailureKind::Failed(error.to_string());
+    let broken = |error: AxisError| FailureKind::Failed(error.to_string());
     let mut free_since = Instant::now();
     let mut inputs = Vec::with_capacity(job.request.inputs.len());
     for input in &job.request.inputs {
         inputs.push(split(input, sizes).map_err(broken)?.into_iter());
     }
+    let mut widths = widths(job.request.row_tokens.as_deref(), sizes);
     let mut outputs: Vec<Vec<Tensor>> = Vec::new();
     for size in sizes {
         if job.control.is_abandoned() {
@@ -77,6 +78,7 @@ fn run_pieces(
             return Err(FailureKind::Expired);
         }
         let piece: Vec<Tensor> = inputs.iter_mut().filter_map(Iterator::next).collect();
+        let piece = unpadded(piece, widths.next()).map_err(broken)?;
         let begun = Instant::now();
         let results = session.run(&piece).map_err(failure)?;
         let ended = Instant::now();
@@ -95,7 +97,35 @@ fn run_pieces(
             all.push(result);
         }
     }
-    outputs.iter().map(|pieces| concatenate(&pieces.iter().collect::<Vec<_>>()).map_err(broken)).collect()
+    let join = |pieces: &Vec<Tensor>| {
+        let pieces = if job.request.row_tokens.is_some() { widened(pieces)? } else { pieces.clone() };
+        concatenate(&pieces.iter().collect::<Vec<_>>())
+    };
+    outputs.iter().map(|pieces| join(pieces).map_err(broken)).collect()
+}
+
+/// The most tokens of a row in each piece.
+fn widths<'a>(row_tokens: Option<&'a [u32]>, sizes: &'a [usize]) -> impl Iterator<Item = usize> + 'a {
+    let mut rest = row_tokens.unwrap_or_default();
+    let most = move |size: &usize| {
+        let (piece, after) = rest.split_at_checked(*size)?;
+        rest = after;
+        piece.iter().max().map(|&tokens| tokens as usize)
+    };
+    sizes.iter().map_while(most)
+}
+
+/// A piece without the padding that only other pieces' rows need: a quantised graph's answer may
+/// depend on it.
+fn unpadded(piece: Vec<Tensor>, width: Option<usize>) -> Result<Vec<Tensor>, AxisError> {
+    let Some(width) = width else { return Ok(piece) };
+    piece.iter().map(|input| with_width(input, width)).collect()
+}
+
+/// Pieces of one output, all as wide as the widest.
+fn widened(pieces: &[Tensor]) -> Result<Vec<Tensor>, AxisError> {
+    let widest = pieces.iter().filter_map(|piece| piece.shape().get(1)).max();
+    pieces.iter().map(|piece| widest.map_or(Ok(piece.clone()), |&widest| with_width(piece, widest))).collect()
 }
 
 fn failure(error: RunError) -> FailureKind {

@@ -86,6 +86,7 @@ fn job(values: &[f32]) -> JobRequest {
         inputs: vec![Tensor::new(vec![values.len(), 1], values.to_vec()).unwrap()],
         optional: Vec::new(),
         rows: values.len(),
+        row_tokens: None,
         priority: 0,
         deadline: Instant::now() + Duration::from_secs(30),
         trace: None,

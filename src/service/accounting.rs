@@ -16,6 +16,8 @@ pub(super) struct Work {
     /// Optional ones that are given, by their index in the signature.
     pub(super) optional: Vec<(usize, Tensor)>,
     pub(super) rows: usize,
+    /// Tokens of each row without its padding, where rows may have any width.
+    pub(super) row_tokens: Option<Vec<u32>>,
     pub(super) input_length: u64,
 }
 

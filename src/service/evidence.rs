@@ -31,7 +31,9 @@ pub(super) fn weigh(description: &mut Description, (root, folder): (&Path, &Path
     let is_raw =
         manifest.activation.is_none() && outputs.iter().any(|outputs| task.score_is_no_probability(outputs));
     let mut verdicts = outputs.iter().filter_map(|outputs| task.label_contradicts_scores(outputs)).peekable();
-    let contradicts = verdicts.peek().is_some() && verdicts.all(|contradicts| contradicts);
+    // A graph that knows its classes is a classifier; Platt's scaling may well contradict its label.
+    let contradicts =
+        class_labels.is_empty() && verdicts.peek().is_some() && verdicts.all(|contradicts| contradicts);
     if is_raw {
         description.manifest.activation = Some(Activation::Sigmoid);
         description.notes.push(

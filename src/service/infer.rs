@@ -99,7 +99,13 @@ impl InferInputs {
 
     fn into_work(self) -> Work {
         let input_length = self.all().map(|tensor| tensor.data().len() as u64).sum();
-        Work { inputs: self.tensors, optional: self.optional, rows: self.rows, input_length }
+        Work {
+            inputs: self.tensors,
+            optional: self.optional,
+            rows: self.rows,
+            row_tokens: None,
+            input_length,
+        }
     }
 }
 

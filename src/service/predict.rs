@@ -93,7 +93,13 @@ impl Service {
         accounting.timeline.record(Stage::Preprocess, begun, Instant::now());
         let mut rows = rows?;
         let inputs = std::mem::take(&mut rows.inputs);
-        let work = Work { inputs, optional: Vec::new(), rows: rows.rows, input_length: rows.input_length };
+        let work = Work {
+            inputs,
+            optional: Vec::new(),
+            rows: rows.rows,
+            row_tokens: rows.row_tokens.clone(),
+            input_length: rows.input_length,
+        };
         accounting.describe(&work, rows.tokens, rows.truncated);
         let outputs = self.run(accounting, work).await?;
         let begun = Instant::now();
@@ -152,6 +158,7 @@ impl Service {
             inputs: work.inputs,
             optional: work.optional,
             rows: work.rows,
+            row_tokens: work.row_tokens,
             priority: accounting.model.facts.priorities.level(accounting.schedule.priority),
             deadline,
             trace: accounting.trace.as_ref().and_then(InferenceTrace::context),

@@ -141,7 +141,7 @@ pub struct Rows {
     pub input_length: u64,
     /// Tokens of all rows, without padding; none where there are no texts.
     pub tokens: Option<u64>,
-    /// Tokens of each row, without padding.
+    /// Tokens of each row, without padding; none where the graph takes one width only.
     pub row_tokens: Option<Vec<u32>>,
     /// A text was cut.
     pub truncated: bool,

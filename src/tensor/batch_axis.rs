@@ -1,4 +1,4 @@
-//! Rows in and out of a batch: concatenate, split and pad along axes, with nothing reordered.
+//! Rows in and out of a batch: concatenate and split them, change their width, with nothing reordered.
 //!
 //! `split` after `concatenate` gives the same rows back (property-tested below).
 
@@ -96,29 +96,30 @@ pub fn split(tensor: &Tensor, sizes: &[usize]) -> Result<Vec<Tensor>, AxisError>
     pieces.collect()
 }
 
-/// Widens a `[rows, width]` tensor to `[rows, to]`, filling with the type's zero on the right.
+/// Brings the second axis of a tensor to `width`: cut on the right, or filled with the type's zero.
 ///
 /// # Errors
-/// When the tensor is not of rank 2 or is wider than `to`.
-pub fn pad_to(tensor: &Tensor, to: usize) -> Result<Tensor, AxisError> {
-    let &[rows, width] = tensor.shape() else {
-        return Err(AxisError::Mismatch { first: described(tensor), other: "rank 2".into() });
+/// When the tensor has no second axis, or would have too many elements.
+pub fn with_width(tensor: &Tensor, width: usize) -> Result<Tensor, AxisError> {
+    let &[rows, own, ref inner @ ..] = tensor.shape() else {
+        return Err(AxisError::Mismatch { first: described(tensor), other: "rank 2 or more".into() });
     };
-    if width == to {
+    if own == width {
         return Ok(tensor.clone());
     }
-    if width > to {
-        return Err(AxisError::Rows { asked: to, rows: width });
-    }
+    let step: usize = inner.iter().product();
+    let (from, into) = (own * step, width * step);
     let data = with_buffer!(tensor.data(), buffer => {
-        let mut padded = Vec::with_capacity(rows * to);
+        let mut resized = Vec::with_capacity(rows * into);
         for row in 0..rows {
-            padded.extend_from_slice(&buffer[row * width..(row + 1) * width]);
-            padded.resize_with((row + 1) * to, Default::default);
+            resized.extend_from_slice(&buffer[row * from..row * from + from.min(into)]);
+            resized.resize_with((row + 1) * into, Default::default);
         }
-        Data::from(padded)
+        Data::from(resized)
     });
-    Ok(Tensor::new(vec![rows, to], data)?)
+    let mut shape = tensor.shape().to_vec();
+    shape[1] = width;
+    Ok(Tensor::new(shape, data)?)
 }
 
 #[cfg(test)]
@@ -145,7 +146,8 @@ mod tests {
         #[test]
         fn padding_keeps_every_row(rows in 0_usize..5, width in 0_usize..5, more in 0_usize..5) {
             let source = tensor(rows, width, 1.0);
-            let padded = pad_to(&source, width + more).unwrap();
+            let padded = with_width(&source, width + more).unwrap();
+            prop_assert_eq!(&with_width(&padded, width).unwrap(), &source);
             let (Data::Fp32(from), Data::Fp32(to)) = (source.data(), padded.data()) else { panic!("not FP32") };
             for row in 0..rows {
                 let start = row * (width + more);
@@ -163,6 +165,11 @@ mod tests {
         let integers = Tensor::new(vec![1, 2], vec![1_i64, 2]).unwrap();
         assert!(matches!(concatenate(&[&narrow, &integers]), Err(AxisError::Mismatch { .. })));
         assert_eq!(concatenate(&[]), Err(AxisError::Empty));
+        let deep = Tensor::new(vec![2, 2, 2], (0..8_u8).map(f32::from).collect::<Vec<_>>()).unwrap();
+        let cut = Tensor::new(vec![2, 1, 2], vec![0.0_f32, 1.0, 4.0, 5.0]).unwrap();
+        assert_eq!(with_width(&deep, 1), Ok(cut));
+        let flat = Tensor::new(vec![2], vec![1.0_f32; 2]).unwrap();
+        assert!(matches!(with_width(&flat, 1), Err(AxisError::Mismatch { .. })));
         assert_eq!(split(&narrow, &[2]), Err(AxisError::Rows { asked: 2, rows: 1 }));
     }
 

@@ -120,7 +120,7 @@ impl TextInput {
             reply,
             input_length,
             tokens: Some(lengths.iter().map(|&length| u64::from(length)).sum()),
-            row_tokens: Some(lengths),
+            row_tokens: (!self.encoder.has_fixed_width()).then_some(lengths),
             truncated,
         })
     }

@@ -168,6 +168,11 @@ impl Encoder {
         encoding.take_overflowing();
     }
 
+    /// True when the graph takes rows of one width only.
+    pub(super) fn has_fixed_width(&self) -> bool {
+        self.width.is_some()
+    }
+
     /// Tokens of each of `rows` once they are padded.
     fn width_of(&self, rows: &[Row]) -> usize {
         self.width.unwrap_or_else(|| rows.iter().map(|row| row.ids.len()).max().unwrap_or(0))
