@@ -6,6 +6,7 @@ written. Needs nothing but the standard library.
 """
 
 import argparse
+import http.client
 import json
 import math
 import sys
@@ -82,7 +83,10 @@ def ask(server, verdict):
     """Posts every case of a fixture."""
     for index, case in enumerate(verdict.fixture["cases"]):
         body = body_of(case, FOLDER / verdict.name)
-        status, answer = server.predict(verdict.name, body, case["content_type"])
+        try:
+            status, answer = server.predict(verdict.name, body, case["content_type"])
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            sys.exit(f"error: {verdict.name}, case {index}: no answer in JSON: {error}")
         verdict.answers.append(answer)
         if status != case.get("status", 200):
             verdict.problems.append(f"case {index}: {status} {answer.get('code')}: {answer.get('detail')}")
