@@ -19,6 +19,7 @@ from server import Server, check
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "tests" / "fixtures" / "exports"
+MOST_TOLD = 5
 
 
 @dataclass
@@ -127,6 +128,13 @@ def compare(binary, wanted):
     return list(verdicts.values()), others
 
 
+def told(verdict):
+    """The problems of a fixture, the first few of many."""
+    lines = [f"{verdict.name}: {problem}" for problem in verdict.problems]
+    more = len(lines) - MOST_TOLD
+    return lines if more <= 0 else [*lines[:MOST_TOLD], f"{verdict.name}: and {more} more"]
+
+
 def main():
     """Compare, print, write; the exit code."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
@@ -138,7 +146,7 @@ def main():
         parser.error("--write needs all fixtures")
     verdicts, others = compare(arguments.binary, arguments.names)
     print(table.as_text(verdicts))
-    for line in [*others, *(f"{verdict.name}: {problem}" for verdict in verdicts for problem in verdict.problems)]:
+    for line in [*others, *(line for verdict in verdicts for line in told(verdict))]:
         print(f"DIFFERENT {line}")
     wrong = sum(1 for verdict in verdicts if verdict.problems)
     print(f"{len(verdicts) - wrong} of {len(verdicts)} exports answer as Python does")
