@@ -6,6 +6,7 @@ written. Needs nothing but the standard library.
 """
 
 import argparse
+import http.client
 import json
 import math
 import sys
@@ -18,6 +19,7 @@ from server import Server, check
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "tests" / "fixtures" / "exports"
+MOST_TOLD = 5
 
 
 @dataclass
@@ -82,7 +84,10 @@ def ask(server, verdict):
     """Posts every case of a fixture."""
     for index, case in enumerate(verdict.fixture["cases"]):
         body = body_of(case, FOLDER / verdict.name)
-        status, answer = server.predict(verdict.name, body, case["content_type"])
+        try:
+            status, answer = server.predict(verdict.name, body, case["content_type"])
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            sys.exit(f"error: {verdict.name}, case {index}: no answer in JSON: {error}")
         verdict.answers.append(answer)
         if status != case.get("status", 200):
             verdict.problems.append(f"case {index}: {status} {answer.get('code')}: {answer.get('detail')}")
@@ -123,6 +128,13 @@ def compare(binary, wanted):
     return list(verdicts.values()), others
 
 
+def told(verdict):
+    """The problems of a fixture, the first few of many."""
+    lines = [f"{verdict.name}: {problem}" for problem in verdict.problems]
+    more = len(lines) - MOST_TOLD
+    return lines if more <= 0 else [*lines[:MOST_TOLD], f"{verdict.name}: and {more} more"]
+
+
 def main():
     """Compare, print, write; the exit code."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
@@ -134,7 +146,7 @@ def main():
         parser.error("--write needs all fixtures")
     verdicts, others = compare(arguments.binary, arguments.names)
     print(table.as_text(verdicts))
-    for line in [*others, *(f"{verdict.name}: {problem}" for verdict in verdicts for problem in verdict.problems)]:
+    for line in [*others, *(line for verdict in verdicts for line in told(verdict))]:
         print(f"DIFFERENT {line}")
     wrong = sum(1 for verdict in verdicts if verdict.problems)
     print(f"{len(verdicts) - wrong} of {len(verdicts)} exports answer as Python does")

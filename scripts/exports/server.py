@@ -29,7 +29,8 @@ def check(binary, models):
         sys.exit(f"error: check ended with code {done.returncode} and no report: {done.stderr.strip()}")
     problems = {}
     for problem in report["problems"]:
-        problems.setdefault(problem["model"], []).append(problem["message"])
+        name = problem["model"].split(" version ")[0]
+        problems.setdefault(name, []).append(problem["message"])
     return {model["name"]: model for model in report["models"]}, problems
 
 

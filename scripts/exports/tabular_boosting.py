@@ -25,6 +25,8 @@ CATBOOST = f"CatBoost {catboost.__version__}"
 def single(name, exporter, what, export, exported, cases, **more):
     """A fixture that is one file; `more` has `python`, and what differs from the rest."""
     common = {"task": "tabular-classification"}
+    if more.get("task") == "tensors":
+        common["notes"] = ["task tensors"]
     return Fixture(
         name=name,
         exporter=exporter,
@@ -42,7 +44,8 @@ def classifier(name, exporter, what, export, model, rows, exported):
     """A classifier whose graph has one [N,F] input."""
     library = {"x": f"XGBoost {xgboost.__version__}", "l": f"LightGBM {lightgbm.__version__}", "c": CATBOOST}[name[0]]
     cases = classifier_cases(data.unnamed(rows.shape[1]), rows, model.classes_, model.predict_proba(rows))
-    return single(name, exporter, what, export, exported, cases, python=f"predict_proba of {library}")
+    notes = [data.unnamed_note(rows)]
+    return single(name, exporter, what, export, exported, cases, notes=notes, python=f"predict_proba of {library}")
 
 
 def types(features):

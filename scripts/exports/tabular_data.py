@@ -12,6 +12,12 @@ def unnamed(width):
     return [f"f{index}" for index in range(width)]
 
 
+def unnamed_note(rows):
+    """What `check` says where features are named by their place."""
+    width = len(rows[0])
+    return f"{width} features, f0 to f{width - 1}"
+
+
 def iris(dtype=np.float32):
     """Four measures of a flower, its species as 0, 1, 2."""
     features, species = load_iris(return_X_y=True)

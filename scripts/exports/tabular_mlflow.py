@@ -58,6 +58,7 @@ def named_columns():
         'mlflow.onnx.save_model(onnx_model, "model", signature=infer_signature(df, model.predict_proba(df)))',
         exported,
         cases,
+        notes=["4 features by the signature's columns"],
         saved={"signature": signature},
     )
 
@@ -72,6 +73,7 @@ def without_signature():
         'mlflow.onnx.save_model(onnx_model, "model")',
         exported,
         cases,
+        notes=["MLflow", data.unnamed_note(rows)],
     )
 
 
@@ -88,6 +90,7 @@ def column_inputs():
         'mlflow.onnx.save_model(onnx_model, "model", signature=infer_signature(df, labels), input_example=df[:2])',
         exported,
         cases,
+        notes=["4 features by the signature's columns"],
         saved=saved,
     )
 
@@ -106,6 +109,7 @@ def tensor_signature():
         'mlflow.onnx.save_model(onnx_model, "model", signature=infer_signature(X, model.predict_proba(X)))',
         exported,
         cases,
+        notes=["a signature of tensors", data.unnamed_note(rows)],
         saved={"signature": infer_signature(features, model.predict_proba(features))},
     )
 
@@ -123,6 +127,7 @@ def regressor():
         'mlflow.onnx.save_model(onnx_model, "model", signature=infer_signature(df, model.predict(df)))',
         exported,
         tensor_cases({"X": rows}, {"variable": model.predict(rows)[:, None]}),
+        notes=["task tensors", "the column names of the signature"],
         task="tensors",
         python=f"predict of {LIBRARY}",
         saved={"signature": infer_signature(frame, model.predict(features))},

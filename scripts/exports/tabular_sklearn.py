@@ -46,6 +46,8 @@ COLUMNS_EXPORT = (
 def single(name, what, export, exported, cases, **more):
     """A fixture that is one file of skl2onnx; `more` overrides what most have in common."""
     common = {"task": "tabular-classification", "python": PROBABILITIES}
+    if more.get("task") == "tensors":
+        common["notes"] = ["task tensors"]
     return Fixture(
         name=name,
         exporter=EXPORTER,
@@ -62,7 +64,7 @@ def single(name, what, export, exported, cases, **more):
 def classifier(name, what, export, model, rows, exported):
     """A classifier whose graph has one [N,F] input."""
     cases = classifier_cases(data.unnamed(rows.shape[1]), rows, model.classes_, model.predict_proba(rows))
-    return single(name, what, export, exported, cases)
+    return single(name, what, export, exported, cases, notes=[data.unnamed_note(rows)])
 
 
 def forest(dtype=np.float32):
@@ -249,17 +251,17 @@ def columns_pipeline():
 
 
 def frame_pipeline():
-    """A table in place of types: the columns' names become identifiers."""
-    frame, labels = data.iris_frame("float64")
+    """A table in place of types: the columns' names become identifiers. In FP64 the graph that comes out is invalid."""
+    frame, labels = data.iris_frame("float32")
     model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=500)).fit(frame, labels)
     exported = skl2onnx.to_onnx(model, frame[:1])
     rows = frame.iloc[data.spread(labels)]
     names = [entry.name for entry in exported.graph.input]
-    cases = classifier_cases(names, rows.values, model.classes_, model.predict_proba(rows))
+    cases = classifier_cases(names, data.cells(rows), model.classes_, model.predict_proba(rows))
     return single(
         "sklearn-frame",
         "StandardScaler, LogisticRegression, trained on a DataFrame",
-        "to_onnx(model, df[:1])",
+        "to_onnx(model, df[:1])  # df of float32",
         exported,
         cases,
     )
