@@ -1,7 +1,7 @@
 # Each target does its own set-up, can be run again at no cost, and fails with a
 # sentence where it cannot do its work. `make` alone lists them.
 # RUNTIME=cpu|openvino|cuda chooses the ONNX Runtime library beside the binary.
-# ARGS is handed to the server (`serve`), the test runner (`test`), `bench` or `fuzz`.
+# ARGS is handed to the server (`serve`), the test runner (`test`), `bench`, `variants` or `fuzz`.
 
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
@@ -86,6 +86,10 @@ fmt: prerequisites ## format the Rust code
 .PHONY: bench
 bench: build models ## measure it on this machine
 	@benches/run.sh $(ARGS)
+
+.PHONY: variants
+variants: prerequisites ## compare int8, fused and FP16 variants of the text encoder
+	@scripts/models/variants.sh $(ARGS)
 
 .PHONY: conformance
 conformance: build ## ask every ONNX operator case by JSON and binary, bit for bit as ONNX Runtime

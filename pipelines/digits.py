@@ -265,8 +265,8 @@ def readme_with(measured, text):
     rows = [f"| {name.replace('_', ' ')} | {value} |" for name, value in flat.items()]
     rows += [f"| recall of {digit} | {value} |" for digit, value in measured["recall"].items()]
     taken = ", ".join(f"{pair} ({count})" for pair, count in measured["mistaken"].items())
-    block = "\n".join(["<!-- metrics: written by pipelines/digits.py -->", "| held-out pictures | |", "|---|---|", *rows,
-                       "", f"Mistaken: {taken}.", "<!-- /metrics -->"])
+    block = "\n".join(["<!-- metrics: written by pipelines/digits.py -->", "| held-out pictures | |", "|---|---|",
+                       *rows, "", f"Mistaken: {taken}.", "<!-- /metrics -->"])
     return re.sub(r"<!-- metrics:.*?<!-- /metrics -->", lambda _: block, text, flags=re.S)
 
 

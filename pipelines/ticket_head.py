@@ -44,9 +44,14 @@ def read(name):
     with open(FOLDER / "data" / name, encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     texts, labels = [row["text"] for row in rows], np.array([LABELS.index(row["label"]) for row in rows])
-    if len(set(texts)) != len(texts):
+    if len({plain(text) for text in texts}) != len(texts):
         sys.exit(f"ticket-head: {name} has a text twice")
     return texts, labels
+
+
+def plain(text):
+    """Letters and digits only: texts that differ in nothing else count as one."""
+    return "".join(re.findall(r"\w", text.lower()))
 
 
 def embed(reference, texts):
@@ -111,7 +116,9 @@ def measure(head, rows, labels):
 
 
 def head_text(head):
-    numbers = lambda row: "[" + ", ".join(str(x) for x in row) + "]"
+    def numbers(row):
+        return "[" + ", ".join(str(x) for x in row) + "]"
+
     rows = ",\n".join(numbers(row) for row in head["weight"])
     return (f'{{"labels": {json.dumps(LABELS)},\n"layers": {LAYERS},\n"bias": {numbers(head["bias"])},\n'
             f'"weight": [\n{rows}\n]}}\n')
@@ -128,7 +135,8 @@ def readme_with(measured, text):
             if not isinstance(value, dict)]
     rows += [f"| {name.replace('_', ' ')} | {value} |" for name, value in measured["training"].items()]
     test = measured["test"]
-    table = ["", "| truth \\ answer | " + " | ".join(LABELS) + " | recall | precision |", "|---" * (len(LABELS) + 3) + "|"]
+    table = ["", "| truth \\ answer | " + " | ".join(LABELS) + " | recall | precision |",
+             "|---" * (len(LABELS) + 3) + "|"]
     for name, counts in test["confusion"].items():
         shown = " | ".join(str(x) if x else "" for x in counts)
         table.append(f"| {name} | {shown} | {test['recall'][name]} | {test['precision'][name]} |")
@@ -140,7 +148,8 @@ def readme_with(measured, text):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, default=FOLDER, help="folder to write to (default: models/ticket-topic)")
-    parser.add_argument("--no-test", action="store_true", help="cross-validate only: leave the test set alone, write nothing")
+    parser.add_argument("--no-test", action="store_true", 
+                        help="cross-validate only: leave the test set alone, write nothing")
     args = parser.parse_args()
     reference = minilm_reference.Reference()
     texts, labels = read("train.csv")
@@ -152,8 +161,9 @@ def main():
         return
     head = fit(rows, labels, strength)
     test_texts, test_labels = read("test.csv")
-    if set(texts) & set(test_texts):
-        sys.exit("ticket-head: a text is in both sets")
+    shared = {plain(text) for text in texts} & {plain(text) for text in test_texts}
+    if shared:
+        sys.exit(f"ticket-head: in both sets: {sorted(shared)}")
     print(f"ticket-head: {len(test_texts)} held-out texts")
     measured = {
         "test": measure(head, embed(reference, test_texts), test_labels),

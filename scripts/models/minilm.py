@@ -131,14 +131,18 @@ def feed_forward(g, x, layer, output):
     return g.layer_norm(summed, f"{name}.output.LayerNorm", output)
 
 
-def encoder(g, output):
-    """Adds all layers and returns the names of their hidden states [batch, sequence, 384]; the last is `output`."""
+def encoder(g, output, form=(mask_bias, attention)):
+    """Adds all layers and returns the names of their hidden states [batch, sequence, 384]; the last is `output`.
+
+    `form` writes the mask and the attention; variants.py has another one.
+    """
+    write_mask, write_attention = form
     x = embeddings(g)
-    bias = mask_bias(g)
+    bias = write_mask(g)
     states = []
     for layer in range(LAYERS):
         last = layer == LAYERS - 1
-        x = attention(g, x, bias, layer)
+        x = write_attention(g, x, bias, layer)
         x = feed_forward(g, x, layer, output if last else f"encoder.layer.{layer}.result")
         states.append(x)
     return states

