@@ -51,12 +51,17 @@ test: prerequisites runtime models ## run every test, against a real collector, 
 	exec cargo test --release --locked $(ARGS)
 
 .PHONY: check
-check: check-scripts check-fmt check-fuzz check-clippy check-docs ## the fast checks: scripts, format, clippy, documentation
+check: check-scripts check-dockerfile check-fmt check-fuzz check-clippy check-docs ## the fast checks: scripts, format, clippy, documentation
 
 .PHONY: check-scripts
 check-scripts:
 	@find . \( -name .git -o -name .tools -o -name target \) -prune \
 	    -o -type f \( -name '*.sh' -o -path ./.ci/run \) -print0 | xargs -0 -n 1 bash -n
+
+.PHONY: check-dockerfile
+check-dockerfile: prerequisites
+	@hadolint=$$(scripts/tools/hadolint.sh)
+	"$$hadolint" Dockerfile
 
 .PHONY: check-fmt
 check-fmt: prerequisites
@@ -90,6 +95,12 @@ bench: build models ## measure it on this machine
 .PHONY: conformance
 conformance: build ## ask every ONNX operator case by JSON and binary, bit for bit as ONNX Runtime
 	@ORT_DYLIB_PATH=$(RELEASE)/libonnxruntime.so exec scripts/conformance/run.sh $(RELEASE)/ml-inference-api
+
+# TARGET=cpu|openvino|cuda, MODELS=demo|none, ENGINE, TAG, BUILDER_BASE, RUNTIME_BASE, PROFILE: scripts/image/build.sh
+.PHONY: image
+image: ## build the container image with docker, podman or buildah, then run and prove it
+	@scripts/image/build.sh $(TARGET)
+	scripts/image/verify.sh $(TARGET)
 
 .PHONY: fuzz
 fuzz: prerequisites ## fuzz what reads clients' bytes: ARGS='SECONDS [TARGET...]', 60 s for each target
