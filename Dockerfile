@@ -98,3 +98,47 @@ COPY --from=build --chown=0:0 /out/ /
 ARG REVISION=unknown
 ARG CREATED=unknown
 LABEL org.opencontainers.image.revision="${REVISION}" org.opencontainers.image.created="${CREATED}"
+
+# OpenVINO's CPU device. Its provider needs zlib, which distroless does not have.
+FROM fetch AS runtime-openvino
+RUN scripts/tools/onnxruntime.sh openvino /out/usr/local/lib \
+    && rm /out/usr/local/lib/.onnxruntime \
+    && cp -L /usr/lib/*-linux-gnu/libz.so.1 /out/usr/local/lib/ \
+    && install -D -m 0644 /usr/share/doc/zlib1g/copyright /out/usr/share/licenses/zlib/copyright \
+    && chmod -R u=rwX,go=rX /out
+
+FROM common AS openvino
+COPY --from=runtime-openvino --chown=0:0 /out/ /
+COPY --from=content --chown=0:0 /out/ /
+COPY --from=build --chown=0:0 /out/ /
+ARG REVISION=unknown
+ARG CREATED=unknown
+LABEL org.opencontainers.image.revision="${REVISION}" org.opencontainers.image.created="${CREATED}"
+
+# CUDA: NVIDIA's libraries, then the provider. TensorRT's provider stays out with TensorRT itself.
+FROM fetch AS nvidia
+COPY scripts/tools/cuda.sh scripts/tools/
+RUN scripts/tools/cuda.sh /out/usr/local/lib \
+    && rm -rf /root/.cache/ml-inference-api \
+    && mkdir -p /out/usr/share/licenses/nvidia /out/usr/share/licenses/zlib \
+    && mv /out/usr/local/lib/*.LICENSE /out/usr/share/licenses/nvidia/ \
+    && cp -L /usr/lib/*-linux-gnu/libz.so.1 /out/usr/local/lib/ \
+    && cp /usr/share/doc/zlib1g/copyright /out/usr/share/licenses/zlib/ \
+    && chmod -R u=rwX,go=rX /out
+
+FROM fetch AS runtime-cuda
+RUN scripts/tools/onnxruntime.sh cuda /out/usr/local/lib \
+    && rm /out/usr/local/lib/.onnxruntime /out/usr/local/lib/libonnxruntime_providers_tensorrt.so \
+    && chmod -R u=rwX,go=rX /out
+
+FROM common AS cuda
+# The provider names NVIDIA's libraries, but no place to look for them. The driver's own comes from the host,
+# by NVIDIA's container runtime, which reads the other two variables.
+ENV LD_LIBRARY_PATH=/usr/local/lib NVIDIA_VISIBLE_DEVICES=all NVIDIA_DRIVER_CAPABILITIES=compute,utility
+COPY --from=nvidia --chown=0:0 /out/ /
+COPY --from=runtime-cuda --chown=0:0 /out/ /
+COPY --from=content --chown=0:0 /out/ /
+COPY --from=build --chown=0:0 /out/ /
+ARG REVISION=unknown
+ARG CREATED=unknown
+LABEL org.opencontainers.image.revision="${REVISION}" org.opencontainers.image.created="${CREATED}"
