@@ -93,11 +93,11 @@ def file_faults(files: dict[str, tarfile.TarInfo], base: dict[str, tarfile.TarIn
             faults.append(f"/{path} is writable by anyone")
         if not own:
             continue
-        writable = info.mode & stat.S_IWGRP and info.gid in RUN_GROUPS or info.uid in RUN_USERS
-        if writable:
-            faults.append(f"/{path} (owner {info.uid}:{info.gid}, mode {info.mode:o}) is writable by a user that runs it")
+        who = f"owner {info.uid}:{info.gid}, mode {info.mode:o}"
+        if info.mode & stat.S_IWGRP and info.gid in RUN_GROUPS or info.uid in RUN_USERS:
+            faults.append(f"/{path} ({who}) is writable by a user that runs it")
         if not info.mode & (stat.S_IXOTH if info.isdir() else stat.S_IROTH):
-            faults.append(f"/{path} (mode {info.mode:o}) cannot be read by an arbitrary user")
+            faults.append(f"/{path} ({who}) cannot be read by an arbitrary user")
         if any(path == name or path.startswith(name.rstrip("/") + "/") for name in LEFT_BEHIND):
             faults.append(f"/{path} was left behind by the build")
     return faults
@@ -139,8 +139,11 @@ def config_faults(told: dict) -> list[str]:
     variables = dict(entry.split("=", 1) for entry in told.get("Env") or [])
     if variables.get("ORT_DISABLE_TELEMETRY") != "1":
         faults.append("ORT_DISABLE_TELEMETRY is not 1")
-    faults += [f"variable {name} was left behind by the build" for name in variables
-               if any(word in name.lower() for word in VARIABLES_LEFT_BEHIND)]
+    faults += [
+        f"variable {name} was left behind by the build"
+        for name in variables
+        if any(word in name.lower() for word in VARIABLES_LEFT_BEHIND)
+    ]
     labels = told.get("Labels") or {}
     faults += [f"label {name} is missing" for name in LABELS if f"org.opencontainers.image.{name}" not in labels]
     return faults
@@ -180,7 +183,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--budget-own", type=float, help="MB that our layers without the models may have")
     parser.add_argument("--budget-whole", type=float, help="MB that the whole image may have")
     parser.add_argument("--config-out", help="file to write the image's configuration to")
-    parser.add_argument("--libraries-out", help="file to write the paths of the loader, the binary and our libraries to")
+    parser.add_argument("--libraries-out", help="file to write the loader's, the binary's and our libraries' paths to")
     return parser.parse_args()
 
 
@@ -199,8 +202,12 @@ def main() -> int:
     if arguments.libraries_out:
         with open(arguments.libraries_out, "w", encoding="utf-8") as file:
             file.writelines(f"/{path}\n" for path in [loader(files), *programs(files)])
-    models = sum(info.size for layer in layers[base_layers:] for name, info in layer.files.items()
-                 if name.startswith("models/") and info.isreg())
+    models = sum(
+        info.size
+        for layer in layers[base_layers:]
+        for name, info in layer.files.items()
+        if name.startswith("models/") and info.isreg()
+    )
     faults = config_faults(config["config"]) + file_faults(files, base)
     if arguments.budget_own and own - models > arguments.budget_own * MB:
         faults.append(f"own layers without models are {(own - models) / MB:.1f} MB, over {arguments.budget_own} MB")

@@ -53,7 +53,7 @@ lane_command() {
         # Podman mounts a writable /tmp of its own unless told not to; Docker does not know the option.
         [[ $ENGINE == docker ]] || engine_options+=(--read-only-tmpfs=false)
         command=("$ENGINE" run --rm --name "$name" --read-only --cap-drop ALL --security-opt no-new-privileges
-            --publish 127.0.0.1::8080 "${engine_options[@]}" "$IMAGE" "${arguments[@]}")
+            --network none "${engine_options[@]}" "$IMAGE" "${arguments[@]}")
     fi
 }
 
@@ -90,14 +90,11 @@ lane_pid() {
     esac
 }
 
-# lane_ask NAME ARGUMENTS...: scripts/image/probe.py, where the container's port 8080 can be reached.
+# lane_ask NAME ARGUMENTS...: scripts/image/probe.py, inside the container's network, which has no other end.
 lane_ask() {
     local name=$1
     shift
-    case $ENGINE in
-    buildah) nsenter --target "$(lane_pid "$name")" --net -- python3 scripts/image/probe.py http://127.0.0.1:8080 "$@" ;;
-    *) python3 scripts/image/probe.py "http://$("$ENGINE" port "$name" 8080 | head -n 1)" "$@" ;;
-    esac
+    nsenter --target "$(lane_pid "$name")" --net -- python3 scripts/image/probe.py http://127.0.0.1:8080 "$@"
 }
 
 # lane_running NAME: whether it still runs.

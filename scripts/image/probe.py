@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """Asks a running image what it promises: its health, its metrics, and its models' golden examples.
 
-    probe.py http://HOST:PORT ready                  health, live, startup and metrics are as they should be
-    probe.py http://HOST:PORT golden MODEL_FOLDER    every [[golden]] of model.toml, by POST /predict/MODEL
-    probe.py http://HOST:PORT status PATH            print the status of a GET
-    probe.py http://HOST:PORT predict MODEL BODY EXPECTED   one JSON body and its whole expected `output` member
+probe.py http://HOST:PORT ready                  health, live, startup and metrics are as they should be
+probe.py http://HOST:PORT golden MODEL_FOLDER    every [[golden]] of model.toml, by POST /predict/MODEL
+probe.py http://HOST:PORT status PATH            print the status of a GET
+probe.py http://HOST:PORT predict MODEL BODY EXPECTED   one JSON body and its whole expected `output` member
 """
 
 import base64
@@ -16,6 +16,7 @@ import tomllib
 import urllib.error
 import urllib.request
 
+DEFAULT_TOLERANCE = 1e-3
 MEDIA_TYPES = {b"\x89PNG": "image/png", b"\xff\xd8\xff": "image/jpeg"}
 
 
@@ -50,12 +51,14 @@ def check_ready(url: str) -> None:
     print("ready: " + ", ".join(model["name"] for model in models))
 
 
-def close(found: float, expected: float, tolerance: float) -> bool:
-    """Whether two numbers agree, absolutely or relatively."""
-    return math.isclose(found, expected, rel_tol=tolerance, abs_tol=tolerance)
+def tolerances(told: object) -> tuple[float, float]:
+    """The relative and absolute tolerance of a golden example, as model.toml writes them."""
+    if isinstance(told, dict):
+        return told.get("relative", DEFAULT_TOLERANCE), told.get("absolute", DEFAULT_TOLERANCE)
+    return (told, told) if isinstance(told, (int, float)) else (DEFAULT_TOLERANCE, DEFAULT_TOLERANCE)
 
 
-def differs(found: object, expected: object, tolerance: float, where: str = "prediction") -> str | None:
+def differs(found: object, expected: object, tolerance: tuple[float, float], where: str = "prediction") -> str | None:
     """Where a prediction differs from what is expected of it; only expected members are compared."""
     if isinstance(expected, dict):
         if not isinstance(found, dict):
@@ -68,7 +71,8 @@ def differs(found: object, expected: object, tolerance: float, where: str = "pre
         parts = (differs(one, other, tolerance, where) for one, other in zip(found, expected, strict=True))
         return next((part for part in parts if part), None)
     if isinstance(expected, (int, float)) and not isinstance(expected, bool):
-        agrees = isinstance(found, (int, float)) and close(found, expected, tolerance)
+        relative, absolute = tolerance
+        agrees = isinstance(found, (int, float)) and math.isclose(found, expected, rel_tol=relative, abs_tol=absolute)
     else:
         agrees = found == expected
     return None if agrees else f"{where} is {found}, not {expected}"
@@ -92,8 +96,7 @@ def check_golden(url: str, folder: str) -> None:
     must(bool(golden), f"{name} has no golden example to ask for")
     asked = 0
     for example in golden:
-        tolerance = example.get("tolerance", 1e-3)
-        tolerance = tolerance if isinstance(tolerance, (int, float)) else 1e-3
+        tolerance = tolerances(example.get("tolerance"))
         for media_type, body in bodies(example["input"]):
             status, answer = ask(f"{url}/predict/{name}", body, media_type)
             must(status == 200, f"POST /predict/{name} ({media_type}): {status} {answer[:300]!r}")
@@ -107,7 +110,7 @@ def check_predict(url: str, model: str, body: str, expected: str) -> None:
     """One prediction, its whole output compared."""
     status, answer = ask(f"{url}/predict/{model}", body.encode())
     must(status == 200, f"POST /predict/{model}: {status} {answer[:300]!r}")
-    fault = differs(json.loads(answer), json.loads(expected), 1e-3)
+    fault = differs(json.loads(answer), json.loads(expected), tolerances(None))
     must(fault is None, f"POST /predict/{model}: {fault}")
     print(f"{model}: {body} gives {expected}")
 

@@ -26,8 +26,9 @@ models=${MODELS:-demo}
 arbitrary=12345:0
 binary=/usr/local/bin/ml-inference-api
 # The CPU image's promise, in MB; the others' sizes are their providers'.
-budgets=()
-[[ $target != cpu ]] || budgets=(--budget-own 75 --budget-whole 120)
+expected=(--own-layers 4)
+[[ $target != cpu ]] || expected+=(--budget-own 75 --budget-whole 120)
+[[ $target != cuda ]] || expected=(--own-layers 5)
 
 [[ $(id -u) == 0 ]] || fail "verifying an image needs root: sudo -E $0 $target"
 engine_has "$IMAGE" || fail "$ENGINE has no image $IMAGE: run 'make image TARGET=$target'"
@@ -81,9 +82,7 @@ check_run() {
     shift 2
     local run_as=()
     [[ $user == image ]] || run_as=(--user "$user")
-    if [[ $models == none ]]; then
-        mounts=(--mount "$PWD/models:/models")
-    fi
+    [[ $models != none ]] || mounts=(--mount "$SCRATCH/models:/models")
     started=$(date +%s%N)
     lane_start "$name" "${run_as[@]}" "${mounts[@]}" "$@"
     await_ready "$name"
@@ -115,20 +114,40 @@ check_end() {
 
 # check_locale: a model that needs the locale en_US.UTF-8, mounted in place of the image's models.
 check_locale() {
-    python3 scripts/image/string_model.py "$SCRATCH/models"
-    chmod -R a+rX "$SCRATCH/models"
-    lane_start locale --user "$arbitrary" --mount "$SCRATCH/models:/models" -- serve --models /models
+    lane_start locale --user "$arbitrary" --mount "$SCRATCH/proof/locale:/models" -- serve --models /models
     await_ready locale
-    lane_ask locale predict lower '{"instances":[["GRÜßE"],["ΑΒΓ"]]}' '{"predictions":[{"y":["grüße"]},{"y":["αβγ"]}]}'
+    lane_ask locale predict lower '{"instances":["GRÜßE","ΑΒΓ"]}' '{"predictions":[{"y":"grüße"},{"y":"αβγ"}]}'
     lane_kill locale
+}
+
+# check_provider PROVIDER: a model that asks for the image's provider really runs on it; without a GPU here,
+# CUDA's is loaded with all its libraries and misses the driver, and only the driver.
+check_provider() {
+    local said code=0
+    said=$(lane_once provider --user "$arbitrary" --mount "$SCRATCH/proof/provider:/models" -- \
+        check /models --format json 2>"$SCRATCH/provider.log") || code=$?
+    if [[ $1 == cuda && $code != 0 && ! -e /dev/nvidiactl ]]; then
+        grep -q 'libcuda\.so\.1: cannot open shared object' <<<"$said" ||
+            fail "CUDA's provider misses more than the driver: $said"
+        echo "provider: cuda is loaded, up to the driver's libcuda.so.1, which this machine does not have"
+        return
+    fi
+    [[ $code == 0 ]] || fail "a model for the provider $1 does not load: $said"
+    grep -q "\"provider\": *\"$1\"" <<<"$said" || fail "the provider in use is not $1: $said"
+    echo "provider: $1 runs a model, its golden example right"
 }
 
 say "reading $IMAGE"
 engine_archive "$IMAGE" "$SCRATCH/image.tar"
-python3 scripts/image/contents.py "$SCRATCH/image.tar" "${budgets[@]}" --config-out "$SCRATCH/config.json" \
+python3 scripts/image/contents.py "$SCRATCH/image.tar" "${expected[@]}" --config-out "$SCRATCH/config.json" \
     --libraries-out "$SCRATCH/libraries" || fail "the image is not what it must be (the faults are above)"
 rm "$SCRATCH/image.tar"
 
+if [[ $models == none ]]; then
+    mkdir "$SCRATCH/models"
+    cp -r models/fraud-detector models/digits "$SCRATCH/models/"
+    chmod -R a+rX "$SCRATCH/models"
+fi
 say "running $IMAGE as $arbitrary with a read-only root"
 lane_open
 check_libraries
@@ -137,5 +156,8 @@ if lane_once idle --user "$arbitrary" -- health >/dev/null 2>&1; then
 fi
 check_run arbitrary "$arbitrary"
 check_run own image
+python3 scripts/image/proof_models.py "$SCRATCH/proof" "$target"
+chmod -R a+rX "$SCRATCH/proof"
 check_locale
+check_provider "$target"
 say "$IMAGE is as it must be"
