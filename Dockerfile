@@ -24,27 +24,31 @@ WORKDIR /src
 # The user, and the locale that ONNX Runtime's StringNormalizer asks for by name. Sorting is that of
 # C.UTF-8: nothing here sorts text, and en_US's own table is six times as large as all else.
 FROM tools AS system
+COPY scripts/image/settle.sh /usr/local/bin/
 COPY --from=base /etc/passwd /etc/group /out/etc/
 RUN echo 'appuser:x:10001:10001:ml-inference-api:/nonexistent:/usr/sbin/nologin' >>/out/etc/passwd \
     && echo 'appuser:x:10001:' >>/out/etc/group \
     && mkdir -p /out/usr/lib/locale \
     && localedef --no-archive -i en_US -f UTF-8 /out/usr/lib/locale/en_US.utf8 \
     && cp /usr/lib/locale/C.utf8/LC_COLLATE /out/usr/lib/locale/en_US.utf8/LC_COLLATE \
-    && chmod -R u=rwX,go=rX /out
+    && settle.sh /out
 
-# The models and the configuration of the default command.
-FROM tools AS content-demo
-COPY deploy/image/config.toml /out/etc/ml-inference-api/config.toml
-COPY models/fraud-detector /out/models/fraud-detector
-COPY models/digits /out/models/digits
-RUN rm -rf /out/models/*/testdata && chmod -R u=rwX,go=rX /out
-
-FROM tools AS content-none
-COPY deploy/image/config-without-models.toml /out/etc/ml-inference-api/config.toml
-RUN mkdir -p /out/models && chmod -R u=rwX,go=rX /out
-
-# hadolint ignore=DL3006 # a stage of this file, not an image
-FROM content-${MODELS} AS content
+# The models and the configuration of the default command. (A stage chosen by `FROM content-${MODELS}`
+# would say it shorter, and old buildahs do not find it.)
+FROM tools AS content
+ARG MODELS
+COPY scripts/image/settle.sh /usr/local/bin/
+COPY deploy/image /src/deploy
+COPY models/fraud-detector /src/models/fraud-detector
+COPY models/digits /src/models/digits
+RUN mkdir -p /out/models /out/etc/ml-inference-api \
+    && case "${MODELS}" in \
+        demo) cp -r models/fraud-detector models/digits /out/models/ && rm -r /out/models/*/testdata \
+            && cp deploy/config.toml /out/etc/ml-inference-api/config.toml ;; \
+        none) cp deploy/config-without-models.toml /out/etc/ml-inference-api/config.toml ;; \
+        *) echo "MODELS is ${MODELS}: expected demo or none" >&2; exit 1 ;; \
+    esac \
+    && settle.sh /out
 
 # The binary. The dependencies are a layer of their own, which stays until Cargo.lock changes.
 # rust-toolchain.toml stays outside: the base's toolchain compiles, and Cargo.toml says the oldest.
@@ -61,18 +65,20 @@ ARG REVISION=unknown
 RUN find src -name '*.rs' -exec touch {} + \
     && INFERENCE_BUILD_REVISION="${REVISION}" cargo build --locked --profile "${PROFILE}" \
     && install -D "target/${PROFILE}/ml-inference-api" /out/usr/local/bin/ml-inference-api
+COPY scripts/image/settle.sh /usr/local/bin/
 COPY LICENSE /out/usr/share/licenses/ml-inference-api/LICENSE
-RUN chmod -R u=rwX,go=rX /out
+RUN settle.sh /out
 
 # ONNX Runtime's library, pinned by scripts/tools/versions.env; the server looks for it in ../lib.
 FROM tools AS fetch
+COPY scripts/image/settle.sh /usr/local/bin/
 COPY scripts/lib scripts/lib
 COPY scripts/tools/onnxruntime.sh scripts/tools/versions.env scripts/tools/
 
 FROM fetch AS runtime-cpu
 RUN scripts/tools/onnxruntime.sh cpu /out/usr/local/lib \
     && rm /out/usr/local/lib/.onnxruntime \
-    && chmod -R u=rwX,go=rX /out
+    && settle.sh /out
 
 # What every image has, whatever its library.
 FROM base AS common
@@ -105,7 +111,7 @@ RUN scripts/tools/onnxruntime.sh openvino /out/usr/local/lib \
     && rm /out/usr/local/lib/.onnxruntime \
     && cp -L /usr/lib/*-linux-gnu/libz.so.1 /out/usr/local/lib/ \
     && install -D -m 0644 /usr/share/doc/zlib1g/copyright /out/usr/share/licenses/zlib/copyright \
-    && chmod -R u=rwX,go=rX /out
+    && settle.sh /out
 
 FROM common AS openvino
 COPY --from=runtime-openvino --chown=0:0 /out/ /
@@ -124,12 +130,12 @@ RUN scripts/tools/cuda.sh /out/usr/local/lib \
     && mv /out/usr/local/lib/*.LICENSE /out/usr/share/licenses/nvidia/ \
     && cp -L /usr/lib/*-linux-gnu/libz.so.1 /out/usr/local/lib/ \
     && cp /usr/share/doc/zlib1g/copyright /out/usr/share/licenses/zlib/ \
-    && chmod -R u=rwX,go=rX /out
+    && settle.sh /out
 
 FROM fetch AS runtime-cuda
 RUN scripts/tools/onnxruntime.sh cuda /out/usr/local/lib \
     && rm /out/usr/local/lib/.onnxruntime /out/usr/local/lib/libonnxruntime_providers_tensorrt.so \
-    && chmod -R u=rwX,go=rX /out
+    && settle.sh /out
 
 FROM common AS cuda
 # The provider names NVIDIA's libraries, but no place to look for them. The driver's own comes from the host,

@@ -47,7 +47,7 @@ lane_command() {
     shift
     lane_options "$@"
     if [[ $ENGINE == buildah ]]; then
-        python3 scripts/image/oci.py "$SCRATCH/config.json" "$LANE_ROOT" "$SCRATCH/$name" "${oci_options[@]}" -- "${arguments[@]}"
+        python3 scripts/image/oci.py "${oci_options[@]}" -- "$SCRATCH/config.json" "$LANE_ROOT" "$SCRATCH/$name" "${arguments[@]}"
         command=(lane_crun run --bundle "$SCRATCH/$name" "$name")
     else
         # Podman mounts a writable /tmp of its own unless told not to; Docker does not know the option.

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Writes the OCI runtime's config.json of one run of an image, as docker would with --read-only --cap-drop ALL.
 
-    oci.py IMAGE_CONFIG.json ROOT BUNDLE [--user UID:GID] [--mount FROM:TO]... [--entrypoint PROGRAM] [-- ARGUMENTS]
+    oci.py [--user UID:GID] [--mount FROM:TO]... [--entrypoint PROGRAM] -- IMAGE_CONFIG.json ROOT BUNDLE [ARGUMENT]...
 
 Entrypoint, command, variables and user are the image's own (docker's configuration, as in its archive) unless
 the options say otherwise. Nothing is writable but /dev and /proc; there is no /tmp of its own.
