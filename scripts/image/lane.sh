@@ -18,7 +18,7 @@ lane_close() {
     [[ -z ${LANE_CONTAINER:-} ]] || buildah rm "$LANE_CONTAINER" >/dev/null
 }
 
-declare -A LANE_JOBS=()
+declare -A LANE_JOBS=() LANE_PIDS=()
 
 # lane_crun ARGUMENTS...: crun with its state in our own folder. It refuses the hybrid cgroup layout
 # although it is told to leave cgroups alone: it runs where that is not to be seen.
@@ -28,7 +28,7 @@ lane_crun() {
         "$SCRATCH/crun" "$@"
 }
 
-# lane_options OPTION...: sorts `--user U`, `--mount FROM:TO` and `--entrypoint P` into the arrays
+# lane_options OPTION...: sorts `--user U`, `--env N=V`, `--mount FROM:TO` and `--entrypoint P` into the arrays
 # `engine_options` (docker's words) and `oci_options`, and what comes after `--` into `arguments`.
 lane_options() {
     engine_options=() oci_options=() arguments=()
@@ -82,19 +82,22 @@ lane_exec() {
     esac
 }
 
-# lane_pid NAME: its first process, as this machine counts.
+# lane_pid NAME: sets PID to its first process, as this machine counts.
 lane_pid() {
-    case $ENGINE in
-    buildah) lane_crun state "$1" | python3 -c 'import json, sys; print(json.load(sys.stdin)["pid"])' ;;
-    *) "$ENGINE" inspect --format '{{.State.Pid}}' "$1" ;;
-    esac
+    if [[ -z ${LANE_PIDS[$1]:-} ]]; then
+        case $ENGINE in
+        buildah) LANE_PIDS[$1]=$(lane_crun state "$1" | sed -n 's/^ *"pid": *\([0-9]*\),*$/\1/p') ;;
+        *) LANE_PIDS[$1]=$("$ENGINE" inspect --format '{{.State.Pid}}' "$1") ;;
+        esac
+    fi
+    PID=${LANE_PIDS[$1]}
 }
 
 # lane_ask NAME ARGUMENTS...: scripts/image/probe.py, inside the container's network, which has no other end.
 lane_ask() {
-    local name=$1
+    lane_pid "$1"
     shift
-    nsenter --target "$(lane_pid "$name")" --net -- python3 scripts/image/probe.py http://127.0.0.1:8080 "$@"
+    nsenter --target "$PID" --net -- python3 scripts/image/probe.py http://127.0.0.1:8080 "$@"
 }
 
 # lane_running NAME: whether it still runs.

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Writes the OCI runtime's config.json of one run of an image, as docker would with --read-only --cap-drop ALL.
 
-    oci.py [--user UID:GID] [--mount FROM:TO]... [--entrypoint PROGRAM] -- IMAGE_CONFIG.json ROOT BUNDLE [ARGUMENT]...
+    oci.py [--user UID:GID] [--env NAME=VALUE] [--mount FROM:TO]... [--entrypoint PROGRAM] -- IMAGE_CONFIG.json ROOT BUNDLE [ARGUMENT]...
 
 Entrypoint, command, variables and user are the image's own (docker's configuration, as in its archive) unless
 the options say otherwise. Nothing is writable but /dev and /proc; there is no /tmp of its own.
@@ -36,6 +36,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("bundle")
     parser.add_argument("--user", help="UID:GID instead of the image's")
     parser.add_argument("--mount", action="append", default=[], help="FROM:TO, read-only")
+    parser.add_argument("--env", action="append", default=[], help="NAME=VALUE beside the image's own")
     parser.add_argument("--entrypoint", help="a program instead of the image's entrypoint and command")
     parser.add_argument("arguments", nargs="*", help="instead of the image's command")
     return parser.parse_args()
@@ -59,7 +60,7 @@ def main() -> None:
         "process": {
             "user": {"uid": uid, "gid": gid},
             "args": entrypoint + command,
-            "env": image.get("Env") or [],
+            "env": (image.get("Env") or []) + options.env,
             "cwd": image.get("WorkingDir") or "/",
             "capabilities": {name: [] for name in CAPABILITY_SETS},
             "noNewPrivileges": True,

@@ -12,11 +12,13 @@ import json
 import math
 import pathlib
 import sys
+import time
 import tomllib
 import urllib.error
 import urllib.request
 
 DEFAULT_TOLERANCE = 1e-3
+PATIENCE_S = 20
 MEDIA_TYPES = {b"\x89PNG": "image/png", b"\xff\xd8\xff": "image/jpeg"}
 
 
@@ -115,6 +117,20 @@ def check_predict(url: str, model: str, body: str, expected: str) -> None:
     print(f"{model}: {body} gives {expected}")
 
 
+def check_drain(url: str, started: str) -> None:
+    """See the server turn from ready to draining: begun before the signal, so that a busy machine sees it too."""
+    must(ask(url + "/health")[0] == 200, "GET /health is not 200 before the signal")
+    pathlib.Path(started).touch()
+    for _ in range(PATIENCE_S * 20):
+        status, body = ask(url + "/health")
+        if status != 200:
+            code = json.loads(body).get("code")
+            must(status == 503 and code == "draining", f"GET /health while it drains: {status} {code}")
+            return
+        time.sleep(0.05)
+    must(False, f"GET /health is still 200 {PATIENCE_S} s after the signal")
+
+
 def main() -> None:
     """Do what the command line says."""
     must(len(sys.argv) >= 3, __doc__)
@@ -125,8 +141,8 @@ def main() -> None:
         check_golden(url, *rest)
     elif what == "predict":
         check_predict(url, *rest)
-    elif what == "status":
-        print(ask(url + rest[0])[0])
+    elif what == "drain":
+        check_drain(url, *rest)
     else:
         must(False, __doc__)
 
