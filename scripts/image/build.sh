@@ -9,6 +9,7 @@
 #   BUILDER_BASE, RUNTIME_BASE   an image, or 'local' for one made here (RUNTIME_BASE also 'local-slim')
 #   PROFILE       cargo's profile: dist where unset; release builds faster
 #   SOURCE        the address of the sources, for the image's label
+#   REVISION      what the binary and the label say it is made of; git's commit where unset
 #   SOURCE_DATE_EPOCH            the time that the image bears; the last commit's where unset
 # A certificate bundle named by SSL_CERT_FILE, pip's and cargo's configuration and the proxy variables
 # of this machine serve the build's own downloads; nothing of them stays in the image.
@@ -107,8 +108,10 @@ export ENGINE
 builder=$(base "${BUILDER_BASE:-}" "$(default_of BUILDER_BASE)" builder)
 runtime=$(base "${RUNTIME_BASE:-}" "$(default_of RUNTIME_BASE)" distroless)
 
-revision=$(git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
-[[ -z $(git status --porcelain 2>/dev/null) ]] || revision+=-modified
+if [[ -z ${REVISION:-} ]]; then
+    REVISION=$(git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
+    [[ -z $(git status --porcelain 2>/dev/null) ]] || REVISION+=-modified
+fi
 SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null || date +%s)}
 export SOURCE_DATE_EPOCH
 
@@ -126,7 +129,7 @@ say "building $tag: target $target, models $models, on $runtime, with $builder"
 started=$SECONDS
 "${command[@]}" --target "$target" --tag "$tag" "${access[@]}" \
     --build-arg "BUILDER_BASE=$builder" --build-arg "RUNTIME_BASE=$runtime" --build-arg "MODELS=$models" \
-    --build-arg "PROFILE=${PROFILE:-dist}" --build-arg "REVISION=$revision" --build-arg "SOURCE=${SOURCE:-}" \
+    --build-arg "PROFILE=${PROFILE:-dist}" --build-arg "REVISION=$REVISION" --build-arg "SOURCE=${SOURCE:-}" \
     --build-arg "CREATED=$(date -u -d "@$SOURCE_DATE_EPOCH" +%Y-%m-%dT%H:%M:%SZ)" \
     . >&2 || fail "$ENGINE could not build $tag (its reason is above)"
 say "built $tag in $((SECONDS - started)) s"
