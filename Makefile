@@ -51,12 +51,17 @@ test: prerequisites runtime models ## run every test, against a real collector, 
 	exec cargo test --release --locked $(ARGS)
 
 .PHONY: check
-check: check-scripts check-fmt check-fuzz check-clippy check-docs ## the fast checks: scripts, format, clippy, documentation
+check: check-scripts check-dockerfile check-fmt check-fuzz check-clippy check-docs ## the fast checks: scripts, format, clippy, documentation
 
 .PHONY: check-scripts
 check-scripts:
 	@find . \( -name .git -o -name .tools -o -name target \) -prune \
 	    -o -type f \( -name '*.sh' -o -path ./.ci/run \) -print0 | xargs -0 -n 1 bash -n
+
+.PHONY: check-dockerfile
+check-dockerfile: prerequisites
+	@hadolint=$$(scripts/tools/hadolint.sh)
+	"$$hadolint" Dockerfile
 
 .PHONY: check-fmt
 check-fmt: prerequisites
@@ -98,6 +103,12 @@ conformance: build ## ask every ONNX operator case by JSON and binary, bit for b
 .PHONY: exports
 exports: build ## serve real exports with no configuration and compare them with Python: ARGS='[--write] [NAME...]'
 	@exec scripts/exports/run.sh $(RELEASE)/ml-inference-api $(ARGS)
+
+# TARGET=cpu|openvino|cuda, MODELS=demo|none, ENGINE, TAG, BUILDER_BASE, RUNTIME_BASE, PROFILE: scripts/image/build.sh
+.PHONY: image
+image: ## build the container image with docker, podman or buildah, then run and prove it
+	@scripts/image/build.sh $(TARGET)
+	scripts/image/verify.sh $(TARGET)
 
 .PHONY: fuzz
 fuzz: prerequisites ## fuzz what reads clients' bytes: ARGS='SECONDS [TARGET...]', 60 s for each target

@@ -22,7 +22,7 @@ wheel_python() {
 wheel_fetch() {
     local requirement=$1 sha256=$2 arch=$3 folder=$4 tag platforms=()
     wheel_python
-    for tag in 2_28 2_27 2_17; do
+    for tag in 2_28 2_27 2_17 2_12; do
         platforms+=(--platform "manylinux_${tag}_$arch")
     done
     mkdir -p "$folder"
