@@ -41,9 +41,10 @@ def cases(model, texts=(*SINGLE[:10], SINGLE[11])):
     """A text alone, all in one list, one that is cut off and one that must not be."""
     answers = [answered(model, text) for text in texts]
     cut = {"text": LONG, "parameters": {"truncate": True}}
+    listed = {"instances": list(texts), "parameters": {"truncate": True}}
     return [
         {"content_type": JSON, "body": {"text": texts[0]}, "expected": answers[0]},
-        {"content_type": JSON, "body": {"instances": list(texts)}, "expected": {"predictions": answers}},
+        {"content_type": JSON, "body": listed, "expected": {"predictions": answers}},
         {"content_type": JSON, "body": cut, "expected": answered(model, LONG)},
         {"content_type": JSON, "body": {"text": LONG}, "status": 400, "expected": {"code": "input_too_long"}},
     ]

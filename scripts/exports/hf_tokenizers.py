@@ -1,4 +1,8 @@
-"""Small tokenizers of the families that text models use, trained on the texts of texts.py."""
+"""Small tokenizers of the families that text models use, trained on the texts of texts.py.
+
+Training breaks ties in another way in every run, so a tokenizer that is in git is taken from there: without
+that, no model could be made again. Remove its fixture to train another.
+"""
 
 from tokenizers import (
     ByteLevelBPETokenizer,
@@ -19,12 +23,24 @@ from transformers import (
     XLMRobertaTokenizerFast,
 )
 
+from fixture import FOLDER
 from texts import CORPUS
 
 WORDS = 420
 
 
-def word_pieces(most, lower=True, kind=BertTokenizerFast):
+def kept(fixture, trained):
+    """The tokenizer of a fixture in git, without what belongs to its use; a newly trained one where there is none."""
+    path = FOLDER / fixture / "model" / "tokenizer.json"
+    if not path.is_file():
+        return trained()
+    tokenizer = Tokenizer.from_file(str(path))
+    tokenizer.no_padding()
+    tokenizer.no_truncation()
+    return tokenizer
+
+
+def trained_word_pieces(lower):
     """BERT's, with or without regard for upper case."""
     special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
     tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
@@ -37,6 +53,12 @@ def word_pieces(most, lower=True, kind=BertTokenizerFast):
     tokenizer.post_processor = processors.TemplateProcessing(
         single="[CLS]:0 $A:0 [SEP]:0", pair="[CLS]:0 $A:0 [SEP]:0 $B:1 [SEP]:1",
         special_tokens=[("[CLS]", first), ("[SEP]", last)])
+    return tokenizer
+
+
+def word_pieces(most, lower=True, kind=BertTokenizerFast):
+    """BERT's."""
+    tokenizer = kept("hf-bert" if lower else "hf-distilbert", lambda: trained_word_pieces(lower))
     return kind(tokenizer_object=tokenizer, do_lower_case=lower, model_max_length=most)
 
 
@@ -45,14 +67,19 @@ def distil_pieces(most):
     return word_pieces(most, lower=False, kind=DistilBertTokenizerFast)
 
 
-def byte_pairs(most):
+def trained_byte_pairs():
     """RoBERTa's, over bytes."""
     special = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
     trained = ByteLevelBPETokenizer()
     trained.train_from_iterator(CORPUS, vocab_size=WORDS, special_tokens=special, show_progress=False)
     tokenizer = trained._tokenizer
     tokenizer.post_processor = processors.RobertaProcessing(("</s>", 2), ("<s>", 0))
-    return RobertaTokenizerFast(tokenizer_object=tokenizer, model_max_length=most)
+    return tokenizer
+
+
+def byte_pairs(most):
+    """RoBERTa's, over bytes."""
+    return RobertaTokenizerFast(tokenizer_object=kept("hf-roberta", trained_byte_pairs), model_max_length=most)
 
 
 def unigrams(special, unknown):
@@ -65,7 +92,7 @@ def unigrams(special, unknown):
 
 def sentence_pieces(most):
     """XLM-R's: unigrams between RoBERTa's special tokens."""
-    tokenizer = unigrams(["<s>", "<pad>", "</s>", "<unk>", "<mask>"], "<unk>")
+    tokenizer = kept("hf-xlm-roberta", lambda: unigrams(["<s>", "<pad>", "</s>", "<unk>", "<mask>"], "<unk>"))
     tokenizer.post_processor = processors.TemplateProcessing(
         single="<s> $A </s>", pair="<s> $A </s> </s> $B </s>", special_tokens=[("<s>", 0), ("</s>", 2)])
     return XLMRobertaTokenizerFast(tokenizer_object=tokenizer, model_max_length=most)
@@ -73,7 +100,7 @@ def sentence_pieces(most):
 
 def deberta_pieces(most):
     """DeBERTa-v2's: unigrams between BERT's special tokens."""
-    tokenizer = unigrams(["[PAD]", "[CLS]", "[SEP]", "[UNK]", "[MASK]"], "[UNK]")
+    tokenizer = kept("hf-deberta", lambda: unigrams(["[PAD]", "[CLS]", "[SEP]", "[UNK]", "[MASK]"], "[UNK]"))
     tokenizer.post_processor = processors.TemplateProcessing(
         single="[CLS]:0 $A:0 [SEP]:0", pair="[CLS]:0 $A:0 [SEP]:0 $B:1 [SEP]:1",
         special_tokens=[("[CLS]", 1), ("[SEP]", 2)])

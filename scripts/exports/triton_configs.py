@@ -138,6 +138,22 @@ def simple(name, kind):
 STRINGS = simple("simple_string", "TYPE_STRING")
 VERSIONS = simple("simple", "TYPE_INT32")
 
+
+def warmed(name):
+    """An input of a warm-up whose values lie in a file."""
+    value = 'value { data_type: TYPE_STRING dims: [ 16 ] input_data_file: "numbers" }'
+    return f'    inputs {{\n      key: "{name}"\n      {value}\n    }}\n'
+
+
+WARMED_STRINGS = STRINGS + f"""\
+model_warmup [
+  {{
+    name: "numbers"
+    batch_size: 1
+{warmed("INPUT0")}{warmed("INPUT1")}  }}
+]
+"""
+
 UNBATCHED = """\
 backend: 'onnxruntime'
 default_model_filename: "net.onnx"

@@ -23,6 +23,7 @@ TORCH = f"PyTorch {torch.__version__.split('+')[0]}"
 NUMPY = f"NumPy {np.__version__}"
 JSON = "application/json"
 LABELS = ["tench", "goldfish", "great white shark", "tiger shark", "hammerhead"]
+ONNX = 'onnx.save(model, "1/model.onnx"), beside config.pbtxt'
 SEED = 20
 
 
@@ -187,27 +188,42 @@ def tokens():
     return fixture("triton-tokens", "two inputs of free length, INT64", files, cases)
 
 
-def strings():
-    """simple_string: numbers written as text, their sums and differences."""
+def string_sums():
+    """The graph of simple_string: numbers written as text, their sums and differences."""
     def value(name):
         return helper.make_tensor_value_info(name, TensorProto.STRING, ["batch", 16])
 
     def cast(source, into, kind):
         return helper.make_node("Cast", [source], [into], to=kind)
 
-    graph = assembled("simple_string", [
+    return assembled("simple_string", [
         cast("INPUT0", "a", TensorProto.INT32), cast("INPUT1", "b", TensorProto.INT32),
         helper.make_node("Add", ["a", "b"], ["sum"]), helper.make_node("Sub", ["a", "b"], ["difference"]),
         cast("sum", "OUTPUT0", TensorProto.STRING), cast("difference", "OUTPUT1", TensorProto.STRING),
     ], [value("INPUT0"), value("INPUT1")], [value("OUTPUT0"), value("OUTPUT1")])
-    a, b = np.arange(32).reshape(2, 16), np.full((2, 16), 7)
-    bodies = [{"INPUT0": x.astype(str).tolist(), "INPUT1": y.astype(str).tolist()} for x, y in zip(a, b, strict=True)]
-    answers = [{"OUTPUT0": (x + y).astype(str).tolist(), "OUTPUT1": (x - y).astype(str).tolist()}
-               for x, y in zip(a, b, strict=True)]
-    files = {"config.pbtxt": configs.STRINGS, "1/model.onnx": graph}
-    return fixture("triton-strings", "simple_string of Triton's examples: TYPE_STRING in and out", files,
-                   rows(bodies, answers), NUMPY, exporter=f"onnx {onnx.__version__}",
-                   export='onnx.save(model, "1/model.onnx"), beside config.pbtxt')
+
+
+def sums(a, b):
+    """A body of simple_string and its answer."""
+    body = {"INPUT0": a.astype(str).tolist(), "INPUT1": b.astype(str).tolist()}
+    return body, {"OUTPUT0": (a + b).astype(str).tolist(), "OUTPUT1": (a - b).astype(str).tolist()}
+
+
+def strings():
+    """The example as it is: no batch can be tried, since empty strings are no numbers, so tensors come whole."""
+    files = {"config.pbtxt": configs.STRINGS, "1/model.onnx": string_sums()}
+    cases = [case(*sums(np.arange(16 * rows).reshape(rows, 16), np.full((rows, 16), 7))) for rows in (1, 2)]
+    return fixture("triton-strings", "simple_string of Triton's examples: TYPE_STRING in and out", files, cases, NUMPY,
+                   exporter=f"onnx {onnx.__version__}", export=ONNX)
+
+
+def warmed_strings():
+    """The same with a warm-up of numbers; strings in a file stand behind their lengths."""
+    raw = b"".join(len(text).to_bytes(4, "little") + text for text in (str(number).encode() for number in range(16)))
+    files = {"config.pbtxt": configs.WARMED_STRINGS, "1/model.onnx": string_sums(), "warmup/numbers": raw}
+    cases = [case(*sums(np.arange(start, start + 16)[None], np.full((1, 16), 7))) for start in (0, 90)]
+    return fixture("triton-strings-warm-up", "simple_string with a warm-up from a file", files, cases, NUMPY,
+                   exporter=f"onnx {onnx.__version__}", export=ONNX)
 
 
 def versions():
@@ -230,8 +246,7 @@ def versions():
              "10/model.onnx": graph("OUTPUT1", "OUTPUT0")}
     cases = [*(case(*pair) for pair in zip(bodies, answers, strict=True)), case({"instances": bodies}, listed)]
     return fixture("triton-versions", "simple of Triton's examples in versions 2 and 10; INT32", files, cases, NUMPY,
-                   exporter=f"onnx {onnx.__version__}",
-                   export='onnx.save(model, "10/model.onnx"), beside config.pbtxt')
+                   exporter=f"onnx {onnx.__version__}", export=ONNX)
 
 
 def unbatched():
@@ -258,7 +273,8 @@ def unbatched():
 
 BUILDERS = {
     "triton-densenet": densenet, "triton-batched": batched, "triton-minimal": minimal, "triton-tokens": tokens,
-    "triton-strings": strings, "triton-versions": versions, "triton-unbatched": unbatched,
+    "triton-strings": strings, "triton-strings-warm-up": warmed_strings, "triton-versions": versions,
+    "triton-unbatched": unbatched,
 }
 
 
