@@ -1,5 +1,5 @@
 //! What is read from an ONNX file before the runtime sees it: where its external data lies, the
-//! class labels of its classifiers, and which inputs and outputs declare no shape (the runtime shows
+//! names of its classes, and which inputs and outputs declare no shape (the runtime shows
 //! those as scalars).
 //!
 //! A walk over the protobuf by field numbers (onnx.proto, IR version 3 to 13), through every place
@@ -10,14 +10,13 @@ use std::fs::File;
 use std::io;
 use std::path::Path;
 
+use super::class_labels;
 use super::protobuf::{Field, Payload, Wire, malformed};
 
 /// Protobuf's own limit, which the runtime keeps too.
 const DEEPEST: usize = 100;
 const LONGEST_LOCATION: usize = 4096;
 const LONGEST_NAME: usize = 4096;
-const LONGEST_LABEL: usize = 4096;
-const MOST_LABELS: usize = 1_000_000;
 const MOST_LOCATIONS: usize = 100_000;
 
 /// What the file says.
@@ -25,7 +24,7 @@ const MOST_LOCATIONS: usize = 100_000;
 pub(super) struct GraphFile {
     /// Files of external data, as written.
     pub(super) locations: BTreeSet<String>,
-    /// Class labels of the first classifier that has some.
+    /// The names of the classes.
     pub(super) class_labels: Vec<String>,
     /// Inputs and outputs that may have any rank.
     pub(super) shapeless: BTreeSet<String>,
@@ -40,6 +39,7 @@ pub(super) fn read(path: &Path) -> io::Result<GraphFile> {
     }
     let mut walk = Walk { wire: Wire::new(file), found: GraphFile::default() };
     walk.message(Message::Model, end, 0)?;
+    walk.found.class_labels = class_labels::read(path)?;
     Ok(walk.found)
 }
 
@@ -72,9 +72,6 @@ impl Message {
     }
 }
 
-/// Attribute names under which classifiers keep their labels.
-const LABEL_ATTRIBUTES: [&[u8]; 3] = [b"classlabels_strings", b"classlabels_int64s", b"classlabels_ints"];
-
 struct Walk<R> {
     wire: Wire<R>,
     found: GraphFile,
@@ -85,12 +82,10 @@ impl<R: io::Read + io::Seek> Walk<R> {
         if depth > DEEPEST {
             return Err(malformed("messages are nested too deep"));
         }
-        let (mut labels, mut booleans) = (Labels::default(), Booleans::default());
+        let mut booleans = Booleans::default();
         while let Some(field) = self.wire.next(end)? {
-            match message {
-                Message::Attribute => labels.take(&mut self.wire, field)?,
-                Message::Tensor => booleans.check(&mut self.wire, field)?,
-                _ => {}
+            if let Message::Tensor = message {
+                booleans.check(&mut self.wire, field)?;
             }
             let Payload::Bytes { end } = field.payload else { continue };
             match (message, field.number) {
@@ -105,9 +100,6 @@ impl<R: io::Read + io::Seek> Walk<R> {
             if self.wire.is_before(end) {
                 self.wire.skip_to(end)?;
             }
-        }
-        if self.found.class_labels.is_empty() {
-            self.found.class_labels = labels.labels;
         }
         Ok(())
     }
@@ -198,46 +190,6 @@ impl Booleans {
             }
             _ => {}
         }
-        Ok(())
-    }
-}
-
-/// The labels in one attribute, if it is one that holds labels. Writers put an attribute's name
-/// before its values; where one does not, its labels are not found and classes stay numbers.
-#[derive(Default)]
-struct Labels {
-    wanted: bool,
-    labels: Vec<String>,
-}
-
-impl Labels {
-    fn take<R: io::Read + io::Seek>(&mut self, wire: &mut Wire<R>, field: Field) -> io::Result<()> {
-        match (field.number, field.payload) {
-            (1, Payload::Bytes { end }) => {
-                let name = wire.bytes(end, LONGEST_NAME)?;
-                self.wanted = LABEL_ATTRIBUTES.contains(&name.as_slice());
-            }
-            (8, Payload::Varint(value)) if self.wanted => self.push(value.cast_signed().to_string())?,
-            (8, Payload::Bytes { end }) if self.wanted => {
-                while wire.is_before(end) {
-                    let value = wire.varint(end)?.cast_signed();
-                    self.push(value.to_string())?;
-                }
-            }
-            (9, Payload::Bytes { end }) if self.wanted => {
-                let label = wire.bytes(end, LONGEST_LABEL)?;
-                self.push(String::from_utf8(label).map_err(|_| malformed("a class label is not UTF-8"))?)?;
-            }
-            _ => {}
-        }
-        Ok(())
-    }
-
-    fn push(&mut self, label: String) -> io::Result<()> {
-        if self.labels.len() == MOST_LABELS {
-            return Err(malformed("too many class labels"));
-        }
-        self.labels.push(label);
         Ok(())
     }
 }

@@ -5,6 +5,7 @@
 //! runtime says goes to a client from here: [`RunError`]'s text is for logs.
 
 mod batch_check;
+mod class_labels;
 mod external_data;
 mod graph_file;
 mod interrupt;

@@ -1,6 +1,6 @@
 //! Reads protobuf's wire format from a file, without a schema and without holding the file.
 //!
-//! Only `graph_file` uses it. Payloads that nobody asks for are skipped by seeking, so a model of
+//! Only `graph_file` and `class_labels` use it. Payloads that nobody asks for are skipped by seeking, so a model of
 //! gigabytes costs a few reads. What it can't read it refuses: a file that this reader and the
 //! runtime's would understand differently must not pass.
 
@@ -97,6 +97,11 @@ impl<R: Read + Seek> Wire<R> {
             self.at += len as u64;
         }
         Ok(all_good)
+    }
+
+    /// How many bytes there are before `end`.
+    pub(super) fn length_to(&self, end: u64) -> u64 {
+        end.saturating_sub(self.at)
     }
 
     /// True while there is something before `end`.
