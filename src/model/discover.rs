@@ -108,7 +108,8 @@ fn repository(root: &Path, ignored: &mut Vec<String>) -> Vec<Found> {
         };
         let is_model = if resolved.is_dir() { is_model_folder(&resolved) } else { is_graph(&path) };
         if !is_model {
-            ignored.push(name);
+            let why = without_graph(&resolved).map_or_else(String::new, |why| format!(" ({why})"));
+            ignored.push(format!("{name}{why}"));
             continue;
         }
         if !resolved.starts_with(root) {

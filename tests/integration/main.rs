@@ -12,6 +12,7 @@ mod harness;
 mod health;
 mod infer;
 mod life;
+mod models;
 mod predictions;
 mod requests;
 mod telemetry;

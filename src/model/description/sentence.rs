@@ -66,12 +66,13 @@ pub(super) fn read(place: &Place<'_>, found: &mut Description) -> Result<(), Str
     let others = modules.iter().filter(|module| !known.iter().any(|kind| is(module, kind)));
     let layers = others.map(|module| module.kind.rsplit('.').next().unwrap_or_default().to_owned()).collect();
     let folder = modules.iter().find(|module| is(module, "Pooling")).map(|module| module.path.as_str());
-    // Without the list of modules there is only the usual place.
-    let folder = if modules.is_empty() { Some("1_Pooling") } else { folder };
+    // Without the list of modules there is only the usual place, which may be empty.
+    let is_usual = modules.is_empty() && place.holds("1_Pooling/config.json");
+    let folder = if is_usual { Some("1_Pooling") } else { folder };
+    let usual = if modules.is_empty() { Pooling::Mean } else { Pooling::None };
     let normalize = modules.iter().any(|module| is(module, "Normalize"));
     let has_prompt = prompts(place, found)?;
-    let pooling =
-        folder.map(|folder| pooling(place, folder, has_prompt)).transpose()?.unwrap_or(Some(Pooling::None));
+    let pooling = folder.map(|folder| pooling(place, folder, has_prompt)).transpose()?.unwrap_or(Some(usual));
     found.sentence = Some(Sentence { pooling, normalize, layers });
     let limits: SentenceBert = json(place, "sentence_bert_config.json")?.unwrap_or_default();
     found.manifest.max_length = limits.max_seq_length;
@@ -100,11 +101,7 @@ fn prompts(place: &Place<'_>, found: &mut Description) -> Result<bool, String> {
 fn pooling(place: &Place<'_>, folder: &str, has_prompt: bool) -> Result<Option<Pooling>, String> {
     let file = format!("{}/config.json", folder.trim_end_matches('/'));
     let Some(config) = json::<BTreeMap<String, Value>>(place, &file)? else {
-        return if folder == "1_Pooling" {
-            Ok(Some(Pooling::Mean))
-        } else {
-            Err(format!("{file}: no such file"))
-        };
+        return Err(format!("{file}: no such file, and modules.json says that pooling is told there"));
     };
     if has_prompt && config.get("include_prompt") == Some(&Value::Bool(false)) {
         return Err(format!(

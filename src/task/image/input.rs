@@ -251,7 +251,7 @@ fn size(settings: &ImageInput, dims: [&Dim; 2]) -> Result<[usize; 2], String> {
             Err(format!("image.size: {wanted:?} (height, width), the graph takes {dims}"))
         }
         (None, [Some(height), Some(width)]) if height > 0 && width > 0 => Ok([height, width]),
-        (None, _) => Err("image.size: say [height, width]: the graph takes any".to_owned()),
+        (None, _) => Err("image.size: the graph takes any: say [height, width] in model.toml, or add preprocessor_config.json".to_owned()),
     }
 }
 

@@ -225,7 +225,9 @@ fn a_graph_that_takes_no_pictures_is_told() {
     let told = |manifest: &str, data_type, dims| model(manifest, data_type, dims).unwrap_err().to_string();
     assert!(told("", DataType::Fp32, [4, 2, 2]).contains("[N,channels,height,width]"));
     assert!(told("", DataType::Int64, [3, 2, 2]).contains("takes floats or UINT8"));
-    assert!(told("", DataType::Fp32, [3, 0, 0]).contains("image.size: say [height, width]"));
+    assert!(
+        told("", DataType::Fp32, [3, 0, 0]).contains("image.size: the graph takes any: say [height, width]")
+    );
     assert!(told("[image]\nsize = [4, 4]", DataType::Fp32, [3, 2, 2]).contains("the graph takes 2 x 2"));
     assert!(told("[image]\ncolor = \"grey\"", DataType::Fp32, [3, 2, 2]).contains("the graph takes 3"));
     assert!(told("[image]\nmean = [1.0, 2.0]", DataType::Fp32, [3, 2, 2]).contains("one a channel, got 2"));

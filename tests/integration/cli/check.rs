@@ -22,7 +22,7 @@ fn good_models_are_described() {
 fn the_demo_models_are_good() {
     let models = settings::package("models");
     let finished = run(["check".as_ref(), models.as_os_str()]).finish().exits(0);
-    for name in ["fraud-detector", "sentence-embedder"] {
+    for name in ["digits", "fraud-detector", "sentence-embedder", "ticket-topic"] {
         assert!(finished.stdout.contains(name), "{name}: {}", finished.stdout);
     }
 }

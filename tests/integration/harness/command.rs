@@ -40,7 +40,7 @@ impl Finished {
 pub(crate) struct Run {
     command: Command,
     input: Option<String>,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 /// Prepares `ml-inference-api` with these arguments.
@@ -49,7 +49,7 @@ pub(crate) fn run<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item = S>) -> Ru
     let mut command = Command::new(env!("CARGO_BIN_EXE_ml-inference-api"));
     command.args(arguments).env_clear().env("PATH", "/usr/bin:/bin").env("HOME", folder.path());
     command.env("ORT_DYLIB_PATH", settings::runtime_library()).current_dir(folder.path());
-    Run { command, input: None, _folder: folder }
+    Run { command, input: None, folder }
 }
 
 impl Run {
@@ -61,6 +61,12 @@ impl Run {
     /// Takes a variable away that is set by default.
     pub(crate) fn without(mut self, name: &str) -> Self {
         self.command.env_remove(name);
+        self
+    }
+
+    /// Puts a file into the folder that it runs in.
+    pub(crate) fn file(self, name: &str, bytes: &[u8]) -> Self {
+        std::fs::write(self.folder.path().join(name), bytes).unwrap();
         self
     }
 

@@ -238,6 +238,8 @@ pub(crate) fn shared() -> &'static Server {
         Server::builder()
             .models(settings::package("models/fraud-detector"))
             .models(settings::package("models/sentence-embedder"))
+            .models(settings::package("models/ticket-topic"))
+            .models(settings::package("models/digits"))
             .repository(models::all_fixtures())
             .env("MODEL_NAME", "fraud-detector")
             .start()

@@ -25,6 +25,18 @@ pub(crate) fn sentences() -> &'static Value {
     VECTORS.get_or_init(|| read("sentence-embedder"))
 }
 
+/// Pictures of digits with Pillow's and scikit-learn's scores.
+pub(crate) fn digits() -> &'static Value {
+    static VECTORS: OnceLock<Value> = OnceLock::new();
+    VECTORS.get_or_init(|| read("digits"))
+}
+
+/// Tickets with an FP64 computation's scores.
+pub(crate) fn topics() -> &'static Value {
+    static VECTORS: OnceLock<Value> = OnceLock::new();
+    VECTORS.get_or_init(|| read("ticket-topic"))
+}
+
 /// The names of `fraud-detector`'s features, in order.
 pub(crate) fn fraud_features() -> Vec<String> {
     let text = fs::read_to_string(settings::package("models/fraud-detector/model.toml")).unwrap();

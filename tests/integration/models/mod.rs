@@ -1,0 +1,8 @@
+//! Models as people have them: real exports in every layout, pictures and texts, and models that
+//! mean harm.
+
+mod exports;
+mod hostile;
+mod layouts;
+mod pictures;
+mod texts;
