@@ -154,6 +154,17 @@ def roberta(work):
                       [LONG, *LONG_PAIRS])
 
 
+def roberta_limits(work):
+    """No limit is given; of 66 positions 64 are for tokens, since they are counted from behind the padding's number."""
+    plain = hf_tokenizers.byte_pairs(64)
+    model = hf_models.roberta(plain, ["no", "yes"])
+    made = classifier(work, "hf-roberta-limits", "no model_max_length: 66 positions are 64 tokens", model,
+                      hf_tokenizers.byte_pairs(int(1e30)), [])
+    made.cases = cases(pipeline("text-classification", model=model, tokenizer=plain), [SINGLE[0], PAIRS[0]],
+                       [LONG, LONG_PAIRS[0]])
+    return made
+
+
 def xlm_roberta(work):
     """Unigrams."""
     tokenizer = hf_tokenizers.sentence_pieces(64)
@@ -244,6 +255,7 @@ def only_quantized(work):
 
 BUILDERS = {
     "hf-bert": bert, "hf-bert-limits": bert_limits, "hf-distilbert": distilbert, "hf-roberta": roberta,
+    "hf-roberta-limits": roberta_limits,
     "hf-xlm-roberta": xlm_roberta, "hf-deberta": deberta, "hf-multi-label": multi_label, "hf-one-logit": one_logit,
     "hf-regression": regression, "hf-reranker": reranker, "hf-quantized-beside": beside_quantized,
     "hf-quantized": only_quantized,
