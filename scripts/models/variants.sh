@@ -16,7 +16,7 @@ usage: scripts/models/variants.sh [--write] [--rounds N]
 Builds each variant of the encoder and compares accuracy, CPU time and size; takes a few minutes.
   --write       put the table into docs/performance.md
   --rounds N    rounds of the times (default: 11)
-  --make NAME   write one variant as a model that can be served: fp32, fused, int8-dynamic, int8-dynamic-per-channel,
+  --make NAME   write one variant as a model to be served: fp32, fused, int8-dynamic, int8-dynamic-per-channel,
                 int8-dynamic-fused, int8-static, int8-blocks, fp16
   --of MODEL    ticket-topic or sentence-embedder
   --out FOLDER  where to; must not be there yet
