@@ -93,7 +93,7 @@ def file_faults(files: dict[str, tarfile.TarInfo], base: dict[str, tarfile.TarIn
             faults.append(f"/{path} is writable by anyone")
         if not own:
             continue
-        who = f"owner {info.uid}:{info.gid}, mode {info.mode:o}"
+        who = f"owner {info.uid}:{info.gid}, mode {stat.S_IMODE(info.mode):o}"
         if info.mode & stat.S_IWGRP and info.gid in RUN_GROUPS or info.uid in RUN_USERS:
             faults.append(f"/{path} ({who}) is writable by a user that runs it")
         if not info.mode & (stat.S_IXOTH if info.isdir() else stat.S_IROTH):

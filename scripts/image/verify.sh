@@ -70,7 +70,7 @@ check_libraries() {
     while read -r library; do
         count=$((count + 1))
         said=$(lane_once "loader$count" --user "$arbitrary" --entrypoint "$loader" -- --list "$library" 2>&1) || true
-        missing=$(grep -v 'libcuda\.so\.1 ' <<<"$said" | grep -E 'not found|error' || true)
+        missing=$(grep -v 'libcuda\.so\.1 ' <<<"$said" | grep -E '=> not found|error while loading' || true)
         grep -q 'libc\.so\.6' <<<"$said" || missing="the loader says: $said"
         [[ -z $missing ]] || { echo "FAULT: $library: $missing" >&2; faults=1; }
     done < <(tail -n +2 "$SCRATCH/libraries")
