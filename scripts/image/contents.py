@@ -166,8 +166,10 @@ def summary(layer: Layer) -> str:
     names = set(layer.files)
     if "usr/local/bin/ml-inference-api" in names:
         return "the binary"
-    if any(name.startswith("usr/local/lib/") for name in names):
+    if "usr/local/lib/libonnxruntime.so" in names:
         return "ONNX Runtime and its providers"
+    if "usr/local/lib/libcudart.so.13" in names:
+        return "NVIDIA's libraries"
     if "etc/ml-inference-api/config.toml" in names:
         return "models and configuration"
     if "etc/passwd" in names:
