@@ -93,7 +93,7 @@ def file_faults(files: dict[str, tarfile.TarInfo], base: dict[str, tarfile.TarIn
             faults.append(f"/{path} is writable by anyone")
         if not own:
             continue
-        who = f"owner {info.uid}:{info.gid}, mode {info.mode:o}"
+        who = f"owner {info.uid}:{info.gid}, mode {stat.S_IMODE(info.mode):o}"
         if info.mode & stat.S_IWGRP and info.gid in RUN_GROUPS or info.uid in RUN_USERS:
             faults.append(f"/{path} ({who}) is writable by a user that runs it")
         if not info.mode & (stat.S_IXOTH if info.isdir() else stat.S_IROTH):
@@ -166,8 +166,10 @@ def summary(layer: Layer) -> str:
     names = set(layer.files)
     if "usr/local/bin/ml-inference-api" in names:
         return "the binary"
-    if any(name.startswith("usr/local/lib/") for name in names):
+    if "usr/local/lib/libonnxruntime.so" in names:
         return "ONNX Runtime and its providers"
+    if "usr/local/lib/libcudart.so.13" in names:
+        return "NVIDIA's libraries"
     if "etc/ml-inference-api/config.toml" in names:
         return "models and configuration"
     if "etc/passwd" in names:

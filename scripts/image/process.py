@@ -14,8 +14,8 @@ import sys
 
 NO_CAPABILITIES = "0000000000000000"
 PLACES = ("/", "/tmp", "/etc", "/models", "/usr/local/bin", "/usr/local/lib")
-# Files that an engine mounts into every container, as root's.
-ENGINES = {"/etc/hosts", "/etc/hostname", "/etc/resolv.conf", "/run/.containerenv"}
+# Files that an engine mounts into containers, as root's.
+ENGINES = {f"/etc/{name}" for name in ("group", "hosts", "hostname", "passwd", "resolv.conf")} | {"/run/.containerenv"}
 KERNEL = {"proc", "sysfs", "tmpfs", "devpts", "mqueue", "cgroup", "cgroup2", "devtmpfs"}
 
 

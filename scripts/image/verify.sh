@@ -3,7 +3,8 @@
 # Proves the image that build.sh built of that target: what it holds and says of itself, then a run of
 # it, locked down (an arbitrary user id, a read-only root, no capability, nothing else mounted): health,
 # metrics, predictions, the health check while it serves and while it drains, and how it ends.
-# Needs root, to look at the process and to try its root. Takes ENGINE, TAG and MODELS as build.sh does.
+# Needs root, to look at the process and to try its root. Takes ENGINE, TAG and MODELS as build.sh does, and
+# RUNTIME_BASE, to know which size to hold it to.
 set -euo pipefail
 shopt -s inherit_errexit
 
@@ -25,9 +26,10 @@ IMAGE=${TAG:-ml-inference-api:$target}
 models=${MODELS:-demo}
 arbitrary=12345:0
 binary=/usr/local/bin/ml-inference-api
-# The CPU image's promise, in MB; the others' sizes are their providers'.
+# The CPU image's promise, in MB; the others' sizes are their providers', and another base's its own.
 expected=(--own-layers 4)
-[[ $target != cpu ]] || expected+=(--budget-own 75 --budget-whole 120)
+[[ $target != cpu ]] || expected+=(--budget-own 75)
+case $target-${RUNTIME_BASE:-local} in cpu-local | cpu-*distroless*) expected+=(--budget-whole 120) ;; esac
 [[ $target != cuda ]] || expected=(--own-layers 5)
 
 [[ $(id -u) == 0 ]] || fail "verifying an image needs root: sudo -E $0 $target"
@@ -69,8 +71,9 @@ check_libraries() {
     loader=$(head -n 1 "$SCRATCH/libraries")
     while read -r library; do
         count=$((count + 1))
-        said=$(lane_once "loader$count" --user "$arbitrary" --entrypoint "$loader" -- --list "$library" 2>&1) || true
-        missing=$(grep -v 'libcuda\.so\.1 ' <<<"$said" | grep -E 'not found|error' || true)
+        said=$(lane_once "loader$count" --user "$arbitrary" --env LD_TRACE_LOADED_OBJECTS=1 \
+            --entrypoint "$loader" -- "$library" 2>&1) || true
+        missing=$(grep -v 'libcuda\.so\.1 ' <<<"$said" | grep -E '=> not found|error while loading' || true)
         grep -q 'libc\.so\.6' <<<"$said" || missing="the loader says: $said"
         [[ -z $missing ]] || { echo "FAULT: $library: $missing" >&2; faults=1; }
     done < <(tail -n +2 "$SCRATCH/libraries")
