@@ -210,9 +210,9 @@ def sums(a, b):
 
 
 def strings():
-    """The example as it is: no batch can be tried, since empty strings are no numbers, so tensors come whole."""
+    """The example as it is."""
     files = {"config.pbtxt": configs.STRINGS, "1/model.onnx": string_sums()}
-    cases = [case(*sums(np.arange(16 * rows).reshape(rows, 16), np.full((rows, 16), 7))) for rows in (1, 2)]
+    cases = rows(*zip(*(sums(np.arange(start, start + 16), np.full(16, 7)) for start in (0, 16)), strict=True))
     return fixture("triton-strings", "simple_string of Triton's examples: TYPE_STRING in and out", files, cases, NUMPY,
                    exporter=f"onnx {onnx.__version__}", export=ONNX)
 
@@ -221,7 +221,7 @@ def warmed_strings():
     """The same with a warm-up of numbers; strings in a file stand behind their lengths."""
     raw = b"".join(len(text).to_bytes(4, "little") + text for text in (str(number).encode() for number in range(16)))
     files = {"config.pbtxt": configs.WARMED_STRINGS, "1/model.onnx": string_sums(), "warmup/numbers": raw}
-    cases = [case(*sums(np.arange(start, start + 16)[None], np.full((1, 16), 7))) for start in (0, 90)]
+    cases = rows(*zip(*(sums(np.arange(start, start + 16), np.full(16, 7)) for start in (0, 90)), strict=True))
     return fixture("triton-strings-warm-up", "simple_string with a warm-up from a file", files, cases, NUMPY,
                    exporter=f"onnx {onnx.__version__}", export=ONNX)
 

@@ -28,6 +28,7 @@ struct Config {
     sbert_ce_default_activation_function: Option<String>,
     max_position_embeddings: Option<f64>,
     n_positions: Option<f64>,
+    pad_token_id: Option<f64>,
 }
 
 /// What a cross-encoder of sentence-transformers adds, under a key of its own since version 4.
@@ -92,9 +93,25 @@ fn tokenizer(place: &Place<'_>) -> Result<TokenizerConfig, String> {
     json(place, "tokenizer_config.json").map(Option::unwrap_or_default)
 }
 
+/// Model types that number positions from behind the padding's id, so that as many are of no use.
+const POSITIONS_BEHIND_PADDING: [&str; 12] = [
+    "camembert",
+    "data2vec-text",
+    "ibert",
+    "lilt",
+    "longformer",
+    "luke",
+    "mpnet",
+    "roberta",
+    "roberta-prelayernorm",
+    "xlm-roberta",
+    "xlm-roberta-xl",
+    "xmod",
+];
+
 /// `min(tokenizer_config, max_position_embeddings)`, as far as there are such numbers.
 fn max_length(config: &Config, tokenizer: &TokenizerConfig) -> Option<NonZeroUsize> {
-    let limits = [tokenizer.model_max_length, config.max_position_embeddings.or(config.n_positions)];
+    let limits = [tokenizer.model_max_length, config.positions()];
     let least =
         limits.into_iter().flatten().filter(|most| (1.0..MOST_TOKENS).contains(most)).min_by(f64::total_cmp);
     #[expect(
@@ -119,6 +136,14 @@ fn classes(config: &Config, found: &mut Description) -> Result<(), Vec<String>> 
 impl Config {
     fn class(&self) -> Option<&str> {
         self.architectures.as_deref()?.first().map(String::as_str)
+    }
+
+    /// Positions that texts can have.
+    fn positions(&self) -> Option<f64> {
+        let positions = self.max_position_embeddings.or(self.n_positions)?;
+        let kind = self.model_type.as_deref().unwrap_or_default();
+        let is_behind = POSITIONS_BEHIND_PADDING.contains(&kind);
+        Some(if is_behind { positions - self.pad_token_id.unwrap_or(1.0) - 1.0 } else { positions })
     }
 
     fn told(&self) -> String {
