@@ -217,7 +217,7 @@ impl Labels {
                 }
                 Ok(())
             }
-            _ => Ok(()),
+            Payload::Fixed => Ok(()),
         }
     }
 }

@@ -65,7 +65,9 @@ pub(super) fn model_folder(entry: &Entry) -> Found {
     let versions = match versions(entry, &manifest) {
         Ok(versions) => Some(versions),
         Err(messages) => {
-            messages.into_iter().for_each(|message| tell(ModelProblem::new(shown, message)));
+            for message in messages {
+                tell(ModelProblem::new(shown, message));
+            }
             None
         }
     };

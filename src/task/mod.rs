@@ -4,6 +4,7 @@
 //! `service/` runs the rows and hands the outputs back. This room knows no wire format, no queue
 //! and no session. Numbers are exact or refused, and every refusal says where.
 
+mod activation;
 mod answer;
 mod body;
 mod column;

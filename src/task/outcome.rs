@@ -6,6 +6,7 @@
 
 use std::borrow::Cow;
 
+use super::activation::{activate, sigmoid};
 use super::{OutputError, TaskError, TaskSpec};
 use crate::model::{Activation, Dim, Signature, TensorSpec};
 use crate::tensor::{Data, DataType, Tensor};
@@ -374,31 +375,6 @@ fn told_labels(labels: Option<&[String]>) -> String {
 fn index_labels(form: Form, output: &TensorSpec) -> Option<Vec<String>> {
     let classes = fixed_columns(output).filter(|_| form == Form::Scores)?.max(2);
     Some((0..classes).map(|index| index.to_string()).collect())
-}
-
-fn sigmoid(value: f64) -> f64 {
-    1.0 / (1.0 + (-value).exp())
-}
-
-fn activate(row: &mut [f64], activation: Activation) {
-    match activation {
-        Activation::None => {}
-        Activation::Sigmoid => {
-            for value in row {
-                *value = sigmoid(*value);
-            }
-        }
-        Activation::Softmax => {
-            let highest = row.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-            for value in row.iter_mut() {
-                *value = (*value - highest).exp();
-            }
-            let sum: f64 = row.iter().sum();
-            for value in row {
-                *value /= sum;
-            }
-        }
-    }
 }
 
 /// The position of the highest value, the lowest one on a tie.

@@ -255,7 +255,7 @@ impl Reader<'_> {
             'b' => 0x08,
             'f' => 0x0c,
             'v' => 0x0b,
-            '\\' | '\'' | '"' | '?' => return Ok(bytes.push(u8::try_from(c).unwrap_or(b'?'))),
+            '\\' | '\'' | '"' | '?' => u8::try_from(c).unwrap_or(b'?'),
             '0'..='7' => return self.code(8, 2, Some(c), bytes),
             'x' | 'X' => return self.code(16, 2, None, bytes),
             'u' | 'U' => {

@@ -1,3 +1,5 @@
+//! Folders of every layout, and what is no model.
+
 use std::fs;
 use std::path::Path;
 

@@ -4,8 +4,6 @@
 //! large is refused before it is unpacked; `encode` makes pixels and then a row of them.
 
 mod input;
-#[cfg(test)]
-mod references;
 mod resample;
 mod resize;
 mod source;

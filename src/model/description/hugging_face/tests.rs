@@ -1,8 +1,10 @@
+//! Files as exporters write them, and as they come broken.
+
 use std::fs;
 
 use super::*;
 use crate::model::description::Sentence;
-use crate::model::{ImageInput, Pooling, ResizeFilter, ResizeTo};
+use crate::model::{ColorOrder, ImageInput, Manifest, Pooling, ResizeFilter, ResizeTo};
 
 fn read_files(files: &[(&str, &str)]) -> Result<Description, Vec<String>> {
     let folder = tempfile::tempdir().unwrap();
@@ -165,4 +167,59 @@ fn steps_that_are_not_known_end_the_load() {
     assert!(image(r#"{"resample": 9}"#).unwrap_err()[0].contains("resample"));
     assert!(image(r#"{"size": {"longest_edge": 5}}"#).is_err());
     assert_eq!(image("{\"do_resize\": false}").unwrap().resize, Some(ResizeFilter::None));
+}
+
+#[test]
+fn positions_behind_the_padding_are_fewer() {
+    let limit = |config: &str| read_files(&[("config.json", config)]).unwrap().manifest.max_length;
+    let bert = r#"{"model_type": "bert", "max_position_embeddings": 66, "pad_token_id": 1}"#;
+    assert_eq!(limit(bert), Some(edge(66)));
+    let roberta = r#"{"model_type": "roberta", "max_position_embeddings": 66, "pad_token_id": 1}"#;
+    assert_eq!(limit(roberta), Some(edge(64)));
+    assert_eq!(limit(r#"{"model_type": "xlm-roberta", "max_position_embeddings": 514}"#), Some(edge(512)));
+}
+
+/// The settings that Python's own processors were found to have (`tests/fixtures/images`).
+#[test]
+fn image_processors_mean_what_transformers_does_with_them() {
+    #[derive(serde::Deserialize)]
+    struct References {
+        tensors: Vec<Case>,
+    }
+    #[derive(serde::Deserialize)]
+    struct Case {
+        processor: serde_json::Value,
+        image: toml::Table,
+    }
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/images/references.json");
+    let all: References = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+    let config = r#"{"architectures": ["ViTForImageClassification"]}"#;
+    let close = |one: &Option<Vec<f64>>, other: &Option<Vec<f64>>, usual: f64| {
+        let each = |list: &Option<Vec<f64>>| {
+            let list = list.clone().unwrap_or_else(|| vec![usual]);
+            if list.len() == 1 { vec![list[0]; 3] } else { list }
+        };
+        each(one).iter().zip(each(other)).all(|(one, other)| (one - other).abs() < 1e-6)
+    };
+    for case in all.tensors {
+        let processor = case.processor.to_string();
+        let read = read_files(&[("config.json", config), ("preprocessor_config.json", &processor)]);
+        let ours =
+            read.unwrap_or_else(|problems| panic!("{processor}: {problems:?}")).manifest.image.unwrap();
+        let mut manifest = toml::Table::new();
+        manifest.insert("image".into(), case.image.into());
+        let theirs = Manifest::parse(&manifest.to_string(), "m").unwrap().image.unwrap();
+        // Without a resize the graph's own size counts.
+        let size = ours.size.or(theirs.size.filter(|_| ours.resize == Some(ResizeFilter::None)));
+        assert_eq!(
+            (size, ours.resize, ours.resize_to),
+            (theirs.size, theirs.resize, theirs.resize_to),
+            "{processor}"
+        );
+        let usual = Some(ColorOrder::Rgb);
+        assert_eq!(ours.color.or(usual), theirs.color.or(usual), "{processor}");
+        assert!((ours.scale.unwrap() - theirs.scale.unwrap()).abs() < 1e-9, "{processor}");
+        assert!(close(&ours.mean, &theirs.mean, 0.0), "{processor}: {:?} {:?}", ours.mean, theirs.mean);
+        assert!(close(&ours.std, &theirs.std, 1.0), "{processor}: {:?} {:?}", ours.std, theirs.std);
+    }
 }

@@ -1,3 +1,5 @@
+//! What files say, held against signatures.
+
 use super::*;
 use crate::model::Manifest;
 use crate::model::description::Sentence;

@@ -1,3 +1,5 @@
+//! Configurations as Triton's users write them.
+
 use std::fs;
 
 use super::*;

@@ -51,10 +51,13 @@ struct Reader<'a> {
     left: Vec<String>,
 }
 
-impl Reader<'_> {
+/// Takes some fields out of a message.
+type Step<'a> = fn(&mut Reader<'a>, &mut Message) -> Result<(), String>;
+
+impl<'a> Reader<'a> {
     fn read(&mut self, mut message: Message) {
         self.backend(&mut message);
-        let steps: [fn(&mut Self, &mut Message) -> Result<(), String>; 7] = [
+        let steps: [Step<'a>; 7] = [
             Self::batch_size,
             Self::file_name,
             Self::tensors,
