@@ -102,8 +102,8 @@ def spread(values, digits):
 
 def table(rows):
     head = ["variant", "MB", "cosine to FP32, mean", "lowest", "lowest, odd texts", "right of 160 tickets",
-            "answers changed", "CPU ms a row, batch 1", "over FP32", f"batch {BATCH}", "over FP32", "a logit changes in a batch by",
-            "rows independent"]
+            "answers changed", "CPU ms a row, batch 1", "over FP32", f"batch {BATCH}", "over FP32",
+            "a logit changes in a batch by", "rows independent"]
     lines = ["| " + " | ".join(head) + " |", "| --- |" + " ---: |" * (len(head) - 2) + " --- |"]
     return "\n".join(lines + ["| " + " | ".join(row) + " |" for row in rows])
 
