@@ -10,6 +10,8 @@ ARG RUNTIME_BASE=gcr.io/distroless/cc-debian12
 ARG MODELS=demo
 
 FROM ${RUNTIME_BASE} AS base
+# ONNX Runtime's wheels carry a telemetry client: off.
+ENV ORT_DISABLE_TELEMETRY=1
 
 FROM ${BUILDER_BASE} AS tools
 ENV DEBIAN_FRONTEND=noninteractive CARGO_HOME=/usr/local/cargo
@@ -82,7 +84,6 @@ RUN scripts/tools/onnxruntime.sh cpu /out/usr/local/lib \
 
 # What every image has, whatever its library.
 FROM base AS common
-ENV ORT_DISABLE_TELEMETRY=1
 USER 10001:10001
 EXPOSE 8080 8081 8082
 # The shared network of a pod or of --network=host aside, only the container itself reaches 8082.

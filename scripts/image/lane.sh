@@ -19,6 +19,8 @@ lane_close() {
 }
 
 declare -A LANE_JOBS=() LANE_PIDS=()
+# Names of docker's or podman's containers are shared with everything else on the machine.
+LANE_PREFIX=image-verify-$$-
 
 # lane_crun ARGUMENTS...: crun with its state in our own folder. It refuses the hybrid cgroup layout
 # although it is told to leave cgroups alone: it runs where that is not to be seen.
@@ -52,7 +54,7 @@ lane_command() {
     else
         # Podman mounts a writable /tmp of its own unless told not to; Docker does not know the option.
         [[ $ENGINE == docker ]] || engine_options+=(--read-only-tmpfs=false)
-        command=("$ENGINE" run --rm --name "$name" --read-only --cap-drop ALL --security-opt no-new-privileges
+        command=("$ENGINE" run --rm --name "$LANE_PREFIX$name" --read-only --cap-drop ALL --security-opt no-new-privileges
             --network none "${engine_options[@]}" "$IMAGE" "${arguments[@]}")
     fi
 }
@@ -78,7 +80,7 @@ lane_exec() {
     shift
     case $ENGINE in
     buildah) lane_crun exec "$name" "$@" ;;
-    *) "$ENGINE" exec "$name" "$@" ;;
+    *) "$ENGINE" exec "$LANE_PREFIX$name" "$@" ;;
     esac
 }
 
@@ -87,7 +89,7 @@ lane_pid() {
     if [[ -z ${LANE_PIDS[$1]:-} ]]; then
         case $ENGINE in
         buildah) LANE_PIDS[$1]=$(lane_crun state "$1" | sed -n 's/^ *"pid": *\([0-9]*\),*$/\1/p') ;;
-        *) LANE_PIDS[$1]=$("$ENGINE" inspect --format '{{.State.Pid}}' "$1") ;;
+        *) LANE_PIDS[$1]=$("$ENGINE" inspect --format '{{.State.Pid}}' "$LANE_PREFIX$1") ;;
         esac
     fi
     PID=${LANE_PIDS[$1]}
@@ -107,7 +109,7 @@ lane_running() { kill -0 "${LANE_JOBS[$1]}" 2>/dev/null; }
 lane_signal() {
     case $ENGINE in
     buildah) lane_crun kill "$1" "$2" ;;
-    *) "$ENGINE" kill --signal "$2" "$1" >/dev/null ;;
+    *) "$ENGINE" kill --signal "$2" "$LANE_PREFIX$1" >/dev/null ;;
     esac
 }
 
