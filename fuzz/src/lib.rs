@@ -11,4 +11,5 @@ pub mod prediction;
 use ml_inference_api::task::DecodeLimits;
 
 /// Bounds that small inputs can reach.
-pub const LIMITS: DecodeLimits = DecodeLimits { max_instances: 8, max_depth: 8, max_bytes: 2048 };
+pub const LIMITS: DecodeLimits =
+    DecodeLimits { max_instances: 8, max_depth: 8, max_bytes: 2048, max_pixels: 1 << 16 };

@@ -103,7 +103,24 @@ features = [
 ]
 "#;
 
-/// Everything that takes a `/predict` body: tables, tensors, texts.
+/// Models that take pictures: colour and grey, small and of any size, resized, cut or refused.
+pub fn pictures() -> Vec<Prediction> {
+    use DataType::{Fp32, Uint8};
+    let scores = [spec("logits", Fp32, &[batch(), Dim::Fixed(2)])];
+    let model = |settings: &str, data_type, [second, third, fourth]: [usize; 3]| {
+        let dims = [batch(), Dim::Fixed(second), Dim::Fixed(third), Dim::Fixed(fourth)];
+        let manifest = format!("task = \"image-classification\"\n{settings}");
+        prediction(&manifest, signature(&[spec("pixels", data_type, &dims)], &scores), true)
+    };
+    vec![
+        model("", Fp32, [1, 8, 8]),
+        model("[image]\nresize = \"lanczos\"\nresize_to = 12\ncolor = \"bgr\"\n", Fp32, [3, 8, 8]),
+        model("[image]\nresize = \"bicubic\"\nmean = [0.5]\nstd = [0.5]\n", Uint8, [9, 7, 3]),
+        model("[image]\nresize = \"none\"\n", Fp32, [3, 5, 7]),
+    ]
+}
+
+/// Everything that takes a `/predict` body: tables, tensors, texts, pictures.
 pub fn predictions() -> Vec<Prediction> {
     use DataType::{Bytes, Fp16, Fp32, Int64, Uint8};
     let score = [spec("y", Fp32, &[batch()])];
@@ -118,6 +135,7 @@ pub fn predictions() -> Vec<Prediction> {
         .map(|name| spec(name, Int64, &[batch(), Dim::Free(Some("sequence".into()))]));
     let vectors =
         [spec("last_hidden_state", Fp32, &[batch(), Dim::Free(Some("sequence".into())), Dim::Fixed(384)])];
+    let classes = [spec("logits", Fp32, &[batch(), Dim::Fixed(3)])];
     let tensors = "task = \"tensors\"\n";
     let mut all = tables();
     all.extend([
@@ -125,7 +143,9 @@ pub fn predictions() -> Vec<Prediction> {
         prediction(tensors, signature(&whole, &[spec("y", Fp32, &[])]), false),
         prediction(tensors, signature(&single, &score), true),
         prediction("task = \"text-embedding\"\nmax_length = 16\n", signature(&ids, &vectors), true),
+        prediction("task = \"text-classification\"\nmax_length = 16\n", signature(&ids, &classes), true),
     ]);
+    all.extend(pictures());
     all
 }
 

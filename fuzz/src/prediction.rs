@@ -47,6 +47,23 @@ fn accepted(model: &Prediction, decoded: Decoded, tells_names: bool) {
     }
 }
 
+/// Takes `body` for a picture, for each model, and unpacks it.
+pub fn picture(models: &[Prediction], body: &[u8]) {
+    for model in models {
+        let decoded = checks::in_bounded_memory(body.len(), || model.task.decode_image(body, &LIMITS));
+        let rows = decoded.and_then(|decoded| model.task.encode(decoded));
+        match rows {
+            Ok(rows) => {
+                assert_eq!(rows.rows, 1);
+                model.signature.check(&rows.inputs).expect("the tensor fits the signature");
+                rows.inputs.iter().for_each(checks::tensor);
+                assert!(checks::bytes_of_numbers(rows.inputs.iter()) <= LIMITS.max_bytes);
+            }
+            Err(error) => checks::refusal(&error.detail, error.pointer.as_deref(), false),
+        }
+    }
+}
+
 /// True when a name in the JSON holds the mark, or the JSON is none, so that nobody can tell.
 pub fn names_hold_the_mark(body: &[u8]) -> bool {
     fn in_value(value: &Value) -> bool {
