@@ -93,12 +93,13 @@ pub(super) struct CheckArguments {
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   ml-inference-api predict models/sentence-embedder --input sentence.json
+  ml-inference-api predict models/digits --input seven.png
   echo '{\"x\": [1, 2, 3]}' | ml-inference-api predict model.onnx")]
 pub(super) struct PredictArguments {
     /// One model.
     #[arg(value_name = "MODEL_PATH")]
     pub(super) model: String,
-    /// File with the body as `POST /predict` takes it; `-` reads stdin.
+    /// File with the body as `POST /predict` takes it, or a PNG or JPEG; `-` reads stdin.
     #[arg(long, value_name = "FILE|-", default_value = "-")]
     pub(super) input: PathBuf,
 }

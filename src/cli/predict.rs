@@ -8,9 +8,9 @@ use super::args::PredictArguments;
 use super::{Failure, models, print};
 use crate::engine::Run;
 use crate::http::{decode_prediction, encode_prediction};
-use crate::model::{Discovered, ManifestDefaults};
+use crate::model::{Discovered, ManifestDefaults, TaskKind};
 use crate::service::{LoadedModel, ServiceError, load_version};
-use crate::task::DecodeLimits;
+use crate::task::{DecodeLimits, Decoded, Task};
 
 const LIMITS: DecodeLimits =
     DecodeLimits { max_instances: 1024, max_depth: 64, max_bytes: u64::MAX, max_pixels: u64::MAX };
@@ -61,7 +61,7 @@ pub(super) fn load_one(path: &str) -> Result<LoadedModel, Failure> {
 }
 
 fn predict(loaded: &mut LoadedModel, input: &[u8]) -> Result<String, ServiceError> {
-    let decoded = decode_prediction(input, &loaded.task, &LIMITS)?;
+    let decoded = decode(input, &loaded.task)?;
     let rows = loaded.task.encode(decoded)?;
     let session = loaded.sessions.first_mut().ok_or_else(|| internal("no session"))?;
     let outputs = session.run(&rows.inputs).map_err(|error| internal(&error.to_string()))?;
@@ -69,6 +69,16 @@ fn predict(loaded: &mut LoadedModel, input: &[u8]) -> Result<String, ServiceErro
         loaded.task.predictions(&outputs, &rows.reply).map_err(|error| internal(&error.to_string()))?;
     let answer = encode_prediction(&loaded.facts, &predictions)?;
     Ok(String::from_utf8_lossy(&answer).into_owned())
+}
+
+/// A picture as it is where the model takes pictures; else JSON.
+fn decode(input: &[u8], task: &Task) -> Result<Decoded, ServiceError> {
+    let is_json =
+        input.iter().find(|byte| !byte.is_ascii_whitespace()).is_none_or(|byte| b"{[".contains(byte));
+    if task.kind() == TaskKind::ImageClassification && !is_json {
+        return Ok(task.decode_image(input, &LIMITS)?);
+    }
+    decode_prediction(input, task, &LIMITS)
 }
 
 fn internal(cause: &str) -> ServiceError {

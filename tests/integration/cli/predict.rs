@@ -2,6 +2,8 @@
 
 use std::fs;
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use serde_json::json;
 use tempfile::NamedTempFile;
 
@@ -53,4 +55,15 @@ fn what_is_wrong_is_said_on_standard_error() {
     }
     run(["predict", "/does/not/exist", "--input", "-"]).input("{}").finish().exits(1);
     run(["predict"]).finish().exits(64);
+}
+
+#[test]
+fn a_picture_is_taken_as_it_is() {
+    let image = &vectors::digits()["images"][0];
+    let folder = tempfile::TempDir::new().unwrap();
+    let file = folder.path().join("digit.png");
+    fs::write(&file, BASE64_STANDARD.decode(image["b64"].as_str().unwrap()).unwrap()).unwrap();
+    let model = settings::package("models/digits");
+    let arguments = ["predict".as_ref(), model.as_os_str(), "--input".as_ref(), file.as_os_str()];
+    assert_eq!(run(arguments).finish().exits(0).json()["label"], image["label"]);
 }
