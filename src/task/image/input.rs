@@ -281,7 +281,7 @@ fn tables(settings: &ImageInput, data_type: DataType, color: ColorOrder) -> Resu
     }
     let table = |(mean, std): (&f64, &f64)| {
         let mut table = [0.0; 256];
-        for (value, entry) in (0_u8..).zip(table.iter_mut()) {
+        for (value, entry) in (0..=u8::MAX).zip(table.iter_mut()) {
             *entry = (f64::from(value) * scale - mean) / std;
         }
         table
