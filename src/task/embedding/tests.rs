@@ -177,6 +177,19 @@ fn pooling_counts_real_tokens_only() {
         ("", r#"[{"embedding":[2.0,1.0],"tokens":3},{"embedding":[1.0,2.0],"tokens":4}]"#),
         ("pooling = \"cls\"", r#"[{"embedding":[3.0,0.0],"tokens":3},{"embedding":[1.0,1.0],"tokens":4}]"#),
         ("pooling = \"max\"", r#"[{"embedding":[3.0,4.0],"tokens":3},{"embedding":[1.0,5.0],"tokens":4}]"#),
+        // As sentence-transformers has them: sum by the root of the count, weights that grow, the last.
+        (
+            "pooling = \"mean_sqrt_len\"",
+            r#"[{"embedding":[3.4641016,1.7320508],"tokens":3},{"embedding":[2.0,4.0],"tokens":4}]"#,
+        ),
+        (
+            "pooling = \"weightedmean\"",
+            r#"[{"embedding":[2.0,0.8333333],"tokens":3},{"embedding":[1.0,2.6],"tokens":4}]"#,
+        ),
+        (
+            "pooling = \"lasttoken\"",
+            r#"[{"embedding":[3.0,-1.0],"tokens":3},{"embedding":[1.0,5.0],"tokens":4}]"#,
+        ),
         (
             "pooling = \"max\"\nnormalize = true",
             r#"[{"embedding":[0.6,0.8],"tokens":3},{"embedding":[0.19611613,0.9805807],"tokens":4}]"#,

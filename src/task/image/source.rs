@@ -20,6 +20,9 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
 /// Bytes of a decoded pixel at most: four channels of 16 bits.
 const MOST_PIXEL_BYTES: u64 = 8;
 
+/// Room for colour profiles and the like, which the decoder unpacks.
+const PROFILE_BYTES: u64 = 4 << 20;
+
 /// A picture whose header was read.
 #[derive(Clone, Debug)]
 pub(in crate::task) struct Picture {
@@ -54,8 +57,7 @@ impl Picture {
                 )));
             }
         };
-        let reader = ImageReader::with_format(Cursor::new(bytes.as_slice()), format);
-        let (width, height) = reader.into_dimensions().map_err(|_| {
+        let (width, height) = dimensions(&bytes, format).ok_or_else(|| {
             invalid(format!("the {} image has a header that is broken or cut off", name(format)))
         })?;
         let pixels = u64::from(width) * u64::from(height);
@@ -118,7 +120,7 @@ impl Picture {
         let broken = |_| invalid(format!("the {} image is broken or cut off", name(self.format)));
         let mut reader = ImageReader::with_format(Cursor::new(self.bytes.as_slice()), self.format);
         let mut limits = Limits::no_limits();
-        limits.max_alloc = Some(self.pixels * MOST_PIXEL_BYTES + (1 << 20));
+        limits.max_alloc = Some(self.pixels * MOST_PIXEL_BYTES + PROFILE_BYTES);
         reader.limits(limits);
         let mut decoder = reader.into_decoder().map_err(broken)?;
         // Cameras write pictures lying down, with a note how to turn them.
@@ -129,6 +131,18 @@ impl Picture {
         }
         Ok(converted(image, color))
     }
+}
+
+/// Width and height by the header alone.
+fn dimensions(bytes: &[u8], format: ImageFormat) -> Option<(u32, u32)> {
+    if format == ImageFormat::Png {
+        // IHDR comes first. The decoder would go on to what lies behind it, and unpack a profile.
+        let header: &[u8; 12] = bytes.get(12..)?.first_chunk()?;
+        let (kind, numbers) = header.split_first_chunk::<4>()?;
+        let [width, height] = numbers.as_chunks::<4>().0 else { return None };
+        return (kind == b"IHDR").then(|| (u32::from_be_bytes(*width), u32::from_be_bytes(*height)));
+    }
+    ImageReader::with_format(Cursor::new(bytes), format).into_dimensions().ok()
 }
 
 fn name(format: ImageFormat) -> &'static str {
