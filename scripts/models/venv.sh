@@ -26,6 +26,14 @@ make_venv() {
     echo "$want" >"$stamp"
 }
 
+# cached_venv NAME FILE...: such an environment in the cache, its folder in VENV. For scripts that have sourced
+# scripts/lib/cache.sh; called without a subshell, as cache_lock is.
+cached_venv() {
+    cache_lock "$1"
+    VENV=$CACHE_ROOT/$1/python$(python3 -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+    make_venv "$VENV" "${@:2}" >&2
+}
+
 # make_verify_venv: the environment of whatever needs the weights, the references and the training at once.
 make_verify_venv() {
     local here="$ROOT/scripts/models"

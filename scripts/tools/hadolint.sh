@@ -9,8 +9,6 @@ ROOT=$PWD
 source scripts/lib/cache.sh
 source scripts/models/venv.sh
 
-cache_lock hadolint
-environment=$CACHE_ROOT/hadolint/python$(python3 -c 'import sys; print("%d.%d" % sys.version_info[:2])')
-make_venv "$environment" scripts/tools/hadolint.txt >&2 ||
+cached_venv hadolint scripts/tools/hadolint.txt ||
     fail "the environment with hadolint could not be made (the reason is above)"
-echo "$environment/bin/hadolint"
+echo "$VENV/bin/hadolint"

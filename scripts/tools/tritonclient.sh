@@ -10,8 +10,6 @@ ROOT=$PWD
 source scripts/lib/cache.sh
 source scripts/models/venv.sh
 
-cache_lock tritonclient
-environment=$CACHE_ROOT/tritonclient/python$(python3 -c 'import sys; print("%d.%d" % sys.version_info[:2])')
-make_venv "$environment" scripts/tools/tritonclient.txt >&2 ||
+cached_venv tritonclient scripts/tools/tritonclient.txt ||
     fail "the environment with Triton's client could not be made (the reason is above)"
-echo "$environment/bin/python"
+echo "$VENV/bin/python"

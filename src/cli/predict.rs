@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use super::args::PredictArguments;
 use super::{Failure, models, print};
 use crate::engine::Run;
-use crate::http::{decode_prediction, encode_prediction};
+use crate::http::{decode_prediction, encode_prediction, may_be_json};
 use crate::model::{Discovered, ManifestDefaults, TaskKind};
 use crate::service::{LoadedModel, ServiceError, load_version};
 use crate::task::{DecodeLimits, Decoded, Task};
@@ -73,9 +73,7 @@ fn predict(loaded: &mut LoadedModel, input: &[u8]) -> Result<String, ServiceErro
 
 /// A picture as it is where the model takes pictures; else JSON.
 fn decode(input: &[u8], task: &Task) -> Result<Decoded, ServiceError> {
-    let is_json =
-        input.iter().find(|byte| !byte.is_ascii_whitespace()).is_none_or(|byte| b"{[".contains(byte));
-    if task.kind() == TaskKind::ImageClassification && !is_json {
+    if task.kind() == TaskKind::ImageClassification && !may_be_json(input) {
         return Ok(task.decode_image(input, &LIMITS)?);
     }
     decode_prediction(input, task, &LIMITS)

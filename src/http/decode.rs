@@ -21,15 +21,19 @@ pub(super) fn prediction(
         BodyFormat::Csv => Ok(task.decode_csv(bytes, limits)?),
         BodyFormat::Image => Ok(task.decode_image(bytes, limits)?),
         BodyFormat::DeclaredForm => {
-            let mut shown = bytes.iter().filter(|byte| !byte.is_ascii_whitespace());
-            let first = shown.next();
-            if matches!(first, None | Some(b'{' | b'[')) {
+            if may_be_json(bytes) {
                 decode_prediction(bytes, task, limits)
             } else {
                 Err(media::unsupported(Some(task.kind())))
             }
         }
     }
+}
+
+/// True of an empty body and of one that opens an object or an array.
+pub fn may_be_json(bytes: &[u8]) -> bool {
+    let first = bytes.iter().find(|byte| !byte.is_ascii_whitespace());
+    first.is_none_or(|byte| b"{[".contains(byte))
 }
 
 /// Reads a prediction's body from JSON.

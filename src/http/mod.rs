@@ -31,7 +31,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use answer::encode_prediction;
-pub use decode::decode_prediction;
+pub use decode::{decode_prediction, may_be_json};
 pub use routes::{Routes, admin_router, public_router};
 pub use v2::decode_inference;
 

@@ -97,11 +97,11 @@ fn run_pieces(
             all.push(result);
         }
     }
-    let join = |pieces: &Vec<Tensor>| {
-        let pieces = if job.request.row_tokens.is_some() { widened(pieces)? } else { pieces.clone() };
+    let join = |pieces: Vec<Tensor>| {
+        let pieces = if job.request.row_tokens.is_some() { widened(&pieces)? } else { pieces };
         concatenate(&pieces.iter().collect::<Vec<_>>())
     };
-    outputs.iter().map(|pieces| join(pieces).map_err(broken)).collect()
+    outputs.into_iter().map(|pieces| join(pieces).map_err(broken)).collect()
 }
 
 /// The most tokens of a row in each piece.

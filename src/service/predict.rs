@@ -97,7 +97,7 @@ impl Service {
             inputs,
             optional: Vec::new(),
             rows: rows.rows,
-            row_tokens: rows.row_tokens.clone(),
+            row_tokens: rows.row_tokens.take(),
             input_length: rows.input_length,
         };
         accounting.describe(&work, rows.tokens, rows.truncated);

@@ -89,6 +89,12 @@ impl InputError {
         Self::new(InputErrorCode::InvalidInput, String::new(), detail)
     }
 
+    /// The refusal of a body that would take more than `most` bytes.
+    pub(super) fn too_large(most: u64) -> Self {
+        let detail = format!("expected at most {most} bytes once decoded, got more");
+        Self::new(InputErrorCode::TooLarge, String::new(), detail)
+    }
+
     /// An error at `pointer`, where the empty pointer is the whole body.
     pub(super) fn new(code: InputErrorCode, pointer: String, detail: impl Into<String>) -> Self {
         let pointer = (!pointer.is_empty()).then_some(pointer);

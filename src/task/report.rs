@@ -129,8 +129,8 @@ impl DecodeReport {
 
     /// Records that the decoded tensors would pass their limit.
     pub(super) fn too_large(&mut self) -> Refused {
-        let detail = format!("expected at most {} bytes once decoded, got more", self.limits.max_bytes);
-        self.refuse(InputErrorCode::TooLarge, detail)
+        let error = InputError::too_large(self.limits.max_bytes);
+        self.refuse(error.code, error.detail)
     }
 
     /// Records that something of another type came.

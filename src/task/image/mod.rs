@@ -72,9 +72,8 @@ impl ImageClassification {
 
     /// A picture that is a whole body.
     pub(super) fn decode(&self, body: &[u8], limits: &DecodeLimits) -> Result<Decoded, InputError> {
-        let too_large = self.input.row_bytes() > limits.max_bytes;
-        if too_large {
-            return Err(source::too_large(limits.max_bytes));
+        if self.input.row_bytes() > limits.max_bytes {
+            return Err(InputError::too_large(limits.max_bytes));
         }
         let picture = Picture::probe(body.to_vec(), limits.max_pixels)?;
         Ok(Decoded::bare(Payload::Pictures(vec![picture])))

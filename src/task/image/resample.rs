@@ -17,8 +17,10 @@ const PRECISION: u32 = 32 - 8 - 2;
 pub(super) fn resampled(pixels: &Pixels, filter: ResizeFilter, [height, width]: [usize; 2]) -> Pixels {
     let Some(kernel) = Kernel::of(filter) else { return nearest(pixels, [height, width]) };
     let across = (width != pixels.width).then(|| horizontal(pixels, &weights(pixels.width, width, kernel)));
-    let wide = across.as_ref().unwrap_or(pixels);
-    if height == wide.height { wide.clone() } else { vertical(wide, &weights(wide.height, height, kernel)) }
+    if height == pixels.height {
+        return across.unwrap_or_else(|| pixels.clone());
+    }
+    vertical(across.as_ref().unwrap_or(pixels), &weights(pixels.height, height, kernel))
 }
 
 /// A filter as a function of the distance from the centre, and where it ends.

@@ -31,11 +31,6 @@ pub(in crate::task) struct Picture {
     pixels: u64,
 }
 
-/// The refusal of what would take more than `most` bytes.
-pub(super) fn too_large(most: u64) -> InputError {
-    InputError::new(TooLarge, String::new(), format!("expected at most {most} bytes once decoded, got more"))
-}
-
 fn invalid(detail: impl Into<String>) -> InputError {
     InputError::new(InvalidInput, String::new(), detail)
 }
@@ -69,7 +64,7 @@ impl Picture {
             return Err(InputError::new(TooLarge, String::new(), detail));
         }
         // The decoder would paint what is missing grey.
-        if format == ImageFormat::Jpeg && !bytes.windows(2).any(|pair| pair == [0xff, 0xd9]) {
+        if format == ImageFormat::Jpeg && !bytes.windows(2).rev().any(|pair| pair == [0xff, 0xd9]) {
             return Err(invalid("the JPEG image is cut off"));
         }
         Ok(Self { bytes, format, pixels })
