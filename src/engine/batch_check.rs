@@ -5,7 +5,7 @@
 
 use super::{Run, RunError};
 use crate::model::{ProviderKind, Tolerance};
-use crate::tensor::{AxisError, Data, Tensor, concatenate, split};
+use crate::tensor::{AxisError, Data, Tensor, concatenate, split, with_width};
 
 /// What the check found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,6 +59,33 @@ pub fn rows_are_independent(
         }
     }
     Ok(BatchCheck::Independent)
+}
+
+/// Whether a row gives alone at its own width what it gives padded to a wider one: then rows of
+/// different widths may share a batch. `narrow` and `padded` are the same row; an output that is as
+/// wide as its input is compared over the row's own width.
+///
+/// # Errors
+/// When a row can't be run: then nothing is known.
+pub fn padding_changes(
+    run: &mut dyn Run,
+    (narrow, padded): (&[Tensor], &[Tensor]),
+    tolerance: &Tolerance,
+    provider: ProviderKind,
+) -> Result<Option<String>, RunError> {
+    let width = |inputs: &[Tensor]| inputs.first().and_then(|input| input.shape().get(1).copied());
+    let (own, padded_width) = (width(narrow), width(padded));
+    let (expected, actual) = (run.run(narrow)?, run.run(padded)?);
+    for (expected, actual) in expected.iter().zip(&actual) {
+        let is_wide =
+            expected.shape().get(1).copied() == own && actual.shape().get(1).copied() == padded_width;
+        let cut = own.filter(|_| is_wide).and_then(|own| with_width(actual, own).ok());
+        let actual = cut.as_ref().unwrap_or(actual);
+        if let Some(difference) = difference(expected, actual, tolerance, provider) {
+            return Ok(Some(difference));
+        }
+    }
+    Ok(None)
 }
 
 fn dependent(output: Option<usize>, detail: String) -> BatchCheck {
@@ -132,6 +159,25 @@ mod tests {
         assert_eq!(output_of(&first_row_only.unwrap()), Some(0));
         let one_row_out = check(|_| Ok(Tensor::new(vec![1, 1], vec![0.0_f32]).unwrap()));
         assert_eq!(output_of(&one_row_out.unwrap()), Some(0));
+    }
+
+    #[test]
+    fn padding_that_shows_is_found() {
+        let row = |values: &[f32]| vec![Tensor::new(vec![1, values.len()], values.to_vec()).unwrap()];
+        let (narrow, padded) = (row(&[1.0, 2.0]), row(&[1.0, 2.0, 0.0, 0.0]));
+        let check = |script: fn(&[f32]) -> Vec<f32>| {
+            let mut run = Scripted(move |input: &Tensor| {
+                let Data::Fp32(values) = input.data() else { panic!("not FP32") };
+                let output = script(values);
+                Ok(Tensor::new(vec![1, output.len()], output).unwrap())
+            });
+            padding_changes(&mut run, (&narrow, &padded), &Tolerance::default(), ProviderKind::Cpu).unwrap()
+        };
+        assert_eq!(check(<[f32]>::to_vec), None, "as wide as the input");
+        assert_eq!(check(|values| vec![values.iter().sum()]), None);
+        #[expect(clippy::cast_precision_loss, reason = "small numbers")]
+        let mean = |values: &[f32]| vec![values.iter().sum::<f32>() / values.len() as f32];
+        assert!(check(mean).is_some());
     }
 
     #[test]

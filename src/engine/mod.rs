@@ -26,7 +26,7 @@ mod tests;
 mod values;
 mod zip_map;
 
-pub use batch_check::{BatchCheck, rows_are_independent};
+pub use batch_check::{BatchCheck, padding_changes, rows_are_independent};
 pub use interrupt::Interrupt;
 pub use load::{GraphMetadata, LoadError, LoadedGraph, SessionOptions, load};
 pub use made_inputs::{different_rows, made_inputs};

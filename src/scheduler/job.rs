@@ -2,8 +2,6 @@
 
 use std::time::Instant;
 
-use tokio::sync::oneshot;
-
 use crate::telemetry::SpanContext;
 use crate::tensor::Tensor;
 
@@ -42,7 +40,7 @@ pub struct JobTimes {
     pub executed: Instant,
 }
 
-/// The batch that a job was part of.
+/// The batch that a job was part of; the last one where it was cut over several.
 #[derive(Clone, Debug)]
 pub struct BatchSummary {
     /// Rows run together.
@@ -90,14 +88,9 @@ pub enum FailureKind {
     Panicked,
     /// The run was interrupted, or the scheduler went away.
     Cancelled,
-}
-
-/// A job in a queue.
-pub(super) struct Job {
-    pub(super) id: u64,
-    pub(super) request: JobRequest,
-    pub(super) enqueued: Instant,
-    pub(super) depth_at_enqueue: usize,
-    pub(super) control: std::sync::Arc<super::ticket::Control>,
-    pub(super) reply: oneshot::Sender<Result<Finished, JobFailure>>,
+    /// Its place was given to a more urgent job.
+    Displaced {
+        /// Try again after so many seconds: 1 to 60, jittered.
+        retry_after_s: u64,
+    },
 }

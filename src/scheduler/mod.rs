@@ -1,16 +1,24 @@
 //! Admission, queues, batching policy, execution slots and cancellation.
 //!
-//! `service/` submits jobs and awaits tickets; worker threads hold the slots and run sessions.
-//! The policy that picks the next job is pure (`policy.rs`). Nothing here knows JSON or tasks.
+//! `service/` submits jobs and awaits tickets; worker threads hold the slots and run sessions. What
+//! decides is pure: whose turn it is (`fairness.rs`), which rows run together (`policy.rs`), what that
+//! should cost (`cost.rs`), how many rows may wait (`limit.rs`); `device.rs` steps through it, `state.rs`
+//! has the lock and the clock. Nothing here knows JSON or tasks.
 //!
 //! Invariants: a job is answered exactly once or its ticket is gone; a queue never holds more rows
 //! than its capacity (one oversized job on an empty queue excepted); a device never runs more
 //! intra-op threads than it has permits.
 
-mod drain_rate;
+mod cost;
+mod device;
+mod fairness;
+mod group;
 mod job;
+mod limit;
+mod pending;
 mod policy;
 mod queue;
+mod retry;
 mod run;
 mod state;
 mod ticket;
@@ -25,8 +33,11 @@ use std::time::{Duration, Instant};
 
 use crate::engine::Run;
 use crate::telemetry::{Metrics, ModelMetrics, Tracer};
+pub use cost::Measured;
+pub use group::Grouping;
 pub use job::{BatchSummary, FailureKind, Finished, JobFailure, JobRequest, JobTimes};
-use state::{DeviceState, Shared};
+pub use policy::BatchLimits;
+use state::Shared;
 pub use ticket::{SubmitError, Ticket};
 
 /// A set of execution slots: the CPU's cores, or the concurrent runs that one accelerator takes.
@@ -52,8 +63,12 @@ pub struct ModelOptions {
     pub cost: usize,
     /// Independent sessions: at most this many runs at once.
     pub sessions: Vec<Box<dyn Run>>,
-    /// Most rows of one run.
-    pub max_batch_size: usize,
+    /// Bounds of a batch.
+    pub limits: BatchLimits,
+    /// Which of its rows can share one.
+    pub grouping: Grouping,
+    /// Runs that were measured at warm-up.
+    pub measured: Vec<Measured>,
     /// Most rows that wait.
     pub queue_capacity: usize,
     /// Where its figures go.
@@ -102,8 +117,7 @@ impl Scheduler {
         if let Some((_, shared)) = devices.by_name.iter().find(|(name, _)| *name == device.name) {
             return Ok(Arc::clone(shared));
         }
-        let shared =
-            Arc::new(Shared::new(DeviceState::new(device.permits), device, &self.metrics, &self.tracer));
+        let shared = Arc::new(Shared::new(device, &self.metrics, &self.tracer));
         devices.by_name.push((device.name.clone(), Arc::clone(&shared)));
         for index in 0..device.permits {
             let shared = Arc::clone(&shared);
@@ -161,7 +175,7 @@ impl ModelQueue {
     /// Puts a job in the queue, or says at once why not.
     ///
     /// # Errors
-    /// When the queue is full or closed.
+    /// When the queue is full or closed, or the job could not end by its deadline behind what waits.
     pub fn try_submit(&self, job: JobRequest) -> Result<Ticket, SubmitError> {
         Shared::submit(&self.shared, self.index, job)
     }
@@ -170,6 +184,11 @@ impl ModelQueue {
     /// the model's runs are shorter than the way to another thread and back; else none.
     pub fn try_run_now(&self, job: &JobRequest) -> Option<Result<Finished, JobFailure>> {
         worker::run_now(&self.shared, self.index, job)
+    }
+
+    #[cfg(test)]
+    fn learn(&self, runs: &[Measured]) {
+        self.shared.learn(self.index, runs);
     }
 
     /// True when another job of `rows` rows would be refused now.

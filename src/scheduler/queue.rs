@@ -1,45 +1,88 @@
 //! One model's queue: jobs that wait, by priority and then in the order in which they came, and what
-//! it takes to run them. Used under the device's lock.
+//! is known of running them. Used under the device's lock.
 //!
 //! Invariant: `queued_rows` is the rows of the jobs that wait, and the gauge of it agrees.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use super::drain_rate::DrainRate;
-use super::job::{FailureKind, Job, JobFailure};
+use super::ModelOptions;
+use super::cost::{CostModel, Measured};
+use super::group::Grouping;
+use super::job::FailureKind;
+use super::limit::Limit;
+use super::pending::{Pending, Place};
+use super::policy::{self, Decision, Pick, View, Waiting};
+use super::retry::retry_after;
 use super::state::ModelFacts;
 use crate::engine::Run;
+
+/// How much of what it should take the time left may be for a job to be run at all: what would end
+/// after its deadline for certain is not begun.
+const HOPELESS: f64 = 0.5;
+/// By how much more than predicted a wait is reckoned.
+const CAUTION: f64 = 1.1;
 
 /// The queue of one model, its free sessions and its pace.
 pub(super) struct QueueState {
     pub(super) facts: Arc<ModelFacts>,
-    jobs: VecDeque<Job>,
-    queued_rows: usize,
-    capacity_rows: usize,
+    pub(super) grouping: Grouping,
+    pub(super) cost: CostModel,
+    pub(super) limit: Limit,
     pub(super) free_sessions: Vec<Box<dyn Run>>,
     pub(super) sessions: usize,
-    pub(super) rate: DrainRate,
+    /// Permit-seconds that it has had; see `fairness.rs`.
+    pub(super) virtual_time: f64,
+    jobs: VecDeque<Entry>,
+    queued_rows: usize,
+    /// Seconds that all waiting rows would take, each alone.
+    queued_seconds: f64,
+    batches: u32,
+    /// Ends of the runs that go on, as they were predicted.
+    running: Vec<Instant>,
 }
 
-/// A job's place: priority level, the most urgent first, then arrival.
-pub(super) type Place = (u32, u64);
+/// A job of which something waits.
+struct Entry {
+    job: Arc<Pending>,
+    waiting: Waiting,
+    /// Rows of it that were taken.
+    taken: usize,
+    seconds_per_row: f64,
+}
 
-fn place(job: &Job) -> Place {
-    (job.request.priority, job.id)
+/// What was taken to be run together.
+pub(super) struct Batch {
+    pub(super) members: Vec<Taken>,
+    pub(super) rows: usize,
+    /// The widest row.
+    pub(super) width: usize,
+}
+
+/// Rows of a job that were taken to be run.
+pub(super) struct Taken {
+    pub(super) job: Arc<Pending>,
+    pub(super) rows: std::ops::Range<usize>,
 }
 
 impl QueueState {
-    pub(super) fn new(facts: Arc<ModelFacts>, capacity_rows: usize, sessions: Vec<Box<dyn Run>>) -> Self {
+    pub(super) fn new(facts: Arc<ModelFacts>, options: ModelOptions) -> Self {
+        let sessions = options.sessions.len();
+        let least = 2 * sessions * facts.limits.max_rows;
         Self {
             facts,
+            grouping: options.grouping,
+            cost: CostModel::new(&options.measured),
+            limit: Limit::new(options.queue_capacity, least),
+            free_sessions: options.sessions,
+            sessions,
+            virtual_time: 0.0,
             jobs: VecDeque::new(),
             queued_rows: 0,
-            capacity_rows,
-            sessions: sessions.len(),
-            free_sessions: sessions,
-            rate: DrainRate::default(),
+            queued_seconds: 0.0,
+            batches: 0,
+            running: Vec::with_capacity(sessions),
         }
     }
 
@@ -53,65 +96,218 @@ impl QueueState {
 
     /// Room for `rows` more; an empty queue has room for any job.
     pub(super) fn has_room(&self, rows: usize) -> bool {
-        self.queued_rows == 0 || self.queued_rows + rows <= self.capacity_rows
+        self.queued_rows == 0 || self.queued_rows + rows <= self.limit.rows()
+    }
+
+    /// Makes room for `rows` rows of `priority` at the expense of less urgent jobs none of which has
+    /// begun, the last first; true when there is room then.
+    pub(super) fn displace(&mut self, rows: usize, priority: u32) -> bool {
+        let is_less = |entry: &Entry| entry.job.place().0 > priority && entry.taken == 0;
+        let gain: usize = self.jobs.iter().rev().take_while(|entry| is_less(entry)).map(Entry::rows).sum();
+        if self.queued_rows + rows > self.limit.rows() + gain {
+            return false;
+        }
+        while !self.has_room(rows) {
+            let Some(entry) = self.jobs.pop_back() else { break };
+            self.left(&entry);
+            let retry_after_s = self.retry_after();
+            entry.job.fail(FailureKind::Displaced { retry_after_s }, None);
+        }
+        true
     }
 
     pub(super) fn retry_after(&self) -> u64 {
-        self.rate.retry_after(self.queued_rows, fastrand::f64())
+        retry_after(self.seconds_ahead(u32::MAX, Instant::now(), 1.0), fastrand::f64())
+    }
+
+    /// Whether a job of `rows` rows of `width` would end by `deadline`, when this queue's runs have so
+    /// many of the device's slots as `slots` says: behind what runs, and what waits and is not less
+    /// urgent. True as long as nothing waits and a session is free.
+    pub(super) fn can_meet(
+        &self,
+        job: (usize, usize, u32),
+        deadline: Instant,
+        now: Instant,
+        slots: f64,
+    ) -> bool {
+        let (rows, width, priority) = job;
+        if self.jobs.is_empty() && !self.free_sessions.is_empty() {
+            return true;
+        }
+        let Some(alone) = self.cost.alone(width) else { return true };
+        let most = self.facts.limits.max_rows;
+        let own = self.cost.seconds(rows.min(self.cost.best_rows(most)), width).unwrap_or(alone);
+        let ahead = self.seconds_ahead(priority, now, slots);
+        let left = deadline.saturating_duration_since(now).as_secs_f64();
+        (ahead + own) * CAUTION <= left
+    }
+
+    /// Seconds until everything of at least this urgency that waits now has been taken.
+    fn seconds_ahead(&self, priority: u32, now: Instant, slots: f64) -> f64 {
+        let is_last = self.jobs.back().is_none_or(|last| last.job.place().0 <= priority);
+        let alone: f64 = if is_last {
+            self.queued_seconds
+        } else {
+            let ahead = self.jobs.partition_point(|entry| entry.job.place().0 <= priority);
+            self.jobs.range(..ahead).map(Entry::seconds).sum()
+        };
+        let running: f64 =
+            self.running.iter().map(|end| end.saturating_duration_since(now).as_secs_f64()).sum();
+        let share = self.cost.best_share(self.facts.limits.max_rows);
+        alone.max(0.0).mul_add(share, running) / slots.max(f64::MIN_POSITIVE)
     }
 
     /// Deadline of the job that is next.
     pub(super) fn deadline(&self) -> Option<Instant> {
-        self.jobs.front().map(|job| job.request.deadline)
+        self.jobs.front().map(|entry| entry.waiting.deadline)
     }
 
     /// Puts a job behind those of its priority.
-    pub(super) fn push(&mut self, job: Job) {
-        self.queued_rows += job.request.rows;
-        self.facts.metrics.queue_depth_add(rows(&job));
+    pub(super) fn push(&mut self, job: Arc<Pending>) {
+        let request = &job.request;
+        let (group, is_alone) = self.grouping.of(request);
+        let width = job.width_at(0).unwrap_or_else(|| self.grouping.width(request));
+        let waiting = Waiting {
+            group,
+            is_alone,
+            rows: request.rows,
+            width,
+            enqueued: job.enqueued,
+            deadline: request.deadline,
+        };
+        let entry = Entry { taken: 0, seconds_per_row: self.cost.alone(width).unwrap_or(0.0), job, waiting };
+        self.queued_rows += entry.rows();
+        self.queued_seconds += entry.seconds();
+        self.facts.metrics.queue_depth_add(gauge(entry.rows()));
         // Nearly always the last place: ids grow, and most callers have one priority.
+        let place = entry.job.place();
         match self.jobs.back() {
-            Some(last) if place(last) > place(&job) => {
-                let behind = self.jobs.partition_point(|other| place(other) < place(&job));
-                self.jobs.insert(behind, job);
+            Some(last) if last.job.place() > place => {
+                let behind = self.jobs.partition_point(|other| other.job.place() < place);
+                self.jobs.insert(behind, entry);
             }
-            _ => self.jobs.push_back(job),
+            _ => self.jobs.push_back(entry),
         }
     }
 
-    pub(super) fn pop(&mut self) -> Option<Job> {
-        let job = self.jobs.pop_front();
-        self.left(job)
+    /// Takes out the job at `at`, if any of it still waits.
+    pub(super) fn withdraw(&mut self, at: Place) -> bool {
+        let Ok(position) = self.jobs.binary_search_by_key(&at, |entry| entry.job.place()) else {
+            return false;
+        };
+        let Some(entry) = self.jobs.remove(position) else { return false };
+        self.left(&entry);
+        true
     }
 
-    /// Takes out the job at `at`, if it still waits.
-    pub(super) fn withdraw(&mut self, at: Place) -> Option<Job> {
-        let found = self.jobs.binary_search_by_key(&at, place);
-        let job = found.ok().and_then(|position| self.jobs.remove(position));
-        self.left(job)
+    /// What to run next, if anything may run now. Jobs that can't be answered in time any more are
+    /// answered so, and leave.
+    pub(super) fn decide(&mut self, free_slots: usize, is_closing: bool, now: Instant) -> Option<Decision> {
+        self.drop_expired(now);
+        let view = View {
+            limits: self.facts.limits,
+            cost: &self.cost,
+            pads: self.grouping.pads,
+            free_slots: free_slots.min(self.free_sessions.len()),
+            batches: self.batches,
+            is_closing,
+        };
+        policy::form(&view, self.jobs.iter().map(|entry| &entry.waiting), now)
     }
 
-    /// Answers jobs at the head whose deadline has passed. Deeper ones are withdrawn by their own
-    /// callers' timers; this catches those whose timer is late, before a slot is spent on them.
-    pub(super) fn drop_expired(&mut self, now: Instant) {
-        while let Some(job) = self.jobs.pop_front_if(|job| job.request.deadline <= now) {
-            let Some(job) = self.left(Some(job)) else { return };
-            let failure = JobFailure { kind: FailureKind::Expired, times: None };
-            // The caller may have gone in the meantime; then nobody waits for this.
-            drop(job.reply.send(Err(failure)));
+    /// Takes what was decided.
+    pub(super) fn take(&mut self, picks: &[Pick], now: Instant) -> Batch {
+        self.batches = self.batches.wrapping_add(1);
+        let enqueued = self.jobs.front().map_or(now, |head| head.waiting.enqueued);
+        let widths = picks.iter().filter_map(|pick| Some(self.jobs.get(pick.position)?.waiting.width));
+        let width = widths.max().unwrap_or(1);
+        // From behind, so that positions hold.
+        let mut members: Vec<Taken> = picks.iter().rev().filter_map(|pick| self.take_rows(*pick)).collect();
+        members.reverse();
+        let rows = members.iter().map(|part| part.rows.len()).sum();
+        if self.jobs.is_empty() {
+            self.limit.drained();
+        } else {
+            let took = Duration::from_secs_f64(self.cost.seconds(rows, width).unwrap_or(0.0));
+            self.limit.observe(now.saturating_duration_since(enqueued), took, now);
+        }
+        self.facts.metrics.queue_limit(self.limit.rows());
+        Batch { members, rows, width }
+    }
+
+    fn take_rows(&mut self, pick: Pick) -> Option<Taken> {
+        let entry = self.jobs.get_mut(pick.position)?;
+        let rows = entry.taken..entry.taken + pick.rows.min(entry.waiting.rows);
+        let job = Arc::clone(&entry.job);
+        if rows.len() == entry.waiting.rows {
+            let entry = self.jobs.remove(pick.position)?;
+            self.left(&entry);
+        } else {
+            let seconds = entry.seconds();
+            entry.taken = rows.end;
+            entry.waiting.rows -= rows.len();
+            entry.waiting.width = entry.job.width_at(rows.end).unwrap_or(entry.waiting.width);
+            self.queued_seconds += entry.seconds() - seconds;
+            self.queued_rows -= rows.len();
+            self.facts.metrics.queue_depth_add(-gauge(rows.len()));
+        }
+        Some(Taken { job, rows })
+    }
+
+    /// A run has begun that should take so long.
+    pub(super) fn run_began(&mut self, rows: usize, width: usize, now: Instant) -> f64 {
+        let seconds = self.cost.seconds(rows, width).unwrap_or(0.0);
+        self.running.push(now + Duration::from_secs_f64(seconds));
+        seconds
+    }
+
+    /// The run that was expected to end first has ended.
+    pub(super) fn run_ended(&mut self, run: Option<Measured>) {
+        let first = self.running.iter().enumerate().min_by_key(|(_, end)| **end).map(|(index, _)| index);
+        if let Some(first) = first {
+            self.running.swap_remove(first);
+        }
+        if let Some(run) = run {
+            self.cost.observe(run);
         }
     }
 
-    /// Keeps the account of a job that left.
-    fn left(&mut self, job: Option<Job>) -> Option<Job> {
-        if let Some(job) = &job {
-            self.queued_rows -= job.request.rows;
-            self.facts.metrics.queue_depth_add(-rows(job));
+    /// Answers jobs whose deadline has passed, or will have when they have run. Deeper ones are withdrawn
+    /// by their own callers' timers; those at the head are dropped here, before a slot is spent on them.
+    fn drop_expired(&mut self, now: Instant) {
+        while let Some(entry) = self.jobs.front() {
+            let run = Duration::from_secs_f64(entry.seconds_per_row * HOPELESS);
+            let is_over = entry.job.is_over();
+            if !is_over && entry.waiting.deadline > now + run {
+                return;
+            }
+            let Some(entry) = self.jobs.pop_front() else { return };
+            self.left(&entry);
+            if !is_over {
+                entry.job.fail(FailureKind::Expired, None);
+            }
         }
-        job
+    }
+
+    /// Keeps the account of a job of which nothing waits any more.
+    fn left(&mut self, entry: &Entry) {
+        self.queued_rows -= entry.rows();
+        self.queued_seconds = if self.jobs.is_empty() { 0.0 } else { self.queued_seconds - entry.seconds() };
+        self.facts.metrics.queue_depth_add(-gauge(entry.rows()));
     }
 }
 
-fn rows(job: &Job) -> i64 {
-    i64::try_from(job.request.rows).unwrap_or(i64::MAX)
+impl Entry {
+    fn rows(&self) -> usize {
+        self.waiting.rows
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "row counts are small")]
+    fn seconds(&self) -> f64 {
+        self.waiting.rows as f64 * self.seconds_per_row
+    }
+}
+
+fn gauge(rows: usize) -> i64 {
+    i64::try_from(rows).unwrap_or(i64::MAX)
 }

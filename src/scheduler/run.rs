@@ -1,131 +1,165 @@
-//! Runs one job on one session: in pieces of at most the model's batch size, joined again.
+//! Runs a batch on one session: puts its rows together, runs them, hands each job its own rows.
 //!
-//! Batching over several requests will assemble its batches here; today a batch is one job.
+//! A batch whose run fails is run again member by member, so that a member that the model can't take
+//! spoils nobody else's answer.
 
+use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
 
-use super::job::{FailureKind, Job, JobRequest};
-use super::state::ModelFacts;
+use super::job::{FailureKind, JobRequest};
+use super::pending::{Guard, Pending};
+use super::queue::Taken;
 use crate::engine::{Run, RunError};
-use crate::telemetry::Statistics;
-use crate::tensor::{AxisError, Tensor, concatenate, split, with_width};
+use crate::tensor::{AxisError, Tensor, gather, split};
 
-/// The outputs of a job and when they came.
-pub(super) struct Ran {
-    pub(super) outputs: Result<Vec<Tensor>, FailureKind>,
+/// The outputs of a run and when they came.
+pub(super) struct Ran<T> {
+    pub(super) outputs: T,
     pub(super) assembled: Instant,
     pub(super) executed: Instant,
 }
 
-/// Runs `job`, taken from the queue at `dequeued`, in pieces of the model's batch size; whole when it
-/// has optional inputs. Between pieces it stops when its caller has gone or its deadline has passed.
-pub(super) fn run_job(session: &mut dyn Run, job: &Job, facts: &ModelFacts, dequeued: Instant) -> Ran {
-    let (rows, max_rows) = (job.request.rows, facts.max_batch_size);
-    let statistics = facts.metrics.statistics();
-    if rows <= max_rows || !job.request.optional.is_empty() {
-        return run_whole(session, &job.request, statistics, dequeued);
-    }
-    let sizes = piece_sizes(rows, max_rows);
-    let assembled = Instant::now();
-    let outputs = run_pieces(session, job, &sizes, statistics);
-    Ran { outputs, assembled, executed: Instant::now() }
+/// What a batch gave.
+pub(super) struct BatchRan {
+    /// Per member, in their order: its outputs, or why there are none.
+    pub(super) members: Vec<Result<Vec<Tensor>, FailureKind>>,
+    /// Before the run.
+    pub(super) assembled: Instant,
+    /// After the last run.
+    pub(super) executed: Instant,
+    /// It failed as a whole and was run again member by member.
+    pub(super) was_split: bool,
+    /// Runs that panicked.
+    pub(super) panics: usize,
 }
 
-/// Runs `request` in one piece; `dequeued` is when its turn came.
+/// Runs `members` together, taken from their queue at `dequeued`.
+pub(super) fn run_batch(
+    session: &mut dyn Run,
+    members: &[Taken],
+    guard: &Guard,
+    dequeued: Instant,
+) -> BatchRan {
+    let whole = attempt(dequeued, |begun| run_together(session, members, begun));
+    let (assembled, executed) = (whole.assembled, whole.executed);
+    let kind = match whole.outputs {
+        Ok(parts) => {
+            let members = parts.into_iter().map(Ok).collect();
+            return BatchRan { members, assembled, executed, was_split: false, panics: 0 };
+        }
+        Err(kind) => kind,
+    };
+    let mut panics = usize::from(kind == FailureKind::Panicked);
+    if members.len() == 1 || kind == FailureKind::Cancelled {
+        let members = members.iter().map(|_| Err(kind.clone())).collect();
+        return BatchRan { members, assembled, executed, was_split: false, panics };
+    }
+    let mut executed = executed;
+    let singly = members.iter().map(|member| {
+        if guard.is_deserted() {
+            return Err(FailureKind::Cancelled);
+        }
+        let single = std::slice::from_ref(member);
+        let ran = attempt(executed, |begun| run_together(session, single, begun));
+        executed = ran.executed;
+        panics += usize::from(matches!(ran.outputs, Err(FailureKind::Panicked)));
+        ran.outputs.map(|mut parts| parts.swap_remove(0))
+    });
+    let members = singly.collect();
+    BatchRan { members, assembled, executed, was_split: true, panics }
+}
+
+/// Runs `request` by itself, in the caller's thread.
 pub(super) fn run_whole(
     session: &mut dyn Run,
     request: &JobRequest,
-    statistics: &Statistics,
-    dequeued: Instant,
-) -> Ran {
-    let assembled = Instant::now();
-    let outputs = session.run_with(&request.inputs, &request.optional).map_err(failure);
-    let executed = Instant::now();
-    if outputs.is_ok() {
-        statistics.execution(request.rows, assembled - dequeued, executed - assembled);
-    }
-    Ran { outputs, assembled, executed }
+    begun: Instant,
+) -> Ran<Result<Vec<Tensor>, FailureKind>> {
+    attempt(begun, |begun| {
+        *begun = Instant::now();
+        session.run_with(&request.inputs, &request.optional).map_err(failure)
+    })
 }
 
-/// As few pieces as the limit allows, as even as can be.
-fn piece_sizes(rows: usize, max_rows: usize) -> Vec<usize> {
-    let pieces = rows.div_ceil(max_rows);
-    let (small, larger) = (rows / pieces, rows % pieces);
-    (0..pieces).map(|index| small + usize::from(index < larger)).collect()
+/// Does `run`, which notes when its batch stood; a panic in it is a failure like others.
+fn attempt<T>(
+    begun: Instant,
+    run: impl FnOnce(&mut Instant) -> Result<T, FailureKind>,
+) -> Ran<Result<T, FailureKind>> {
+    let mut assembled = begun;
+    let outputs = catch_unwind(AssertUnwindSafe(|| run(&mut assembled)));
+    Ran { outputs: outputs.unwrap_or(Err(FailureKind::Panicked)), assembled, executed: Instant::now() }
 }
 
-/// An output without rows, such as the names of the classes, must be the same for every piece: it is
-/// kept once.
-fn run_pieces(
+/// Runs the members' rows as one batch; the outputs of each.
+fn run_together(
     session: &mut dyn Run,
-    job: &Job,
-    sizes: &[usize],
-    statistics: &Statistics,
-) -> Result<Vec<Tensor>, FailureKind> {
+    members: &[Taken],
+    assembled: &mut Instant,
+) -> Result<Vec<Vec<Tensor>>, FailureKind> {
+    if let [Taken { job, rows }] = members
+        && is_whole(job, rows)
+    {
+        *assembled = Instant::now();
+        let outputs = session.run_with(&job.request.inputs, &job.request.optional).map_err(failure)?;
+        return Ok(vec![outputs]);
+    }
     let broken = |error: AxisError| FailureKind::Failed(error.to_string());
-    let mut free_since = Instant::now();
-    let mut inputs = Vec::with_capacity(job.request.inputs.len());
-    for input in &job.request.inputs {
-        inputs.push(split(input, sizes).map_err(broken)?.into_iter());
+    let inputs = assemble(members).map_err(broken)?;
+    *assembled = Instant::now();
+    let outputs = session.run(&inputs).map_err(failure)?;
+    if let [_single] = members {
+        return Ok(vec![outputs]);
     }
-    let mut widths = widths(job.request.row_tokens.as_deref(), sizes);
-    let mut outputs: Vec<Vec<Tensor>> = Vec::new();
-    for size in sizes {
-        if job.control.is_abandoned() {
-            return Err(FailureKind::Cancelled);
-        }
-        if job.request.deadline <= Instant::now() {
-            return Err(FailureKind::Expired);
-        }
-        let piece: Vec<Tensor> = inputs.iter_mut().filter_map(Iterator::next).collect();
-        let piece = unpadded(piece, widths.next()).map_err(broken)?;
-        let begun = Instant::now();
-        let results = session.run(&piece).map_err(failure)?;
-        let ended = Instant::now();
-        statistics.execution(*size, begun - free_since, ended - begun);
-        free_since = ended;
-        outputs.resize_with(results.len(), Vec::new);
-        for (all, result) in outputs.iter_mut().zip(results) {
-            if all.first().is_some_and(|first| *first == result && first.rows() != *size) {
-                continue;
-            }
-            let holds_rows = result.rows() == *size && !result.shape().is_empty();
-            if !holds_rows && !all.is_empty() {
-                let shape = result.shape();
-                return Err(FailureKind::Failed(format!("an output of shape {shape:?} for {size} rows")));
-            }
-            all.push(result);
+    let sizes: Vec<usize> = members.iter().map(|member| member.rows.len()).collect();
+    let mut parts: Vec<Vec<Tensor>> = members.iter().map(|_| Vec::with_capacity(outputs.len())).collect();
+    for output in &outputs {
+        for (part, piece) in parts.iter_mut().zip(split(output, &sizes).map_err(broken)?) {
+            part.push(piece);
         }
     }
-    let join = |pieces: Vec<Tensor>| {
-        let pieces = if job.request.row_tokens.is_some() { widened(&pieces)? } else { pieces };
-        concatenate(&pieces.iter().collect::<Vec<_>>())
+    Ok(parts)
+}
+
+fn is_whole(job: &Pending, rows: &Range<usize>) -> bool {
+    rows.len() == job.request.rows
+}
+
+/// The members' rows, one after the other; rows of tokens as wide as the longest of them.
+fn assemble(members: &[Taken]) -> Result<Vec<Tensor>, AxisError> {
+    let Some(first) = members.first() else { return Err(AxisError::Empty) };
+    let mut places: Vec<(usize, usize)> = Vec::new();
+    let mut width = Some(0);
+    for (member, Taken { job, rows }) in members.iter().enumerate() {
+        for position in rows.clone() {
+            // A whole job's rows stand as its outputs will: in the request's order.
+            places.push((member, if is_whole(job, rows) { position } else { job.row(position) }));
+        }
+        let widest = rows.clone().filter_map(|position| job.width_at(position)).max();
+        width = width.zip(widest).map(|(width, widest)| width.max(widest));
+    }
+    let one = |input: usize| {
+        let rows: Vec<(&Tensor, usize)> =
+            places.iter().map(|&(member, row)| (&members[member].job.request.inputs[input], row)).collect();
+        gather(&rows, width)
     };
-    outputs.into_iter().map(|pieces| join(pieces).map_err(broken)).collect()
+    (0..first.job.request.inputs.len()).map(one).collect()
 }
 
-/// The most tokens of a row in each piece.
-fn widths<'a>(row_tokens: Option<&'a [u32]>, sizes: &'a [usize]) -> impl Iterator<Item = usize> + 'a {
-    let mut rest = row_tokens.unwrap_or_default();
-    let most = move |size: &usize| {
-        let (piece, after) = rest.split_at_checked(*size)?;
-        rest = after;
-        piece.iter().max().map(|&tokens| tokens as usize)
-    };
-    sizes.iter().map_while(most)
-}
-
-/// A piece without the padding that only other pieces' rows need: a quantised graph's answer may
-/// depend on it.
-fn unpadded(piece: Vec<Tensor>, width: Option<usize>) -> Result<Vec<Tensor>, AxisError> {
-    let Some(width) = width else { return Ok(piece) };
-    piece.iter().map(|input| with_width(input, width)).collect()
-}
-
-/// Pieces of one output, all as wide as the widest.
-fn widened(pieces: &[Tensor]) -> Result<Vec<Tensor>, AxisError> {
-    let widest = pieces.iter().filter_map(|piece| piece.shape().get(1)).max();
-    pieces.iter().map(|piece| widest.map_or(Ok(piece.clone()), |&widest| with_width(piece, widest))).collect()
+/// The share of a batch of tokens that is padding; none where rows have no lengths.
+#[expect(clippy::cast_precision_loss, reason = "token counts are small")]
+pub(super) fn padding_ratio(members: &[Taken]) -> Option<f64> {
+    let (mut rows, mut tokens, mut widest) = (0, 0, 0);
+    for member in members {
+        for position in member.rows.clone() {
+            let width = member.job.width_at(position)?;
+            rows += 1;
+            tokens += width;
+            widest = widest.max(width);
+        }
+    }
+    (widest > 0).then(|| 1.0 - tokens as f64 / (rows * widest) as f64)
 }
 
 fn failure(error: RunError) -> FailureKind {
@@ -134,22 +168,5 @@ fn failure(error: RunError) -> FailureKind {
         RunError::Interrupted => FailureKind::Cancelled,
         RunError::Device(text) | RunError::OutOfMemory(text) => FailureKind::Device(text),
         RunError::Failed(text) => FailureKind::Failed(text),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn pieces_are_even_and_add_up() {
-        assert_eq!(piece_sizes(33, 32), [17, 16]);
-        assert_eq!(piece_sizes(64, 32), [32, 32]);
-        assert_eq!(piece_sizes(3, 1), [1, 1, 1]);
-        for rows in 1..200 {
-            let sizes = piece_sizes(rows, 7);
-            assert_eq!(sizes.iter().sum::<usize>(), rows);
-            assert!(sizes.iter().all(|&size| (1..=7).contains(&size)));
-        }
     }
 }

@@ -1,15 +1,19 @@
-//! A worker: the thread that holds a slot. Takes work, runs it, answers; a panic in a run fails
-//! that job and nothing else. Short runs on an idle device are done in the caller's thread instead
-//! ([`run_now`]), accounted for alike.
+//! A worker: the thread that holds a slot. Takes a batch, runs it, answers its members; a panic in a run
+//! fails its job and nothing else. Short runs on an idle device are done in the caller's thread
+//! instead ([`run_now`]), accounted for alike.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use super::job::{BatchSummary, FailureKind, Finished, Job, JobFailure, JobRequest, JobTimes};
-use super::run::{Ran, run_job, run_whole};
-use super::state::{Done, ModelFacts, NowWork, Shared, Work};
+use super::cost::Measured;
+use super::device::{Done, Work};
+use super::job::{BatchSummary, FailureKind, Finished, JobFailure, JobRequest, JobTimes};
+use super::pending::Guard;
+use super::queue::Taken;
+use super::run::{BatchRan, padding_ratio, run_batch, run_whole};
+use super::state::{ModelFacts, Shared};
 use crate::telemetry::{BatchMember, BatchRecord, SpanContext};
+use crate::tensor::Tensor;
 
 /// Tells the device that this worker has left, also when it leaves by a panic.
 struct Alive<'a>(&'a Shared);
@@ -30,20 +34,24 @@ pub(super) fn run(shared: &Arc<Shared>) {
 }
 
 fn serve(shared: &Shared, work: Work) -> Done {
-    let Work { job, facts, dequeued, mut done } = work;
-    let interrupt = done.session.interrupt();
-    if !job.control.begin(interrupt.clone()) {
+    let Work { batch, reason, facts, dequeued, mut done } = work;
+    let guard = Arc::new(Guard::new(done.session.interrupt()));
+    let mut members = batch.members;
+    // Those whose callers have gone meanwhile are left out.
+    members.retain(|member| member.job.begin(&guard, dequeued));
+    if members.is_empty() {
+        guard.close();
         return done;
     }
-    let outcome = catch_unwind(AssertUnwindSafe(|| run_job(done.session.as_mut(), &job, &facts, dequeued)));
-    job.control.end();
-    interrupt.clear();
-    let Job { request, enqueued, depth_at_enqueue, reply, .. } = job;
-    let account = Account { shared, facts: &facts, request: &request, depth_at_enqueue };
-    let (answer, took) = account.answer(outcome.ok(), enqueued, dequeued);
-    // Nobody waits any more when the caller has gone; the result is dropped then.
-    drop(reply.send(answer));
-    done.ran = Some((request.rows, took));
+    let ran = run_batch(done.session.as_mut(), &members, &guard, dequeued);
+    guard.close();
+    let rows = members.iter().map(|member| member.rows.len()).sum();
+    let account = Account { shared, facts: &facts, rows, reason: reason.text(), dequeued };
+    if !ran.was_split && ran.members.iter().all(Result::is_ok) {
+        let took = ran.executed.saturating_duration_since(ran.assembled);
+        done.ran = Some(Measured { rows, width: done.width, took });
+    }
+    account.answer(&members, ran, done.queue);
     done
 }
 
@@ -55,72 +63,150 @@ pub(super) fn run_now(
     queue: usize,
     request: &JobRequest,
 ) -> Option<Result<Finished, JobFailure>> {
-    let NowWork { facts, now, mut done } = shared.take_now(queue, request)?;
-    let statistics = facts.metrics.statistics();
-    let outcome =
-        catch_unwind(AssertUnwindSafe(|| run_whole(done.session.as_mut(), request, statistics, now)));
-    let account = Account { shared, facts: &facts, request, depth_at_enqueue: 0 };
-    let (answer, took) = account.answer(outcome.ok(), now, now);
-    done.ran = Some((request.rows, took));
+    let (facts, now, mut done) = shared.take_now(queue, request)?;
+    let ran = run_whole(done.session.as_mut(), request, now);
+    let rows = request.rows;
+    let account = Account { shared, facts: &facts, rows, reason: "single", dequeued: now };
+    let times = JobTimes { enqueued: now, dequeued: now, assembled: ran.assembled, executed: ran.executed };
+    let member =
+        || BatchMember { context: request.trace.clone(), index: 0, input_length: request.input_length };
+    let context = request.trace.as_ref().and_then(|_| {
+        account.record_spans(&[member()], (ran.assembled, ran.executed), None, ran.outputs.as_ref().err())
+    });
+    account.count(times, None, ran.outputs.as_ref().err());
+    account.count_panics(usize::from(matches!(ran.outputs, Err(FailureKind::Panicked))));
+    if ran.outputs.is_ok() {
+        let took = ran.executed.saturating_duration_since(ran.assembled);
+        done.ran = Some(Measured { rows, width: done.width, took });
+    }
+    facts.metrics.queue_wait(Duration::ZERO);
     shared.return_now(done);
-    Some(answer)
+    Some(match ran.outputs {
+        Ok(outputs) => {
+            let batch = BatchSummary { size: rows, index: 0, context, depth_at_enqueue: 0 };
+            Ok(Finished { outputs, times, batch })
+        }
+        Err(kind) => Err(JobFailure { kind, times: Some(times) }),
+    })
 }
 
-/// What metrics, spans and the caller are told of a run.
+/// What metrics, spans and the callers are told of a run.
 struct Account<'a> {
     shared: &'a Shared,
     facts: &'a ModelFacts,
-    request: &'a JobRequest,
-    depth_at_enqueue: usize,
+    rows: usize,
+    reason: &'static str,
+    dequeued: Instant,
 }
 
 impl Account<'_> {
-    /// The caller's answer, and how long the run took; `ran` is none when it panicked.
-    fn answer(
-        &self,
-        ran: Option<Ran>,
-        enqueued: Instant,
-        dequeued: Instant,
-    ) -> (Result<Finished, JobFailure>, Duration) {
-        let ran = ran.unwrap_or_else(|| {
-            self.shared.metrics.panicked("worker");
-            Ran { outputs: Err(FailureKind::Panicked), assembled: dequeued, executed: Instant::now() }
-        });
-        let times = JobTimes { enqueued, dequeued, assembled: ran.assembled, executed: ran.executed };
-        let took = times.executed.saturating_duration_since(times.assembled);
-        let (metrics, size) = (&self.facts.metrics, self.request.rows);
-        metrics.queue_wait(dequeued.saturating_duration_since(enqueued));
-        metrics.batch(size, None, took);
-        let context = self.record_batch(times, ran.outputs.as_ref().err());
-        let depth_at_enqueue = self.depth_at_enqueue;
-        let answer = match ran.outputs {
-            Ok(outputs) => {
-                let batch = BatchSummary { size, index: 0, context, depth_at_enqueue };
-                Ok(Finished { outputs, times, batch })
+    /// Answers every member.
+    fn answer(&self, members: &[Taken], ran: BatchRan, queue: usize) {
+        let (assembled, executed) = (ran.assembled, ran.executed);
+        let padding = padding_ratio(members);
+        let failed = ran.members.iter().find_map(|outputs| outputs.as_ref().err());
+        let times = JobTimes { enqueued: self.dequeued, dequeued: self.dequeued, assembled, executed };
+        self.count(times, padding, failed);
+        if ran.was_split {
+            self.facts.metrics.batch_split();
+        }
+        self.count_panics(ran.panics);
+        let context = self.spans_of(members, (assembled, executed), padding, failed);
+        let mut index = 0;
+        for (member, outputs) in members.iter().zip(ran.members) {
+            let job = &member.job;
+            let times = JobTimes { enqueued: job.enqueued, ..times };
+            if member.rows.start == 0 {
+                self.facts.metrics.queue_wait(self.dequeued.saturating_duration_since(job.enqueued));
             }
-            Err(kind) => Err(JobFailure { kind, times: Some(times) }),
-        };
-        (answer, took)
+            let depth_at_enqueue = job.depth_at_enqueue;
+            let summary = BatchSummary { size: self.rows, index, context: context.clone(), depth_at_enqueue };
+            index += member.rows.len();
+            self.tell(member, outputs, (times, summary), queue);
+        }
     }
 
-    fn record_batch(&self, times: JobTimes, failure: Option<&FailureKind>) -> Option<SpanContext> {
-        let context = Some(self.request.trace.clone()?);
+    fn tell(
+        &self,
+        member: &Taken,
+        outputs: Result<Vec<Tensor>, FailureKind>,
+        (times, summary): (JobTimes, BatchSummary),
+        queue: usize,
+    ) {
+        match outputs {
+            Ok(outputs) => member.job.part_done(member.rows.clone(), outputs, (times, summary)),
+            Err(kind) => {
+                member.job.fail(kind, Some(times));
+                // What is left of it need not run.
+                if member.rows.end < member.job.request.rows {
+                    self.shared.withdraw(queue, member.job.place());
+                }
+            }
+        }
+    }
+
+    /// Counts the batch.
+    fn count(&self, times: JobTimes, padding: Option<f64>, failed: Option<&FailureKind>) {
+        let metrics = &self.facts.metrics;
+        let took = times.executed.saturating_duration_since(times.assembled);
+        metrics.batch(self.rows, padding, took);
+        if failed.is_none() {
+            metrics.statistics().execution(self.rows, times.assembled - times.dequeued, took);
+        }
+    }
+
+    fn count_panics(&self, panics: usize) {
+        for _ in 0..panics {
+            self.shared.metrics.panicked("worker");
+        }
+    }
+
+    fn spans_of(
+        &self,
+        members: &[Taken],
+        times: (Instant, Instant),
+        padding: Option<f64>,
+        failed: Option<&FailureKind>,
+    ) -> Option<SpanContext> {
+        if members.iter().all(|member| member.job.request.trace.is_none()) {
+            return None;
+        }
+        let mut index = 0;
+        let members: Vec<BatchMember> = members
+            .iter()
+            .map(|member| {
+                let request = &member.job.request;
+                let first = index;
+                index += member.rows.len();
+                let (context, input_length) = (request.trace.clone(), request.input_length);
+                BatchMember { context, index: first, input_length }
+            })
+            .collect();
+        self.record_spans(&members, times, padding, failed)
+    }
+
+    fn record_spans(
+        &self,
+        members: &[BatchMember],
+        (assembled, executed): (Instant, Instant),
+        padding_ratio: Option<f64>,
+        failed: Option<&FailureKind>,
+    ) -> Option<SpanContext> {
         let (now, wall) = (Instant::now(), SystemTime::now());
         let at = |instant: Instant| wall - now.saturating_duration_since(instant);
-        let member = BatchMember { context, index: 0, input_length: self.request.input_length };
         self.shared.tracer.record_batch(&BatchRecord {
             model: &self.facts.model,
             version: &self.facts.version,
             device: &self.shared.device,
             provider: self.facts.provider,
-            size: self.request.rows,
-            reason: "single",
-            padding_ratio: None,
-            members: &[member],
-            assembled: (at(times.dequeued), at(times.assembled)),
-            executed: (at(times.assembled), at(times.executed)),
-            scattered: (at(times.executed), wall),
-            error_type: failure.map(error_type),
+            size: self.rows,
+            reason: self.reason,
+            padding_ratio,
+            members,
+            assembled: (at(self.dequeued), at(assembled)),
+            executed: (at(assembled), at(executed)),
+            scattered: (at(executed), wall),
+            error_type: failed.map(error_type),
         })
     }
 }
@@ -132,5 +218,6 @@ fn error_type(failure: &FailureKind) -> &'static str {
         FailureKind::Device(_) | FailureKind::Failed(_) => "inference_failed",
         FailureKind::Panicked => "internal",
         FailureKind::Cancelled => "client_disconnected",
+        FailureKind::Displaced { .. } => "overloaded",
     }
 }

@@ -168,6 +168,10 @@ impl Accounting {
                 metrics.error("runtime");
                 ServiceError::new(ErrorCode::InferenceFailed, failed).because(without_numbers(&cause))
             }
+            FailureKind::Displaced { retry_after_s } => {
+                let detail = "more urgent requests took the place in the model's queue";
+                ServiceError::new(ErrorCode::Overloaded, detail).retry_after(retry_after_s)
+            }
             FailureKind::Panicked => internal("a worker panicked"),
             FailureKind::Cancelled => internal("the run was interrupted"),
         }

@@ -1,7 +1,7 @@
 //! From a model on disk to one that may serve: digest, sessions, task, batch check, warm-up, golden
 //! samples. Blocking; called by `app` on a thread of its own and by `check`, `predict`, `bench`.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::verify::{self, Verified};
 use super::{ModelFacts, Priorities, evidence};
@@ -9,6 +9,7 @@ use crate::engine::{self, Runtime, SessionOptions};
 use crate::model::{
     ManifestDefaults, ModelProblem, ModelSource, Queue, VersionSource, sha256_file, verify_digests,
 };
+use crate::scheduler::Measured;
 use crate::task::Task;
 
 /// Default for `batching.max_batch_size`, rows.
@@ -24,6 +25,8 @@ pub struct LoadedModel {
     pub task: Task,
     /// Warm sessions.
     pub sessions: Vec<engine::Session>,
+    /// What runs took at warm-up.
+    pub measured: Vec<Measured>,
     /// Version of the runtime that runs it.
     pub runtime_version: String,
 }
@@ -63,7 +66,7 @@ pub fn load_version(
     evidence::weigh(&mut description, folders, &mut graph);
     let manifest = &description.manifest;
     let warm = Instant::now();
-    let Verified { task, batchable, batchable_reason, golden, notes } =
+    let Verified { task, batchable, batchable_reason, pads, measured, golden, notes } =
         verify::verify(&description, folders, &mut graph).map_err(all)?;
     let max_batch_size = manifest.batching.max_batch_size.map_or(MAX_BATCH_SIZE, std::num::NonZero::get);
     let facts = ModelFacts {
@@ -80,6 +83,9 @@ pub fn load_version(
         instances: graph.sessions.len(),
         intra_threads: graph.intra_threads,
         max_batch_size: if batchable { max_batch_size } else { 1 },
+        max_batch_tokens: manifest.batching.max_batch_tokens.map(std::num::NonZero::get),
+        max_queue_delay: manifest.batching.max_queue_delay.map_or(Duration::ZERO, |delay| delay.0),
+        pads,
         queue_capacity: manifest.queue.max_size.map_or(QUEUE_SIZE, std::num::NonZero::get),
         priorities,
         timeout: manifest.queue.timeout.map(|timeout| timeout.0),
@@ -92,7 +98,7 @@ pub fn load_version(
         memory_bytes: graph.memory_bytes,
     };
     let runtime_version = runtime.version().to_owned();
-    Ok(LoadedModel { facts, task, sessions: graph.sessions, runtime_version })
+    Ok(LoadedModel { facts, task, sessions: graph.sessions, measured, runtime_version })
 }
 
 /// Everything worth telling people: of the description, of what was assumed beyond it, of the run.

@@ -16,6 +16,7 @@ mod predict;
 mod registry;
 mod timing;
 mod verify;
+mod warm_up;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -32,7 +33,7 @@ pub use timing::Timeline;
 
 use crate::engine::Run;
 use crate::model::{ModelName, Version};
-use crate::scheduler::{DeviceOptions, ModelOptions, Scheduler};
+use crate::scheduler::{BatchLimits, DeviceOptions, Grouping, ModelOptions, Scheduler};
 use crate::shutdown::{Phase, ShutdownWatch};
 use crate::task::DecodeLimits;
 use crate::telemetry::{LoadResult, Metrics, Outcome};
@@ -94,7 +95,7 @@ impl Service {
     /// # Errors
     /// When the system refuses a thread for its device.
     pub fn serve(&self, loaded: LoadedModel) -> std::io::Result<()> {
-        let LoadedModel { facts, task, sessions, runtime_version } = loaded;
+        let LoadedModel { facts, task, sessions, measured, runtime_version } = loaded;
         let version = facts.version.to_string();
         let metrics = self.metrics.model(facts.name.as_str(), &version, &facts.device);
         metrics.loaded(&facts.digest, &runtime_version, facts.provider, facts.load_time, facts.warmup_time);
@@ -108,7 +109,17 @@ impl Service {
             provider: facts.provider,
             cost: if is_cpu { facts.intra_threads } else { 1 },
             sessions: sessions.into_iter().map(|session| Box::new(session) as Box<dyn Run>).collect(),
-            max_batch_size: facts.max_batch_size,
+            limits: BatchLimits {
+                max_rows: facts.max_batch_size,
+                max_tokens: facts.max_batch_tokens,
+                max_delay: facts.max_queue_delay,
+            },
+            grouping: Grouping {
+                batchable: facts.batchable,
+                has_free_shape: warm_up::has_free_shape(&facts.signature),
+                pads: facts.pads,
+            },
+            measured,
             queue_capacity: facts.queue_capacity,
             metrics: Arc::clone(&metrics),
         })?;

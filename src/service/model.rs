@@ -37,6 +37,12 @@ pub struct ModelFacts {
     pub intra_threads: usize,
     /// Most rows of one run.
     pub max_batch_size: usize,
+    /// Most padded tokens of one run, where rows have tokens and the manifest says so.
+    pub max_batch_tokens: Option<usize>,
+    /// How long a run may wait for company.
+    pub max_queue_delay: Duration,
+    /// Rows of different lengths may share a run, padded: checked by running.
+    pub pads: bool,
     /// Most rows that wait.
     pub queue_capacity: usize,
     /// Which priorities callers may choose.

@@ -169,6 +169,10 @@ impl Service {
         }
         let ticket = queue.try_submit(job).map_err(|error| match error {
             SubmitError::Full { retry_after_s } => full(retry_after_s),
+            SubmitError::DeadlineUnmeetable { retry_after_s } => {
+                let detail = "the deadline would pass before the request's turn came";
+                ServiceError::new(ErrorCode::DeadlineUnmeetable, detail).retry_after(retry_after_s)
+            }
             SubmitError::Closed => ServiceError::new(ErrorCode::Draining, "the service is shutting down"),
         })?;
         accounting.waiting = Some(ticket);

@@ -3,17 +3,22 @@
 
 use std::path::Path;
 
-use super::golden;
-use crate::engine::{self, BatchCheck, LoadedGraph, Run};
-use crate::model::{Description, Manifest, Tolerance, WarmupSample};
+use super::{golden, warm_up};
+use crate::engine::{self, BatchCheck, LoadedGraph};
+use crate::model::{Description, Manifest, Tolerance};
+use crate::scheduler::Measured;
 use crate::task::{DecodeLimits, DecodeReport, Rows, Task, TaskSpec};
-use crate::tensor::{Tensor, concatenate, split};
+use crate::tensor::{Tensor, split, with_width};
 
 /// What verification found.
 pub(super) struct Verified {
     pub(super) task: Task,
     pub(super) batchable: bool,
     pub(super) batchable_reason: String,
+    /// Rows of tokens may be padded to share a batch.
+    pub(super) pads: bool,
+    /// What runs took.
+    pub(super) measured: Vec<Measured>,
     pub(super) golden: usize,
     pub(super) notes: Vec<String>,
 }
@@ -56,12 +61,14 @@ pub(super) fn verify(
         (warm_rows, problems) = warmup_rows(&task, manifest);
     }
     let mut notes = Vec::new();
-    warm_up_made(&task, graph, batchable.then(|| largest_batch(manifest)), &mut notes);
-    problems.extend(warm_up_given(graph, &warm_rows));
-    problems.extend(description.warmup.iter().filter_map(|sample| warm_up_sample(graph, sample).err()));
+    let measured = warm_up::made(&task, graph, batchable.then(|| largest_batch(manifest)), &mut notes);
+    problems.extend(warm_up::given(graph, &warm_rows));
+    problems.extend(description.warmup.iter().filter_map(|sample| warm_up::sample(graph, sample).err()));
     problems.extend(golden::check(&task, manifest, graph));
+    let pads = batchable && padding_is_harmless(&task, graph, &mut notes);
     if problems.is_empty() {
-        Ok(Verified { task, batchable, batchable_reason, golden: manifest.golden.len(), notes })
+        let golden = manifest.golden.len();
+        Ok(Verified { task, batchable, batchable_reason, pads, measured, golden, notes })
     } else {
         Err(problems)
     }
@@ -122,22 +129,34 @@ fn check_rows(task: &Task, graph: &mut LoadedGraph, given: &[Rows]) -> (bool, St
     }
 }
 
-/// Runs inputs made from the signature, or real examples, at batch 1 and at the largest batch.
-/// Failure is only worth a note: many valid graphs refuse made inputs.
-fn warm_up_made(task: &Task, graph: &mut LoadedGraph, largest: Option<usize>, notes: &mut Vec<String>) {
-    let sizes = std::iter::once(1).chain(largest.filter(|&size| size > 1));
-    for size in sizes {
-        let Some(inputs) = made_inputs(task, graph, size) else {
-            notes.push("no warm-up inputs could be made from the signature".to_owned());
-            return;
-        };
-        for session in &mut graph.sessions {
-            if session.run(&inputs).is_err() {
-                notes.push(format!("a warm-up run with made inputs failed at batch {size}"));
-                break;
-            }
+/// Whether rows of tokens may be padded to the longest of their batch: a real example alone gives what
+/// it gives padded. False where rows have no lengths.
+fn padding_is_harmless(task: &Task, graph: &mut LoadedGraph, notes: &mut Vec<String>) -> bool {
+    let examples = task.example_rows().unwrap_or_default();
+    let Some((narrow, padded)) = examples.iter().find_map(narrow_and_padded) else { return false };
+    let Some(session) = graph.sessions.first_mut() else { return false };
+    let rows = (narrow.as_slice(), padded.as_slice());
+    match engine::padding_changes(session, rows, &Tolerance::default(), graph.provider) {
+        Ok(None) => true,
+        Ok(Some(difference)) => {
+            notes.push(format!(
+                "texts of different lengths are run apart: padding changes an output, {difference}"
+            ));
+            false
         }
+        Err(_) => false,
     }
+}
+
+/// The shorter row of an example of two rows of tokens, at its own width and as wide as the other.
+fn narrow_and_padded(example: &Rows) -> Option<(Vec<Tensor>, Vec<Tensor>)> {
+    let tokens = example.row_tokens.as_deref().filter(|tokens| tokens.len() == 2)?;
+    let shorter = usize::from(tokens[1] < tokens[0]);
+    let [first, second] = two_rows(example)?;
+    let padded = if shorter == 0 { first } else { second };
+    let width = tokens[shorter] as usize;
+    let narrow = padded.iter().map(|input| with_width(input, width).ok()).collect::<Option<Vec<_>>>()?;
+    (narrow != padded).then_some((narrow, padded))
 }
 
 /// The two rows of an example of two, each by itself and as wide as the other.
@@ -149,42 +168,4 @@ fn two_rows(example: &Rows) -> Option<[Vec<Tensor>; 2]> {
         halves[1].push(second);
     }
     Some(halves)
-}
-
-fn made_inputs(task: &Task, graph: &LoadedGraph, rows: usize) -> Option<Vec<Tensor>> {
-    let examples = task.example_rows();
-    match examples.as_ref().and_then(|examples| examples.first()) {
-        None => engine::made_inputs(&graph.signature, rows),
-        Some(example) => {
-            let repeat = |input: &Tensor| concatenate(&vec![input; rows]).ok();
-            example.inputs.iter().map(repeat).collect()
-        }
-    }
-}
-
-fn warm_up_given(graph: &mut LoadedGraph, given: &[Rows]) -> Vec<String> {
-    let mut problems = Vec::new();
-    for session in &mut graph.sessions {
-        for (index, rows) in given.iter().enumerate() {
-            if let Err(error) = session.run(&rows.inputs) {
-                problems.push(format!("warmup.inputs[{index}]: the run failed: {error}"));
-            }
-        }
-        if !problems.is_empty() {
-            break;
-        }
-    }
-    problems
-}
-
-/// Runs a sample of `config.pbtxt` on every session.
-fn warm_up_sample(graph: &mut LoadedGraph, sample: &WarmupSample) -> Result<(), String> {
-    let problem = |problem: String| format!("config.pbtxt: model_warmup {:?}: {problem}", sample.name);
-    let inputs = engine::sample_inputs(sample, &graph.signature).map_err(problem)?;
-    for session in &mut graph.sessions {
-        for _ in 0..sample.count {
-            session.run(&inputs).map_err(|error| problem(format!("the run failed: {error}")))?;
-        }
-    }
-    Ok(())
 }

@@ -96,6 +96,60 @@ pub fn split(tensor: &Tensor, sizes: &[usize]) -> Result<Vec<Tensor>, AxisError>
     pieces.collect()
 }
 
+/// Picks rows out of tensors of one type, each by tensor and row, and stacks them in that order. With a
+/// `width`, the second axis may differ: it is brought to that width, filled with the type's zero.
+///
+/// # Errors
+/// When there are no rows, a tensor differs in type or an inner dimension or has no such row.
+pub fn gather(rows: &[(&Tensor, usize)], width: Option<usize>) -> Result<Tensor, AxisError> {
+    let [(first, _), ..] = rows else { return Err(AxisError::Empty) };
+    // The first axis is rows; the second one, where it may differ, is widths.
+    let skipped = if width.is_some() { 2 } else { 1 };
+    let inner = |tensor: &Tensor| tensor.shape().get(skipped..).map(<[usize]>::to_vec);
+    let Some(wanted) = inner(first) else {
+        return Err(AxisError::Mismatch {
+            first: described(first),
+            other: format!("rank {skipped} or more"),
+        });
+    };
+    let mut last: Option<&Tensor> = None;
+    for &(tensor, row) in rows {
+        if row >= tensor.rows() {
+            return Err(AxisError::Rows { asked: row + 1, rows: tensor.rows() });
+        }
+        // Rows of one tensor often follow each other.
+        if last.is_some_and(|last| std::ptr::eq(last, tensor)) {
+            continue;
+        }
+        last = Some(tensor);
+        if tensor.data_type() != first.data_type() || tensor.shape().get(skipped..) != Some(&wanted) {
+            return Err(AxisError::Mismatch { first: described(first), other: described(tensor) });
+        }
+    }
+    let step: usize = wanted.iter().product();
+    let row_len = width.map_or(step, |width| width * step);
+    let data = with_buffer!(first.data(), _buffer => stack(_buffer, rows, row_len));
+    let mut shape = vec![rows.len()];
+    shape.extend(width);
+    shape.extend(wanted);
+    Ok(Tensor::new(shape, data)?)
+}
+
+/// Rows of `row_len` elements, cut or filled to that; `_type` only names their type.
+fn stack<T: Element + Default>(_type: &[T], rows: &[(&Tensor, usize)], row_len: usize) -> Data
+where
+    Data: From<Vec<T>>,
+{
+    let mut stacked = Vec::with_capacity(rows.len() * row_len);
+    for (index, (tensor, row)) in rows.iter().enumerate() {
+        let own = tensor.row_len();
+        let elements = &T::slice_of(tensor.data())[row * own..(row + 1) * own];
+        stacked.extend_from_slice(&elements[..own.min(row_len)]);
+        stacked.resize_with((index + 1) * row_len, T::default);
+    }
+    Data::from(stacked)
+}
+
 /// Brings the second axis of a tensor to `width`: cut on the right, or filled with the type's zero.
 ///
 /// # Errors
@@ -144,6 +198,26 @@ mod tests {
         }
 
         #[test]
+        fn gathered_rows_are_those_asked_for(
+            widths in prop::collection::vec(1_usize..5, 1..5),
+            picks in prop::collection::vec((0_usize..100, 0_usize..100), 1..20),
+        ) {
+            let tensors: Vec<Tensor> =
+                widths.iter().zip(0_u8..).map(|(&width, i)| tensor(3, width, f32::from(i) * 100.0)).collect();
+            let rows: Vec<(&Tensor, usize)> =
+                picks.iter().map(|&(which, row)| (&tensors[which % tensors.len()], row % 3)).collect();
+            let gathered = gather(&rows, Some(6)).unwrap();
+            prop_assert_eq!(gathered.shape(), &[rows.len(), 6]);
+            for ((source, row), got) in rows.iter().zip(split(&gathered, &vec![1; rows.len()]).unwrap()) {
+                let own = &split(source, &[1, 1, 1]).unwrap()[*row];
+                prop_assert_eq!(&with_width(&got, own.shape()[1]).unwrap(), own);
+                prop_assert_eq!(&with_width(own, 6).unwrap(), &got);
+            }
+            let same = gather(&[(&tensors[0], 2), (&tensors[0], 0)], None).unwrap();
+            prop_assert_eq!(same.shape(), &[2, widths[0]]);
+        }
+
+        #[test]
         fn padding_keeps_every_row(rows in 0_usize..5, width in 0_usize..5, more in 0_usize..5) {
             let source = tensor(rows, width, 1.0);
             let padded = with_width(&source, width + more).unwrap();
@@ -170,6 +244,10 @@ mod tests {
         assert_eq!(with_width(&deep, 1), Ok(cut));
         let flat = Tensor::new(vec![2], vec![1.0_f32; 2]).unwrap();
         assert!(matches!(with_width(&flat, 1), Err(AxisError::Mismatch { .. })));
+        assert!(matches!(gather(&[(&narrow, 0), (&wide, 0)], None), Err(AxisError::Mismatch { .. })));
+        assert!(matches!(gather(&[(&flat, 0)], Some(2)), Err(AxisError::Mismatch { .. })));
+        assert_eq!(gather(&[(&narrow, 1)], None), Err(AxisError::Rows { asked: 2, rows: 1 }));
+        assert_eq!(gather(&[], None), Err(AxisError::Empty));
         assert_eq!(split(&narrow, &[2]), Err(AxisError::Rows { asked: 2, rows: 1 }));
     }
 

@@ -9,7 +9,7 @@ mod data;
 mod data_type;
 mod raw;
 
-pub use batch_axis::{AxisError, concatenate, split, with_width};
+pub use batch_axis::{AxisError, concatenate, gather, split, with_width};
 pub use buffer::{Buffer, Stored};
 pub(crate) use data::with_buffer;
 pub use data::{Data, Tensor, TensorError};

@@ -127,6 +127,8 @@ catalogue! {
     queue_depth: IntGaugeVec = "inference_queue_depth", ["model", "version"], &[], "Rows waiting for a worker.";
     queue_capacity: IntGaugeVec = "inference_queue_capacity", ["model", "version"], &[],
         "Rows that may wait at most.";
+    queue_limit: IntGaugeVec = "inference_queue_limit", ["model", "version"], &[],
+        "Rows that may wait now: the capacity, or less while a queue stands that does not drain.";
     queue_wait: HistogramVec = "inference_queue_wait_seconds", ["model", "version"], QUEUE_WAIT,
         "From the queue's entry to its exit.";
     queue_expired: IntCounterVec = "inference_queue_expired_total", ["model", "version"], &[],
@@ -134,6 +136,8 @@ catalogue! {
     batch_size: HistogramVec = "inference_batch_size", ["model", "version"], BATCH, "Rows in a batch.";
     batch_padding: HistogramVec = "inference_batch_padding_ratio", ["model", "version"], PADDING,
         "Share of a batch that is padding.";
+    batch_splits: IntCounterVec = "inference_batch_splits_total", ["model", "version"], &[],
+        "Batches that failed and were run again member by member.";
     duration: HistogramVec = "inference_duration_seconds", ["model", "version", "device"], LATENCY,
         "The model's run, once per batch.";
     stage_duration: HistogramVec = "inference_stage_duration_seconds", ["model", "version", "stage"], LATENCY,

@@ -38,10 +38,12 @@ pub struct ModelMetrics {
     errors: Children,
     queue_depth: IntGauge,
     queue_capacity: IntGauge,
+    queue_limit: IntGauge,
     queue_wait: Deferred,
     queue_expired: IntCounter,
     batch_size: Deferred,
     batch_padding: Deferred,
+    batch_splits: IntCounter,
     duration: Deferred,
     input_length: Deferred,
     confidence: Deferred,
@@ -71,9 +73,11 @@ impl ModelMetrics {
             errors: Children::new(&c.errors, both, KINDS),
             queue_depth: c.queue_depth.with_label_values(both),
             queue_capacity: c.queue_capacity.with_label_values(both),
+            queue_limit: c.queue_limit.with_label_values(both),
             queue_wait: deferred(&c.queue_wait, both),
             queue_expired: c.queue_expired.with_label_values(both),
             batch_size: deferred(&c.batch_size, both),
+            batch_splits: c.batch_splits.with_label_values(both),
             batch_padding: deferred(&c.batch_padding, both),
             duration: deferred(&c.duration, &[model, version, device]),
             input_length: deferred(&c.input_length, both),
@@ -128,6 +132,17 @@ impl ModelMetrics {
     /// How many rows the queue holds at most.
     pub fn queue_capacity(&self, rows: usize) {
         self.queue_capacity.set(i64::try_from(rows).unwrap_or(i64::MAX));
+        self.queue_limit(rows);
+    }
+
+    /// How many rows the queue takes in now.
+    pub fn queue_limit(&self, rows: usize) {
+        self.queue_limit.set(i64::try_from(rows).unwrap_or(i64::MAX));
+    }
+
+    /// A batch failed and was run again member by member.
+    pub fn batch_split(&self) {
+        self.batch_splits.inc();
     }
 
     /// A request waited this long.

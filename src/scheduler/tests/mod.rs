@@ -1,6 +1,9 @@
 //! The scheduler over scripted sessions: what only a session that blocks, fails or panics on
 //! command can show. The real runtime is in `tests/integration`.
 
+mod policy;
+mod properties;
+
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
@@ -45,6 +48,13 @@ impl Run for Gated {
     }
 }
 
+impl Bench {
+    /// Makes the scheduler believe that runs cost what `run` says.
+    fn shared_cost(&self, run: Measured) {
+        self.queue.learn(&[run; 64]);
+    }
+}
+
 struct Bench {
     scheduler: Scheduler,
     queue: ModelQueue,
@@ -66,7 +76,9 @@ fn with_sessions(
         provider: "cpu",
         cost: 1,
         sessions,
-        max_batch_size,
+        limits: BatchLimits { max_rows: max_batch_size, max_tokens: None, max_delay: Duration::ZERO },
+        grouping: Grouping { batchable: true, has_free_shape: false, pads: false },
+        measured: Vec::new(),
         queue_capacity,
         metrics: metrics.model("m", "1", "cpu"),
     });
@@ -132,7 +144,7 @@ async fn urgent_jobs_overtake_those_that_wait_and_equals_keep_their_order() {
     for ticket in waiting {
         ticket.await.unwrap();
     }
-    assert_eq!(bench.started.try_iter().collect::<Vec<_>>(), [3, 5, 2, 6, 4]);
+    assert_eq!(bench.started.try_iter().collect::<Vec<_>>(), [3 + 5, 2 + 6, 4]);
 }
 
 #[tokio::test]
@@ -205,18 +217,23 @@ async fn an_expired_job_is_not_run() {
 }
 
 #[tokio::test]
-async fn failures_and_panics_reach_their_own_job_only() {
+async fn a_batch_that_fails_is_run_again_member_by_member() {
     let bench = bench(8, 8);
+    let running = bench.queue.try_submit(job(&[0.0])).unwrap();
+    assert_eq!(bench.started.recv_timeout(SOON), Ok(1));
+    let tickets: Vec<Ticket> = (0..4).map(|_| bench.queue.try_submit(job(&[1.0])).unwrap()).collect();
     let scripts = [
+        Script::AddOne,
+        Script::Fail(RunError::Failed("the batch".into())),
         Script::Fail(RunError::InvalidInput("gather".into())),
         Script::Panic,
         Script::Fail(RunError::Failed("kernel".into())),
         Script::AddOne,
     ];
-    let tickets: Vec<Ticket> = scripts.iter().map(|_| bench.queue.try_submit(job(&[1.0])).unwrap()).collect();
     for script in scripts {
         bench.script.send(script).unwrap();
     }
+    assert!(running.await.is_ok());
     let mut kinds = Vec::new();
     for ticket in tickets {
         kinds.push(ticket.await.map(|finished| values(&finished.outputs)).map_err(|failure| failure.kind));
@@ -230,7 +247,89 @@ async fn failures_and_panics_reach_their_own_job_only() {
             Ok(vec![2.0]),
         ]
     );
+    assert_eq!(bench.started.try_iter().collect::<Vec<_>>(), [4, 1, 1, 1, 1]);
     assert!(bench.scheduler.join(Instant::now() + SOON));
+}
+
+#[tokio::test]
+async fn a_run_goes_on_while_one_of_its_callers_waits_and_ends_with_the_last() {
+    let (raised, interrupts) = mpsc::channel();
+    let (script, gate) = mpsc::channel();
+    let (started_sender, started) = mpsc::channel();
+    let session = Interruptible { inner: Gated { gate, started: started_sender }, raised };
+    let (scheduler, queue) = with_sessions(vec![Box::new(session)], 64, 8);
+    let first = queue.try_submit(job(&[0.0])).unwrap();
+    assert_eq!(started.recv_timeout(SOON), Ok(1));
+    let mut together: Vec<Ticket> = (0..3).map(|_| queue.try_submit(job(&[1.0])).unwrap()).collect();
+    script.send(Script::AddOne).unwrap();
+    assert!(first.await.is_ok());
+    assert_eq!(started.recv_timeout(SOON), Ok(3));
+    let last = together.pop().unwrap();
+    drop(together);
+    assert!(interrupts.try_recv().is_err(), "one caller still waits");
+    drop(last);
+    assert_eq!(interrupts.recv_timeout(SOON), Ok(true));
+    script.send(Script::Fail(RunError::Interrupted)).unwrap();
+    script.send(Script::AddOne).unwrap();
+    assert!(queue.try_submit(job(&[1.0])).unwrap().await.is_ok(), "the switch was put back");
+    assert!(scheduler.join(Instant::now() + SOON));
+}
+
+/// Tells when its switch is raised and put back.
+struct Interruptible {
+    inner: Gated,
+    raised: mpsc::Sender<bool>,
+}
+
+impl Run for Interruptible {
+    fn run(&mut self, inputs: &[Tensor]) -> Result<Vec<Tensor>, RunError> {
+        self.inner.run(inputs)
+    }
+
+    fn interrupt(&self) -> Interrupt {
+        let raised = self.raised.clone();
+        Interrupt::from_fn(move |on| drop(raised.send(on)))
+    }
+}
+
+#[tokio::test]
+async fn a_more_urgent_job_takes_the_place_of_the_least_urgent() {
+    let bench = bench(2, 1);
+    let of = |priority| JobRequest { priority, ..job(&[1.0]) };
+    let running = bench.queue.try_submit(of(2)).unwrap();
+    assert_eq!(bench.started.recv_timeout(SOON), Ok(1));
+    let waiting = [2, 3].map(|level| bench.queue.try_submit(of(level)).unwrap());
+    assert!(matches!(bench.queue.try_submit(of(3)).map(drop), Err(SubmitError::Full { .. })));
+    let urgent = bench.queue.try_submit(of(1)).unwrap();
+    for _ in 0..3 {
+        bench.script.send(Script::AddOne).unwrap();
+    }
+    let [kept, displaced] = waiting;
+    assert!(matches!(displaced.await.unwrap_err().kind, FailureKind::Displaced { retry_after_s: 1..=60 }));
+    for ticket in [running, kept, urgent] {
+        assert!(ticket.await.is_ok());
+    }
+}
+
+#[tokio::test]
+async fn what_cannot_be_in_time_is_refused_at_once_and_only_behind_others() {
+    let bench = bench(64, 1);
+    let within = |limit: Duration| JobRequest { deadline: Instant::now() + limit, ..job(&[1.0]) };
+    bench.script.send(Script::AddOne).unwrap();
+    bench.queue.try_submit(within(Duration::from_secs(30))).unwrap().await.unwrap();
+    bench.started.recv_timeout(SOON).unwrap();
+    bench.shared_cost(Measured { rows: 1, width: 1, took: Duration::from_secs(5) });
+    let running = bench.queue.try_submit(within(Duration::from_secs(60))).unwrap();
+    bench.started.recv_timeout(SOON).unwrap();
+    let refused = bench.queue.try_submit(within(Duration::from_secs(1))).map(drop);
+    assert!(
+        matches!(refused, Err(SubmitError::DeadlineUnmeetable { retry_after_s: 1..=60 })),
+        "five seconds of work are ahead"
+    );
+    let patient = bench.queue.try_submit(within(Duration::from_secs(60))).unwrap();
+    bench.script.send(Script::AddOne).unwrap();
+    bench.script.send(Script::AddOne).unwrap();
+    assert!(running.await.is_ok() && patient.await.is_ok());
 }
 
 /// Adds one at once.

@@ -1,0 +1,237 @@
+//! What a model's runs cost, learnt at warm-up and kept current by every run.
+//!
+//! Two curves describe it: how long one row runs alone, by its width (tokens, or elements where
+//! shapes are free), and which share of that a row costs in a batch of so many rows. A run of `n` rows
+//! of width `w` takes about `n * alone(w) * share(n)`. Both are kept at powers of two and are straight
+//! in between, so that nothing is assumed of their form: forests gain up to any size, transformers on
+//! a CPU are past their best at some rows already.
+
+use std::time::Duration;
+
+/// Powers of two of widths that are told apart.
+const WIDTHS: usize = 24;
+/// Powers of two of rows.
+const ROWS: usize = 14;
+/// The weight of a new run in what a row alone costs.
+const WEIGHT: f64 = 0.1;
+/// Its weight in a share, which is a property of the graph and changes little.
+const SHARE_WEIGHT: f64 = 0.03;
+/// As many runs as a measurement at warm-up stands for.
+const SETTLED: u32 = 32;
+/// A run counts as at most this many times what was expected: one that was interrupted for long by
+/// other work says little.
+const MOST: f64 = 8.0;
+/// A batch size whose rows cost at most this much more than the cheapest is as good.
+const AS_GOOD: f64 = 1.03;
+/// A run of at most this is short: less than what handing it to another thread costs the caller.
+const SHORT: f64 = 100e-6;
+/// Runs before anything is concluded from their length.
+const ENOUGH: u32 = 16;
+/// The weight of a new run in the share of long ones.
+const LONG_WEIGHT: f64 = 0.01;
+/// Above this share of long runs they are not short any more. A few are long because the thread was
+/// taken off its core, which says nothing of the model.
+const LONG_SHARE: f64 = 0.05;
+
+/// A run that was measured.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Measured {
+    /// Rows in it.
+    pub rows: usize,
+    /// Width of a row, padding included: tokens, or elements; 1 where all rows are of one shape.
+    pub width: usize,
+    /// How long it took.
+    pub took: Duration,
+}
+
+/// A point of a curve.
+#[derive(Clone, Copy, Debug, Default)]
+struct Point {
+    at: f64,
+    value: f64,
+    runs: u32,
+}
+
+impl Point {
+    fn observe(&mut self, at: f64, value: f64, weight: f64) {
+        self.runs = self.runs.saturating_add(1);
+        let weight = weight.max(1.0 / f64::from(self.runs));
+        self.at += (at - self.at) * weight;
+        self.value += (value - self.value) * weight;
+    }
+}
+
+/// The two curves, and whether runs are short.
+#[derive(Clone, Debug, Default)]
+pub(super) struct CostModel {
+    alone: [Point; WIDTHS],
+    share: [Point; ROWS],
+    runs: u32,
+    long_share: f64,
+}
+
+#[expect(clippy::cast_precision_loss, reason = "rows and widths are small")]
+fn float(number: usize) -> f64 {
+    number.max(1) as f64
+}
+
+fn place(number: usize, places: usize) -> usize {
+    (number.max(1).ilog2() as usize).min(places - 1)
+}
+
+impl CostModel {
+    /// A model of what warm-up measured.
+    pub(super) fn new(measured: &[Measured]) -> Self {
+        let mut cost = Self::default();
+        for run in measured {
+            cost.learn(run.rows, run.width, run.took.as_secs_f64());
+        }
+        // Warm-up gives the shortest of several runs: later ones move it, none replaces it.
+        for point in cost.alone.iter_mut().chain(&mut cost.share).filter(|point| point.runs > 0) {
+            point.runs = point.runs.max(SETTLED);
+        }
+        cost
+    }
+
+    /// Takes a run of real requests into account.
+    pub(super) fn observe(&mut self, run: Measured) {
+        let seconds = run.took.as_secs_f64();
+        let is_long = f64::from(u8::from(seconds > SHORT));
+        self.long_share = self.long_share.mul_add(1.0 - LONG_WEIGHT, is_long * LONG_WEIGHT);
+        self.runs = self.runs.saturating_add(1);
+        self.learn(run.rows, run.width, seconds);
+    }
+
+    fn learn(&mut self, rows: usize, width: usize, seconds: f64) {
+        let expected = self.seconds(rows, width);
+        let seconds = expected.map_or(seconds, |expected| seconds.min(expected * MOST));
+        let of_one = seconds / float(rows);
+        if rows > 1 {
+            if let Some(alone) = self.alone(width) {
+                let share = of_one / alone.max(f64::MIN_POSITIVE);
+                self.share[place(rows, ROWS)].observe(float(rows), share, SHARE_WEIGHT);
+            }
+        }
+        let share = if rows > 1 { self.share(rows).unwrap_or(1.0) } else { 1.0 };
+        self.alone[place(width, WIDTHS)].observe(float(width), of_one / share, WEIGHT);
+    }
+
+    /// Seconds that a run of `rows` rows of `width` takes; none before anything was measured.
+    pub(super) fn seconds(&self, rows: usize, width: usize) -> Option<f64> {
+        Some(float(rows) * self.alone(width)? * self.share(rows).unwrap_or(1.0))
+    }
+
+    /// Seconds of one row of `width` by itself.
+    pub(super) fn alone(&self, width: usize) -> Option<f64> {
+        interpolated(&self.alone, float(width), |nearest, at| nearest.value * at / nearest.at)
+    }
+
+    /// What a row costs in a batch of `rows`, as a share of what it costs alone.
+    fn share(&self, rows: usize) -> Option<f64> {
+        if rows <= 1 {
+            return Some(1.0);
+        }
+        interpolated(&self.share, float(rows), |nearest, _| nearest.value)
+    }
+
+    /// The fewest rows whose batch is as good as the best, at most `most`.
+    pub(super) fn best_rows(&self, most: usize) -> usize {
+        let seen = || self.share.iter().enumerate().filter(|(_, point)| point.runs > 0);
+        let Some(least) = seen().map(|(_, point)| point.value).min_by(f64::total_cmp) else { return most };
+        if least >= 1.0 / AS_GOOD {
+            // Batches bring nothing; they cost nothing either, and save what surrounds a run.
+            return most.min(2);
+        }
+        let found = seen().find(|(_, point)| point.value <= least * AS_GOOD);
+        // A point stands for its power of two up to the next one.
+        found.map_or(most, |(place, _)| ((1 << (place + 1)) - 1).min(most).max(1)).min(most)
+    }
+
+    /// The share of a row in the best batch of at most `most` rows.
+    pub(super) fn best_share(&self, most: usize) -> f64 {
+        self.share(self.best_rows(most)).unwrap_or(1.0).min(1.0)
+    }
+
+    /// Whether runs have been short, all but a few.
+    pub(super) fn is_short(&self) -> bool {
+        self.runs >= ENOUGH && self.long_share < LONG_SHARE
+    }
+}
+
+/// The curve through `points` at `at`, straight between two of them, by `beyond` outside of them.
+fn interpolated(points: &[Point], at: f64, beyond: impl Fn(Point, f64) -> f64) -> Option<f64> {
+    let mut below: Option<Point> = None;
+    for point in points.iter().filter(|point| point.runs > 0) {
+        if point.at >= at {
+            return Some(match below {
+                Some(below) if point.at > below.at => {
+                    let part = (at - below.at) / (point.at - below.at);
+                    (point.value - below.value).mul_add(part, below.value)
+                }
+                _ => beyond(*point, at),
+            });
+        }
+        below = Some(*point);
+    }
+    below.map(|below| beyond(below, at))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run(rows: usize, width: usize, micros: u64) -> Measured {
+        Measured { rows, width, took: Duration::from_micros(micros) }
+    }
+
+    fn close(actual: Option<f64>, micros: f64) -> bool {
+        actual.is_some_and(|actual| (actual * 1e6 / micros - 1.0).abs() < 0.02)
+    }
+
+    #[test]
+    fn warm_up_gives_both_curves() {
+        let cost = CostModel::new(&[run(1, 32, 6_000), run(8, 32, 32_000), run(32, 32, 150_000)]);
+        assert!(close(cost.seconds(1, 32), 6_000.0));
+        assert!(close(cost.seconds(8, 32), 32_000.0));
+        assert!(close(cost.seconds(8, 64), 64_000.0), "proportional where nothing is known");
+        assert_eq!(cost.best_rows(32), 15, "8 rows are cheapest, and stand for up to 15");
+        assert_eq!(cost.best_rows(4), 4);
+        assert_eq!(CostModel::default().seconds(1, 1), None);
+        assert_eq!(CostModel::default().best_rows(32), 32);
+    }
+
+    #[test]
+    fn runs_keep_it_current_and_one_outlier_does_not_turn_it() {
+        let mut cost = CostModel::new(&[run(1, 1, 100), run(16, 1, 400)]);
+        cost.observe(run(16, 1, 1_000_000));
+        assert!(cost.seconds(16, 1).unwrap() < 2e-3, "{:?}", cost.seconds(16, 1));
+        for _ in 0..300 {
+            cost.observe(run(16, 1, 800));
+        }
+        assert!(close(cost.seconds(16, 1), 800.0), "{:?}", cost.seconds(16, 1));
+    }
+
+    #[test]
+    fn batches_that_bring_nothing_stay_small() {
+        let cost = CostModel::new(&[run(1, 128, 19_000), run(8, 128, 152_000), run(32, 128, 620_000)]);
+        assert_eq!(cost.best_rows(32), 2);
+    }
+
+    #[test]
+    fn runs_are_short_until_too_many_are_not() {
+        let mut cost = CostModel::default();
+        for _ in 0..ENOUGH {
+            assert!(!cost.is_short());
+            cost.observe(run(1, 1, 9));
+        }
+        assert!(cost.is_short());
+        for _ in 0..4 {
+            cost.observe(run(1, 1, 5_000));
+        }
+        assert!(cost.is_short(), "a few outliers");
+        for _ in 0..4 {
+            cost.observe(run(1, 1, 5_000));
+        }
+        assert!(!cost.is_short());
+    }
+}

@@ -1,0 +1,134 @@
+//! Warm-up: every session runs at batch 1 and at its largest batch before it serves, and the first one
+//! at the sizes between, which shows the scheduler what runs cost.
+
+use std::time::{Duration, Instant};
+
+use crate::engine::{self, LoadedGraph, Run, RunError};
+use crate::model::{Dim, Signature, WarmupSample};
+use crate::scheduler::Measured;
+use crate::task::{Rows, Task};
+use crate::tensor::{Tensor, concatenate};
+
+/// Sizes between the smallest and the largest are left out when the warm-up has taken this long.
+const LONG: Duration = Duration::from_secs(3);
+/// A size is run until its runs have taken this long, at most [`REPEATS`] times: the first run of a size
+/// pays for memory that later ones reuse.
+const ENOUGH: Duration = Duration::from_millis(20);
+const REPEATS: usize = 5;
+
+/// Runs inputs made from the signature, or real examples, at batch 1, at `largest`, and the first session
+/// at the powers of two between; the shortest run of each size. Failure is only worth a note: many
+/// valid graphs refuse made inputs.
+pub(super) fn made(
+    task: &Task,
+    graph: &mut LoadedGraph,
+    largest: Option<usize>,
+    notes: &mut Vec<String>,
+) -> Vec<Measured> {
+    let started = Instant::now();
+    let largest = largest.unwrap_or(1);
+    let between = std::iter::successors(Some(2_usize), |size| size.checked_mul(2));
+    let between = between.take_while(|&size| size < largest);
+    let ends = [1, largest].into_iter().take(if largest > 1 { 2 } else { 1 });
+    let mut measured = Vec::new();
+    for size in ends.chain(between) {
+        let is_end = size == 1 || size == largest;
+        if !is_end && started.elapsed() > LONG {
+            break;
+        }
+        let Some(inputs) = made_inputs(task, graph, size) else {
+            notes.push("no warm-up inputs could be made from the signature".to_owned());
+            break;
+        };
+        let width = width_of(task, &graph.signature, &inputs);
+        let count = if is_end { graph.sessions.len() } else { 1 };
+        let mut shortest: Result<_, RunError> = Ok(Duration::MAX);
+        for session in graph.sessions.iter_mut().take(count) {
+            shortest = shortest.and_then(|shortest| Ok(shortest.min(shortest_run(session, &inputs)?)));
+        }
+        match shortest {
+            Ok(took) => measured.push(Measured { rows: size, width, took }),
+            Err(_) => {
+                notes.push(format!("a warm-up run with made inputs failed at batch {size}"));
+                break;
+            }
+        }
+    }
+    measured
+}
+
+fn shortest_run(session: &mut engine::Session, inputs: &[Tensor]) -> Result<Duration, RunError> {
+    let (mut shortest, mut all) = (Duration::MAX, Duration::ZERO);
+    for _ in 0..REPEATS {
+        let begun = Instant::now();
+        session.run(inputs)?;
+        let took = begun.elapsed();
+        shortest = shortest.min(took);
+        all += took;
+        if all >= ENOUGH {
+            break;
+        }
+    }
+    Ok(shortest)
+}
+
+/// True where a dimension of a row may have any size.
+pub(super) fn has_free_shape(signature: &Signature) -> bool {
+    let is_free = |(position, dim): (usize, &Dim)| match dim {
+        Dim::Fixed(_) => false,
+        Dim::Free(_) => position > 0,
+        Dim::AnyRank => true,
+    };
+    signature.inputs.iter().any(|input| input.dims.iter().enumerate().any(is_free))
+}
+
+/// How wide a row is: its tokens, its elements where shapes are free, else 1.
+fn width_of(task: &Task, signature: &Signature, inputs: &[Tensor]) -> usize {
+    if !has_free_shape(signature) {
+        return 1;
+    }
+    let examples = task.example_rows().unwrap_or_default();
+    let tokens =
+        examples.first().and_then(|example: &Rows| example.row_tokens.as_deref()?.iter().copied().max());
+    let elements = inputs.iter().map(Tensor::row_len).max().unwrap_or(1);
+    tokens.map_or(elements, |tokens| tokens as usize).max(1)
+}
+
+fn made_inputs(task: &Task, graph: &LoadedGraph, rows: usize) -> Option<Vec<Tensor>> {
+    let examples = task.example_rows();
+    match examples.as_ref().and_then(|examples| examples.first()) {
+        None => engine::made_inputs(&graph.signature, rows),
+        Some(example) => {
+            let repeat = |input: &Tensor| concatenate(&vec![input; rows]).ok();
+            example.inputs.iter().map(repeat).collect()
+        }
+    }
+}
+
+/// Runs the `[warmup]` inputs on every session; what went wrong.
+pub(super) fn given(graph: &mut LoadedGraph, given: &[Rows]) -> Vec<String> {
+    let mut problems = Vec::new();
+    for session in &mut graph.sessions {
+        for (index, rows) in given.iter().enumerate() {
+            if let Err(error) = session.run(&rows.inputs) {
+                problems.push(format!("warmup.inputs[{index}]: the run failed: {error}"));
+            }
+        }
+        if !problems.is_empty() {
+            break;
+        }
+    }
+    problems
+}
+
+/// Runs a sample of `config.pbtxt` on every session.
+pub(super) fn sample(graph: &mut LoadedGraph, sample: &WarmupSample) -> Result<(), String> {
+    let problem = |problem: String| format!("config.pbtxt: model_warmup {:?}: {problem}", sample.name);
+    let inputs = engine::sample_inputs(sample, &graph.signature).map_err(problem)?;
+    for session in &mut graph.sessions {
+        for _ in 0..sample.count {
+            session.run(&inputs).map_err(|error| problem(format!("the run failed: {error}")))?;
+        }
+    }
+    Ok(())
+}
