@@ -80,11 +80,17 @@ fn place(number: usize, places: usize) -> usize {
 }
 
 impl CostModel {
-    /// A model of what warm-up measured.
+    /// A model of what warm-up measured; of two measurements of one row alone the later one counts.
     pub(super) fn new(measured: &[Measured]) -> Self {
         let mut cost = Self::default();
         for run in measured {
-            cost.learn(run.rows, run.width, run.took.as_secs_f64());
+            let seconds = run.took.as_secs_f64();
+            if run.rows <= 1 {
+                cost.alone[place(run.width, WIDTHS)] =
+                    Point { at: float(run.width), value: seconds, runs: 1 };
+            } else {
+                cost.learn(run.rows, run.width, seconds);
+            }
         }
         // Warm-up gives the shortest of several runs: later ones move it, none replaces it.
         for point in cost.alone.iter_mut().chain(&mut cost.share).filter(|point| point.runs > 0) {
@@ -196,6 +202,11 @@ mod tests {
         assert!(close(cost.seconds(8, 64), 64_000.0), "proportional where nothing is known");
         assert_eq!(cost.best_rows(32), 15, "8 rows are cheapest, and stand for up to 15");
         assert_eq!(cost.best_rows(4), 4);
+        let given = [run(1, 1, 100), run(8, 1, 400), run(1, 1, 1_000)];
+        assert!(
+            close(CostModel::new(&given).seconds(8, 1), 4_000.0),
+            "a real input says more than a made one"
+        );
         assert_eq!(CostModel::default().seconds(1, 1), None);
         assert_eq!(CostModel::default().best_rows(32), 32);
     }

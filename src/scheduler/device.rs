@@ -81,6 +81,11 @@ impl DeviceState {
         !self.waiting.is_empty()
     }
 
+    /// True when something waits that is for workers to run.
+    pub(super) fn needs_worker(&self) -> bool {
+        self.waiting.iter().any(|&queue| self.closed || self.queues[queue].needs_worker)
+    }
+
     /// Puts a job in its queue, or says why not.
     pub(super) fn submit(
         &mut self,
@@ -170,6 +175,29 @@ impl DeviceState {
         })
     }
 
+    /// The next batch of `queue`, to be run in the thread that asks: when a slot is free and nothing
+    /// waits on the device whose runs are long. Else workers are to run it.
+    pub(super) fn next_near(&mut self, queue: usize, now: Instant) -> Option<Work> {
+        if self.queues[queue].is_empty() {
+            return None;
+        }
+        let near = self.waiting.iter().all(|&waiting| self.queues[waiting].is_near());
+        let entry = &mut self.queues[queue];
+        if near && entry.facts.cost <= self.free_permits && !entry.free_sessions.is_empty() {
+            // The rest is for who asks next.
+            match entry.decide(1, self.closed, now) {
+                Some(Decision::Run(picks, reason)) => return self.begin(queue, &picks, reason, now),
+                Some(Decision::Wait(_)) => {}
+                None => {
+                    self.settle();
+                    return None;
+                }
+            }
+        }
+        self.queues[queue].needs_worker = true;
+        None
+    }
+
     fn begin(&mut self, queue: usize, picks: &[Pick], reason: Reason, now: Instant) -> Option<Work> {
         let entry = &mut self.queues[queue];
         let session = entry.free_sessions.pop()?;
@@ -186,9 +214,9 @@ impl DeviceState {
     pub(super) fn take_now(&mut self, queue: usize, request: &JobRequest, now: Instant) -> Option<Done> {
         let entry = &mut self.queues[queue];
         let limits = entry.facts.limits;
-        let fits = request.rows <= limits.max_rows && request.deadline > now && limits.max_delay.is_zero();
+        let fits = request.rows <= limits.max_rows && request.deadline > now;
         let is_idle = !self.closed && self.waiting.is_empty();
-        if !(is_idle && fits && entry.facts.cost <= self.free_permits && entry.cost.is_short()) {
+        if !(is_idle && fits && entry.facts.cost <= self.free_permits && entry.is_near()) {
             return None;
         }
         let session = entry.free_sessions.pop()?;
@@ -228,7 +256,12 @@ impl DeviceState {
 
     /// Forgets the queues in which nothing waits any more.
     fn settle(&mut self) {
-        self.waiting.retain(|&queue| !self.queues[queue].is_empty());
+        let queues = &mut self.queues;
+        self.waiting.retain(|&queue| {
+            let entry = &mut queues[queue];
+            entry.needs_worker &= !entry.is_empty();
+            !entry.is_empty()
+        });
     }
 
     /// Runs that have taken longer than `limit`, and all that go on.

@@ -19,7 +19,8 @@ impl Grouping {
     /// The group of a job, and whether it runs by itself. Groups of different shapes may by chance have
     /// one number; whoever joins their rows sees that they don't fit.
     pub(super) fn of(self, request: &JobRequest) -> (u64, bool) {
-        let is_alone = !self.batchable || !request.optional.is_empty();
+        // A list for a model that is not batchable is cut into its rows, by the limit of one.
+        let is_alone = !request.optional.is_empty() || (!self.batchable && request.rows <= 1);
         if is_alone || !self.has_free_shape {
             return (0, is_alone);
         }
@@ -84,6 +85,7 @@ mod tests {
     fn what_cannot_be_joined_is_alone() {
         let none = Grouping::default();
         assert!(none.of(&request(&[1, 3], None)).1);
+        assert!(!none.of(&request(&[2, 3], None)).1, "its rows are run one by one");
         let mut optional = request(&[1, 3], None);
         optional.optional.push((0, Tensor::new(vec![1], vec![0_i64]).unwrap()));
         assert!(Grouping { batchable: true, ..none }.of(&optional).1);

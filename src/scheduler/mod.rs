@@ -37,7 +37,7 @@ pub use cost::Measured;
 pub use group::Grouping;
 pub use job::{BatchSummary, FailureKind, Finished, JobFailure, JobRequest, JobTimes};
 pub use policy::BatchLimits;
-use state::Shared;
+use state::{Caller, Shared};
 pub use ticket::{SubmitError, Ticket};
 
 /// A set of execution slots: the CPU's cores, or the concurrent runs that one accelerator takes.
@@ -177,7 +177,16 @@ impl ModelQueue {
     /// # Errors
     /// When the queue is full or closed, or the job could not end by its deadline behind what waits.
     pub fn try_submit(&self, job: JobRequest) -> Result<Ticket, SubmitError> {
-        Shared::submit(&self.shared, self.index, job)
+        Shared::submit(&self.shared, self.index, job, Caller::Waits)
+    }
+
+    /// Like [`try_submit`](Self::try_submit), by a caller who will call [`Ticket::help`]: then no worker
+    /// is woken for a model whose runs are shorter than the way to another thread and back.
+    ///
+    /// # Errors
+    /// Those of `try_submit`.
+    pub fn try_submit_near(&self, job: JobRequest) -> Result<Ticket, SubmitError> {
+        Shared::submit(&self.shared, self.index, job, Caller::Helps)
     }
 
     /// Runs a job at once in the calling thread, when nothing waits on the device, a slot is free and

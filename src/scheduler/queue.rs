@@ -34,6 +34,8 @@ pub(super) struct QueueState {
     pub(super) sessions: usize,
     /// Permit-seconds that it has had; see `fairness.rs`.
     pub(super) virtual_time: f64,
+    /// Workers are to run what waits here; else those who submitted it will ([`is_near`](Self::is_near)).
+    pub(super) needs_worker: bool,
     jobs: VecDeque<Entry>,
     queued_rows: usize,
     /// Seconds that all waiting rows would take, each alone.
@@ -78,6 +80,7 @@ impl QueueState {
             free_sessions: options.sessions,
             sessions,
             virtual_time: 0.0,
+            needs_worker: false,
             jobs: VecDeque::new(),
             queued_rows: 0,
             queued_seconds: 0.0,
@@ -92,6 +95,11 @@ impl QueueState {
 
     pub(super) fn queued_rows(&self) -> usize {
         self.queued_rows
+    }
+
+    /// Whether its batches are run where the requests are: a worker's thread is farther than they are long.
+    pub(super) fn is_near(&self) -> bool {
+        self.cost.is_short() && self.facts.limits.max_delay.is_zero()
     }
 
     /// Room for `rows` more; an empty queue has room for any job.
@@ -190,11 +198,18 @@ impl QueueState {
         }
     }
 
+    /// True while any of the job at `at` waits.
+    pub(super) fn holds(&self, at: Place) -> bool {
+        self.position(at).is_some()
+    }
+
+    fn position(&self, at: Place) -> Option<usize> {
+        self.jobs.binary_search_by_key(&at, |entry| entry.job.place()).ok()
+    }
+
     /// Takes out the job at `at`, if any of it still waits.
     pub(super) fn withdraw(&mut self, at: Place) -> bool {
-        let Ok(position) = self.jobs.binary_search_by_key(&at, |entry| entry.job.place()) else {
-            return false;
-        };
+        let Some(position) = self.position(at) else { return false };
         let Some(entry) = self.jobs.remove(position) else { return false };
         self.left(&entry);
         true

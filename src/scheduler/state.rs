@@ -22,6 +22,15 @@ pub(super) struct ModelFacts {
     pub(super) metrics: Arc<ModelMetrics>,
 }
 
+/// What who submits a job does besides waiting for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Caller {
+    /// Nothing: workers run it.
+    Waits,
+    /// Runs what waits, where that is quicker than waking a worker.
+    Helps,
+}
+
 /// The state under the lock, with what threads do about it.
 struct Locked {
     device: DeviceState,
@@ -77,19 +86,26 @@ impl Shared {
         state.queues.len() - 1
     }
 
+    /// Puts a job in its queue. Where the caller `helps`, and runs are short, no worker is woken for it:
+    /// the ticket says so, and the caller is to call [`take_near`](Self::take_near).
     pub(super) fn submit(
         shared: &Arc<Self>,
         queue: usize,
         request: JobRequest,
+        caller: Caller,
     ) -> Result<Ticket, SubmitError> {
         let mut locked = shared.lock();
         let (job, reply) = locked.device.submit(queue, request, Instant::now())?;
-        let is_parked = locked.parked > 0;
+        let entry = &mut locked.device.queues[queue];
+        let fits = job.request.rows <= entry.facts.limits.max_rows;
+        let is_near = caller == Caller::Helps && fits && entry.is_near() && !entry.needs_worker;
+        entry.needs_worker |= !is_near;
+        let wake = !is_near && locked.parked > 0;
         drop(locked);
-        if is_parked {
+        if wake {
             shared.work_or_close.notify_one();
         }
-        Ok(Ticket { shared: Arc::clone(shared), queue, job, reply, answered: false })
+        Ok(Ticket { shared: Arc::clone(shared), queue, job, reply, is_near, answered: false })
     }
 
     /// Takes an abandoned job out of its queue, so that it holds no room.
@@ -130,11 +146,7 @@ impl Shared {
                 Next::Work(work) => {
                     self.show_workers(&locked.device);
                     // A wake-up may have been spent on a job that could not start then.
-                    let wake = locked.parked > 0 && locked.device.has_work();
-                    drop(locked);
-                    if wake {
-                        self.work_or_close.notify_one();
-                    }
+                    self.unlock_and_wake(locked);
                     return Some(work);
                 }
                 Next::Idle(until) => until,
@@ -177,7 +189,43 @@ impl Shared {
         let mut locked = self.lock();
         locked.device.give_back(done, Instant::now());
         self.show_workers(&locked.device);
-        let wake = locked.parked > 0 && (locked.device.has_work() || locked.device.closed);
+        self.unlock_and_wake(locked);
+    }
+
+    /// The next batch of a queue, to be run in the caller's thread and given back by
+    /// [`return_now`](Self::return_now); none when nothing waits any more, or workers will run it.
+    pub(super) fn take_near(&self, queue: usize) -> Option<Work> {
+        let mut locked = self.lock();
+        let work = locked.device.next_near(queue, Instant::now());
+        if work.is_some() {
+            self.show_workers(&locked.device);
+        }
+        self.unlock_and_wake(locked);
+        work
+    }
+
+    /// Gives back what a batch in the caller's thread used; true when the job at `place` still waits.
+    pub(super) fn return_near(&self, done: Done, place: Place) -> bool {
+        let mut locked = self.lock();
+        let queue = done.queue;
+        locked.device.give_back(done, Instant::now());
+        let waits = locked.device.queues[queue].holds(place);
+        self.show_workers(&locked.device);
+        self.unlock_and_wake(locked);
+        waits
+    }
+
+    /// Leaves what waits in a queue to the workers.
+    pub(super) fn hand_over(&self, queue: usize) {
+        let mut locked = self.lock();
+        let entry = &mut locked.device.queues[queue];
+        entry.needs_worker = !entry.is_empty();
+        self.unlock_and_wake(locked);
+    }
+
+    /// Wakes a worker if one is needed and one sleeps.
+    fn unlock_and_wake(&self, locked: MutexGuard<'_, Locked>) {
+        let wake = locked.parked > 0 && (locked.device.needs_worker() || locked.device.closed);
         drop(locked);
         if wake {
             self.work_or_close.notify_one();

@@ -11,6 +11,7 @@ use tokio::sync::oneshot;
 use super::job::{FailureKind, Finished, JobFailure};
 use super::pending::{Answer, Pending};
 use super::state::Shared;
+use super::worker;
 
 /// Why a job was not taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,10 +37,26 @@ pub struct Ticket {
     pub(super) queue: usize,
     pub(super) job: Arc<Pending>,
     pub(super) reply: oneshot::Receiver<Answer>,
+    /// No worker was woken for it.
+    pub(super) is_near: bool,
     pub(super) answered: bool,
 }
 
 impl Ticket {
+    /// Runs what waits in the job's queue, up to this job, in the calling thread, where the model's runs are
+    /// short enough for that; else leaves it to the workers. To be called after giving other requests of
+    /// the thread the time to put their jobs beside this one.
+    pub fn help(&mut self) {
+        if std::mem::take(&mut self.is_near) {
+            worker::run_near(&self.shared, self.queue, self.job.place());
+        }
+    }
+
+    /// Whether [`help`](Self::help) is still to be called.
+    pub fn wants_help(&self) -> bool {
+        self.is_near
+    }
+
     /// When the job was put into the queue.
     pub fn enqueued(&self) -> Instant {
         self.job.enqueued
@@ -66,6 +83,7 @@ impl Drop for Ticket {
         if !self.answered {
             self.job.abandon();
             self.shared.withdraw(self.queue, self.job.place());
+            self.help();
         }
     }
 }

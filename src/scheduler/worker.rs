@@ -8,7 +8,7 @@ use std::time::{Duration, Instant, SystemTime};
 use super::cost::Measured;
 use super::device::{Done, Work};
 use super::job::{BatchSummary, FailureKind, Finished, JobFailure, JobRequest, JobTimes};
-use super::pending::Guard;
+use super::pending::{Guard, Place};
 use super::queue::Taken;
 use super::run::{BatchRan, padding_ratio, run_batch, run_whole};
 use super::state::{ModelFacts, Shared};
@@ -88,6 +88,22 @@ pub(super) fn run_now(
         }
         Err(kind) => Err(JobFailure { kind, times: Some(times) }),
     })
+}
+
+/// Batches that a caller runs before its own job's turn comes, at most.
+const HELPS: usize = 4;
+
+/// Runs batches of a queue in the caller's thread, where the device allows that, until the job at `place`
+/// has been taken; what is left then is the workers'.
+pub(super) fn run_near(shared: &Shared, queue: usize, place: Place) {
+    for _ in 0..HELPS {
+        let Some(work) = shared.take_near(queue) else { return };
+        let done = serve(shared, work);
+        if !shared.return_near(done, place) {
+            return;
+        }
+    }
+    shared.hand_over(queue);
 }
 
 /// What metrics, spans and the callers are told of a run.

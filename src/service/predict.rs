@@ -164,10 +164,13 @@ impl Service {
             trace: accounting.trace.as_ref().and_then(InferenceTrace::context),
             input_length: work.input_length,
         };
-        if let Some(answer) = queue.try_run_now(&job) {
+        // Alone, nothing is gained by waiting for company.
+        if accounting.model.metrics.in_flight() <= 1
+            && let Some(answer) = queue.try_run_now(&job)
+        {
             return accounting.settle(Ok(answer));
         }
-        let ticket = queue.try_submit(job).map_err(|error| match error {
+        let mut ticket = queue.try_submit_near(job).map_err(|error| match error {
             SubmitError::Full { retry_after_s } => full(retry_after_s),
             SubmitError::DeadlineUnmeetable { retry_after_s } => {
                 let detail = "the deadline would pass before the request's turn came";
@@ -175,6 +178,11 @@ impl Service {
             }
             SubmitError::Closed => ServiceError::new(ErrorCode::Draining, "the service is shutting down"),
         })?;
+        if ticket.wants_help() {
+            // The thread's other requests, whose bytes are there by now, put their rows beside these.
+            tokio::task::yield_now().await;
+            ticket.help();
+        }
         accounting.waiting = Some(ticket);
         let Some(ticket) = accounting.waiting.as_mut() else { return Err(internal("lost ticket")) };
         let answer = tokio::time::timeout_at(deadline.into(), ticket).await;

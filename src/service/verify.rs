@@ -61,8 +61,10 @@ pub(super) fn verify(
         (warm_rows, problems) = warmup_rows(&task, manifest);
     }
     let mut notes = Vec::new();
-    let measured = warm_up::made(&task, graph, batchable.then(|| largest_batch(manifest)), &mut notes);
-    problems.extend(warm_up::given(graph, &warm_rows));
+    let mut measured = warm_up::made(&task, graph, batchable.then(|| largest_batch(manifest)), &mut notes);
+    let (of_given, failed) = warm_up::given(graph, &warm_rows);
+    measured.extend(of_given);
+    problems.extend(failed);
     problems.extend(description.warmup.iter().filter_map(|sample| warm_up::sample(graph, sample).err()));
     problems.extend(golden::check(&task, manifest, graph));
     let pads = batchable && padding_is_harmless(&task, graph, &mut notes);

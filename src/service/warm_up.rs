@@ -88,10 +88,13 @@ fn width_of(task: &Task, signature: &Signature, inputs: &[Tensor]) -> usize {
         return 1;
     }
     let examples = task.example_rows().unwrap_or_default();
-    let tokens =
-        examples.first().and_then(|example: &Rows| example.row_tokens.as_deref()?.iter().copied().max());
+    width_of_rows(examples.first().and_then(|example| example.row_tokens.as_deref()), inputs)
+}
+
+fn width_of_rows(row_tokens: Option<&[u32]>, inputs: &[Tensor]) -> usize {
+    let longest = row_tokens.and_then(|tokens| tokens.iter().max());
     let elements = inputs.iter().map(Tensor::row_len).max().unwrap_or(1);
-    tokens.map_or(elements, |tokens| tokens as usize).max(1)
+    longest.map_or(elements, |&tokens| tokens as usize).max(1)
 }
 
 fn made_inputs(task: &Task, graph: &LoadedGraph, rows: usize) -> Option<Vec<Tensor>> {
@@ -105,20 +108,26 @@ fn made_inputs(task: &Task, graph: &LoadedGraph, rows: usize) -> Option<Vec<Tens
     }
 }
 
-/// Runs the `[warmup]` inputs on every session; what went wrong.
-pub(super) fn given(graph: &mut LoadedGraph, given: &[Rows]) -> Vec<String> {
-    let mut problems = Vec::new();
+/// Runs the `[warmup]` inputs on every session; what they took, and what went wrong.
+pub(super) fn given(graph: &mut LoadedGraph, given: &[Rows]) -> (Vec<Measured>, Vec<String>) {
+    let (mut problems, mut measured) = (Vec::new(), Vec::new());
+    let is_free = has_free_shape(&graph.signature);
     for session in &mut graph.sessions {
         for (index, rows) in given.iter().enumerate() {
-            if let Err(error) = session.run(&rows.inputs) {
-                problems.push(format!("warmup.inputs[{index}]: the run failed: {error}"));
+            match shortest_run(session, &rows.inputs) {
+                Ok(took) => {
+                    let width =
+                        if is_free { width_of_rows(rows.row_tokens.as_deref(), &rows.inputs) } else { 1 };
+                    measured.push(Measured { rows: rows.rows, width, took });
+                }
+                Err(error) => problems.push(format!("warmup.inputs[{index}]: the run failed: {error}")),
             }
         }
         if !problems.is_empty() {
             break;
         }
     }
-    problems
+    (measured, problems)
 }
 
 /// Runs a sample of `config.pbtxt` on every session.

@@ -288,7 +288,7 @@ impl Run for Interruptible {
 
     fn interrupt(&self) -> Interrupt {
         let raised = self.raised.clone();
-        Interrupt::from_fn(move |on| drop(raised.send(on)))
+        Interrupt::from_fn(move |on| raised.send(on).unwrap_or_default())
     }
 }
 
@@ -369,6 +369,51 @@ async fn short_runs_on_an_idle_device_are_done_where_the_caller_is() {
     scheduler.close();
     assert!(queue.try_run_now(&job(&[1.0])).is_none());
     assert!(scheduler.join(Instant::now() + SOON));
+}
+
+#[tokio::test]
+async fn short_runs_of_several_callers_are_done_together_by_the_first_who_helps() {
+    let (scheduler, queue) = with_sessions(vec![Box::new(Quick)], 64, 8);
+    queue.learn(&[Measured { rows: 1, width: 1, took: Duration::from_micros(5) }; 64]);
+    let mut tickets: Vec<Ticket> =
+        (0_u8..3).map(|i| queue.try_submit_near(job(&[f32::from(i)])).unwrap()).collect();
+    assert!(tickets.iter().all(Ticket::wants_help), "no worker was woken for them");
+    tickets[1].help();
+    tickets[0].help();
+    for (ticket, i) in tickets.into_iter().zip(0_u8..) {
+        let finished = ticket.await.unwrap();
+        assert_eq!(values(&finished.outputs), [f32::from(i) + 1.0]);
+        assert_eq!((finished.batch.size, finished.batch.index), (3, usize::from(i)));
+    }
+    let large = queue.try_submit_near(job(&[1.0; 30])).unwrap();
+    assert!(!large.wants_help(), "workers cut it");
+    assert_eq!(values(&large.await.unwrap().outputs), [2.0; 30]);
+    let mut crowd: Vec<Ticket> = (0..30).map(|_| queue.try_submit_near(job(&[1.0])).unwrap()).collect();
+    crowd[29].help();
+    for ticket in crowd {
+        assert_eq!(values(&ticket.await.unwrap().outputs), [2.0], "all were before the last one, who helped");
+    }
+    drop(queue.try_submit_near(job(&[1.0])).unwrap());
+    let by_worker = queue.try_submit(job(&[7.0])).unwrap();
+    assert!(!by_worker.wants_help());
+    assert_eq!(values(&by_worker.await.unwrap().outputs), [8.0]);
+    assert!(scheduler.join(Instant::now() + SOON));
+}
+
+#[tokio::test]
+async fn callers_who_cannot_help_leave_it_to_workers() {
+    let bench = bench(64, 8);
+    bench.shared_cost(Measured { rows: 1, width: 1, took: Duration::from_micros(5) });
+    let running = bench.queue.try_submit(job(&[1.0])).unwrap();
+    assert_eq!(bench.started.recv_timeout(SOON), Ok(1));
+    let mut waiting = bench.queue.try_submit_near(job(&[2.0])).unwrap();
+    waiting.help();
+    for _ in 0..2 {
+        bench.script.send(Script::AddOne).unwrap();
+    }
+    assert!(running.await.is_ok(), "its session was busy");
+    assert_eq!(values(&waiting.await.unwrap().outputs), [3.0]);
+    assert!(bench.scheduler.join(Instant::now() + SOON));
 }
 
 #[tokio::test]

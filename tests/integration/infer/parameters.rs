@@ -105,7 +105,9 @@ fn queued(server: &Server, model: &str, rows: f64) {
 
 #[test]
 fn urgent_requests_overtake_those_that_wait() {
-    let manifest = format!("{}priority_levels = 3\n", slow_manifest(64));
+    // Batches of one, so that the order shows.
+    let one = "[batching]\nmax_batch_size = 1\n";
+    let manifest = format!("{}priority_levels = 3\n{one}", slow_manifest(64));
     let models = Repository::new().model("slow", "slow", &manifest);
     let server = Server::builder().repository(models).start();
     let (done, order) = std::sync::mpsc::channel();

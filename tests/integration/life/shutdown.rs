@@ -19,6 +19,10 @@ fn in_flight(server: &Server, count: u32, milliseconds: u64) -> Vec<Connection> 
             let mut connection = Connection::open(server.http);
             let body = models::slow_for(milliseconds, f64::from(n));
             connection.write(&Request::json("/predict/slow", &body).bytes());
+            if n == 0 {
+                // Those that come now wait for it, instead of running with it.
+                server.wait_for_metric("inference_workers", &[("state", "busy")], 1.0);
+            }
             connection
         })
         .collect();

@@ -266,8 +266,12 @@ fn a_busy_server_shows_its_queue() {
     let repository = Repository::new().model("slow", "slow", &models::slow_manifest(7));
     let server = Server::builder().repository(repository).start();
     let mut busy: Vec<_> = (0..3).map(|_| Connection::open(server.http)).collect();
-    for connection in &mut busy {
+    for (index, connection) in busy.iter_mut().enumerate() {
         connection.write(&Request::json("/predict/slow", &models::slow_for(400, 1.0)).bytes());
+        if index == 0 {
+            // Those that come now wait for it, instead of running with it.
+            server.wait_for_metric("inference_workers", &[("state", "busy")], 1.0);
+        }
     }
     server.wait_for_metric("inference_queue_depth", &[("model", "slow")], 2.0);
     let metrics = server.metrics();
