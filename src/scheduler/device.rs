@@ -186,7 +186,10 @@ impl DeviceState {
         if near && entry.facts.cost <= self.free_permits && !entry.free_sessions.is_empty() {
             // The rest is for who asks next.
             match entry.decide(1, self.closed, now) {
-                Some(Decision::Run(picks, reason)) => return self.begin(queue, &picks, reason, now),
+                Some(Decision::Run(picks, reason)) => {
+                    entry.company.observe(picks.len());
+                    return self.begin(queue, &picks, reason, now);
+                }
                 Some(Decision::Wait(_)) => {}
                 None => {
                     self.settle();
@@ -217,6 +220,9 @@ impl DeviceState {
         let fits = request.rows <= limits.max_rows && request.deadline > now;
         let is_idle = !self.closed && self.waiting.is_empty();
         if !(is_idle && fits && entry.facts.cost <= self.free_permits && entry.is_near()) {
+            return None;
+        }
+        if entry.company.is_worth_waiting() {
             return None;
         }
         let session = entry.free_sessions.pop()?;

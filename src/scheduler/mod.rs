@@ -9,6 +9,7 @@
 //! than its capacity (one oversized job on an empty queue excepted); a device never runs more
 //! intra-op threads than it has permits.
 
+mod company;
 mod cost;
 mod device;
 mod fairness;

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::ModelOptions;
+use super::company::Company;
 use super::cost::{CostModel, Measured};
 use super::group::Grouping;
 use super::job::FailureKind;
@@ -34,6 +35,8 @@ pub(super) struct QueueState {
     pub(super) sessions: usize,
     /// Permit-seconds that it has had; see `fairness.rs`.
     pub(super) virtual_time: f64,
+    /// Whether giving other requests time to come brings any.
+    pub(super) company: Company,
     /// Workers are to run what waits here; else those who submitted it will ([`is_near`](Self::is_near)).
     pub(super) needs_worker: bool,
     jobs: VecDeque<Entry>,
@@ -80,6 +83,7 @@ impl QueueState {
             free_sessions: options.sessions,
             sessions,
             virtual_time: 0.0,
+            company: Company::default(),
             needs_worker: false,
             jobs: VecDeque::new(),
             queued_rows: 0,

@@ -164,10 +164,7 @@ impl Service {
             trace: accounting.trace.as_ref().and_then(InferenceTrace::context),
             input_length: work.input_length,
         };
-        // Alone, nothing is gained by waiting for company.
-        if accounting.model.metrics.in_flight() <= 1
-            && let Some(answer) = queue.try_run_now(&job)
-        {
+        if let Some(answer) = queue.try_run_now(&job) {
             return accounting.settle(Ok(answer));
         }
         let mut ticket = queue.try_submit_near(job).map_err(|error| match error {

@@ -6,6 +6,7 @@
 #![expect(clippy::unwrap_used, reason = "in a test, what cannot go on fails")]
 
 mod access;
+mod batching;
 mod cli;
 mod clients;
 mod harness;

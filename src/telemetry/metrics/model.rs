@@ -193,11 +193,6 @@ impl ModelMetrics {
         self.errors.add(kind, 1);
     }
 
-    /// Inference requests being served.
-    pub fn in_flight(&self) -> i64 {
-        self.in_flight.get()
-    }
-
     /// A request's client went away in this stage.
     pub fn cancelled(&self, stage: Stage) {
         self.cancelled[stage as usize].inc();
