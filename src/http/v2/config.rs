@@ -27,6 +27,8 @@ struct Config<'a> {
     output: Vec<Tensor<'a>>,
     instance_group: [InstanceGroup<'a>; 1],
     #[serde(skip_serializing_if = "Option::is_none")]
+    dynamic_batching: Option<DynamicBatching>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     optimization: Option<Optimization>,
     parameters: Parameters,
     model_transaction_policy: TransactionPolicy,
@@ -92,6 +94,15 @@ struct TransactionPolicy {
 }
 
 /// `GET /v2/models/{model}[/versions/{version}]/config`.
+#[derive(Serialize)]
+struct DynamicBatching {
+    preferred_batch_size: [usize; 0],
+    max_queue_delay_microseconds: u64,
+    preserve_ordering: bool,
+    priority_levels: u32,
+    default_priority_level: u32,
+}
+
 pub(super) async fn config(api: State<Arc<Api>>, target: Target) -> Result<Response, Failure> {
     let model = resolve(&api, &target)?;
     Ok(answer::json_of(&of(&model.facts))?)
@@ -115,10 +126,21 @@ fn of(facts: &ModelFacts) -> Config<'_> {
             count: facts.instances,
             gpus: facts.device.strip_prefix("cuda:").and_then(|id| id.parse().ok()).map(|id| [id]),
         }],
+        dynamic_batching: (facts.max_batch_size > 1).then(|| dynamic_batching(facts)),
         optimization: accelerators(facts)
             .map(|execution_accelerators| Optimization { execution_accelerators }),
         parameters: Parameters { intra_op_thread_count: Parameter { string_value: threads } },
         model_transaction_policy: TransactionPolicy { decoupled: false },
+    }
+}
+
+fn dynamic_batching(facts: &ModelFacts) -> DynamicBatching {
+    DynamicBatching {
+        preferred_batch_size: [],
+        max_queue_delay_microseconds: u64::try_from(facts.max_queue_delay.as_micros()).unwrap_or(u64::MAX),
+        preserve_ordering: false,
+        priority_levels: facts.priorities.levels,
+        default_priority_level: facts.priorities.default,
     }
 }
 
