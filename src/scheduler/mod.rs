@@ -190,8 +190,9 @@ impl ModelQueue {
         Shared::submit(&self.shared, self.index, job, Caller::Helps)
     }
 
-    /// Runs a job at once in the calling thread, when nothing waits on the device, a slot is free and
-    /// the model's runs are shorter than the way to another thread and back; else none.
+    /// Runs a job at once in the calling thread, when nothing waits on the device, a slot is free, the
+    /// model's runs are shorter than the way to another thread and back, and no company is to be expected;
+    /// else none.
     pub fn try_run_now(&self, job: &JobRequest) -> Option<Result<Finished, JobFailure>> {
         worker::run_now(&self.shared, self.index, job)
     }

@@ -10,7 +10,8 @@ fn config(model: &str) -> Value {
 
 #[test]
 fn a_configuration_has_what_clients_read_and_nothing_else() {
-    let manifest = "[execution]\ninstances = 2\nintra_threads = 1\n[batching]\nmax_batch_size = 8\n";
+    let manifest = "[execution]\ninstances = 2\nintra_threads = 1\n\
+                    [batching]\nmax_batch_size = 8\nmax_queue_delay = \"2ms\"\n";
     let server = Server::builder().repository(Repository::new().model("m", "add-one", manifest)).start();
     let expected = json!({
         "name": "m",
@@ -21,6 +22,13 @@ fn a_configuration_has_what_clients_read_and_nothing_else() {
         "input": [{"name": "x", "data_type": "TYPE_FP32", "dims": [3]}],
         "output": [{"name": "y", "data_type": "TYPE_FP32", "dims": [3]}],
         "instance_group": [{"name": "m", "kind": "KIND_CPU", "count": 2}],
+        "dynamic_batching": {
+            "preferred_batch_size": [],
+            "max_queue_delay_microseconds": 2000,
+            "preserve_ordering": false,
+            "priority_levels": 0,
+            "default_priority_level": 0,
+        },
         "parameters": {"intra_op_thread_count": {"string_value": "1"}},
         "model_transaction_policy": {"decoupled": false},
     });
@@ -32,7 +40,7 @@ fn a_configuration_has_what_clients_read_and_nothing_else() {
 fn shapes_leave_the_batch_dimension_out_where_there_is_one() {
     let tensor = |name: &str, kind: &str, dims: Value| json!({"name": name, "data_type": kind, "dims": dims});
     let fixed = config("fixed-sum");
-    assert_eq!(fixed["max_batch_size"], 0);
+    assert_eq!((&fixed["max_batch_size"], fixed.get("dynamic_batching")), (&json!(0), None));
     assert_eq!(fixed["input"], json!([tensor("x", "TYPE_FP32", json!([2, 3]))]));
     assert_eq!(fixed["output"][0]["dims"], json!([2]));
     let mixes = config("mixes-rows");
