@@ -11,7 +11,7 @@ use super::fairness::{self, Candidate};
 use super::job::JobRequest;
 use super::pending::{Answer, Pending, Place};
 use super::policy::{Decision, Pick, Reason};
-use super::queue::{Batch, QueueState};
+use super::queue::{Batch, Ends, QueueState};
 use super::state::ModelFacts;
 use super::ticket::SubmitError;
 use crate::engine::Run;
@@ -41,6 +41,10 @@ pub(super) struct Done {
     began: Instant,
     /// Seconds that were charged for it beforehand.
     charged: f64,
+    /// Seconds that its rows would take, each by itself.
+    work: f64,
+    /// How its jobs stood to their deadlines.
+    pub(super) ends: Ends,
     /// The widest row of the batch.
     pub(super) width: usize,
     /// The run, if there was one that went well.
@@ -208,6 +212,7 @@ impl DeviceState {
         self.virtual_time = self.virtual_time.max(entry.virtual_time);
         let facts = Arc::clone(&entry.facts);
         let done = self.occupy((queue, session), (batch.rows, batch.width), now);
+        let done = Done { work: batch.work, ..done };
         self.settle();
         Some(Work { batch, reason, facts, dequeued: now, done })
     }
@@ -246,7 +251,18 @@ impl DeviceState {
         // A run has at least one permit, so there is a place for every run.
         let place = self.running.iter().position(Option::is_none).unwrap_or(self.running.len() - 1);
         self.running[place] = Some(now);
-        Done { queue, session, permits, place, began: now, charged, width, ran: None }
+        Done {
+            queue,
+            session,
+            permits,
+            place,
+            began: now,
+            charged,
+            work: 0.0,
+            ends: Ends::default(),
+            width,
+            ran: None,
+        }
     }
 
     /// Takes back a session and its permits after a run.
@@ -257,7 +273,7 @@ impl DeviceState {
         entry.free_sessions.push(done.session);
         let took = now.saturating_duration_since(done.began);
         entry.virtual_time += took.as_secs_f64() * weight(done.permits) - done.charged;
-        entry.run_ended(done.ran);
+        entry.run_ended(done.ran, (done.work, done.ends), now);
     }
 
     /// Forgets the queues in which nothing waits any more.

@@ -16,6 +16,7 @@ mod fairness;
 mod group;
 mod job;
 mod limit;
+mod pace;
 mod pending;
 mod policy;
 mod queue;

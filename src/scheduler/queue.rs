@@ -13,6 +13,7 @@ use super::cost::{CostModel, Measured};
 use super::group::Grouping;
 use super::job::FailureKind;
 use super::limit::Limit;
+use super::pace::Pace;
 use super::pending::{Pending, Place};
 use super::policy::{self, Decision, Pick, View, Waiting};
 use super::retry::retry_after;
@@ -22,8 +23,8 @@ use crate::engine::Run;
 /// How much of what it should take the time left may be for a job to be run at all: what would end
 /// after its deadline for certain is not begun.
 const HOPELESS: f64 = 0.5;
-/// By how much more than predicted a wait is reckoned.
-const CAUTION: f64 = 1.1;
+/// A measured pace is believed to be at most this many times slower than what runs cost.
+const SLOWEST: f64 = 8.0;
 
 /// The queue of one model, its free sessions and its pace.
 pub(super) struct QueueState {
@@ -31,6 +32,7 @@ pub(super) struct QueueState {
     pub(super) grouping: Grouping,
     pub(super) cost: CostModel,
     pub(super) limit: Limit,
+    pace: Pace,
     pub(super) free_sessions: Vec<Box<dyn Run>>,
     pub(super) sessions: usize,
     /// Permit-seconds that it has had; see `fairness.rs`.
@@ -63,6 +65,15 @@ pub(super) struct Batch {
     pub(super) rows: usize,
     /// The widest row.
     pub(super) width: usize,
+    /// Seconds that its rows would take, each by itself.
+    pub(super) work: f64,
+}
+
+/// How the jobs of a run stood to their deadlines at its end.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Ends {
+    pub(super) met: usize,
+    pub(super) missed: usize,
 }
 
 /// Rows of a job that were taken to be run.
@@ -80,6 +91,7 @@ impl QueueState {
             grouping: options.grouping,
             cost: CostModel::new(&options.measured),
             limit: Limit::new(options.queue_capacity, least),
+            pace: Pace::default(),
             free_sessions: options.sessions,
             sessions,
             virtual_time: 0.0,
@@ -129,7 +141,7 @@ impl QueueState {
     }
 
     pub(super) fn retry_after(&self) -> u64 {
-        retry_after(self.seconds_ahead(u32::MAX, Instant::now(), 1.0), fastrand::f64())
+        retry_after(self.seconds_ahead((0, 0.0), u32::MAX, Instant::now(), 1.0), fastrand::f64())
     }
 
     /// Whether a job of `rows` rows of `width` would end by `deadline`, when this queue's runs have so
@@ -147,15 +159,18 @@ impl QueueState {
             return true;
         }
         let Some(alone) = self.cost.alone(width) else { return true };
-        let most = self.facts.limits.max_rows;
-        let own = self.cost.seconds(rows.min(self.cost.best_rows(most)), width).unwrap_or(alone);
-        let ahead = self.seconds_ahead(priority, now, slots);
+        // Where others wait it runs with others: as long as the best batch does, which a large job fills alone.
+        let best = self.cost.best_rows(self.facts.limits.max_rows);
+        let own = self.cost.seconds(best, width).unwrap_or(alone);
+        let ahead = self.seconds_ahead((rows.saturating_sub(best), alone), priority, now, slots);
         let left = deadline.saturating_duration_since(now).as_secs_f64();
-        (ahead + own) * CAUTION <= left
+        (ahead + own) * self.pace.caution() <= left
     }
 
-    /// Seconds until everything of at least this urgency that waits now has been taken.
-    fn seconds_ahead(&self, priority: u32, now: Instant, slots: f64) -> f64 {
+    /// Seconds until everything of at least this urgency that waits now has been taken, and `more` rows
+    /// that take so long each.
+    #[expect(clippy::cast_precision_loss, reason = "row counts are small")]
+    fn seconds_ahead(&self, more: (usize, f64), priority: u32, now: Instant, slots: f64) -> f64 {
         let is_last = self.jobs.back().is_none_or(|last| last.job.place().0 <= priority);
         let alone: f64 = if is_last {
             self.queued_seconds
@@ -163,10 +178,14 @@ impl QueueState {
             let ahead = self.jobs.partition_point(|entry| entry.job.place().0 <= priority);
             self.jobs.range(..ahead).map(Entry::seconds).sum()
         };
+        let alone = (more.0 as f64).mul_add(more.1, alone.max(0.0));
         let running: f64 =
             self.running.iter().map(|end| end.saturating_duration_since(now).as_secs_f64()).sum();
         let share = self.cost.best_share(self.facts.limits.max_rows);
-        alone.max(0.0).mul_add(share, running) / slots.max(f64::MIN_POSITIVE)
+        let slots = slots.max(f64::MIN_POSITIVE);
+        let predicted = alone * share / slots;
+        let measured = self.pace.seconds(alone).unwrap_or(predicted);
+        running / slots + measured.min(predicted * SLOWEST)
     }
 
     /// Deadline of the job that is next.
@@ -216,6 +235,10 @@ impl QueueState {
         let Some(position) = self.position(at) else { return false };
         let Some(entry) = self.jobs.remove(position) else { return false };
         self.left(&entry);
+        // Its caller's timer may have been the first to see that its time was over.
+        if entry.waiting.deadline <= Instant::now() {
+            self.pace.missed();
+        }
         true
     }
 
@@ -240,6 +263,7 @@ impl QueueState {
         let enqueued = self.jobs.front().map_or(now, |head| head.waiting.enqueued);
         let widths = picks.iter().filter_map(|pick| Some(self.jobs.get(pick.position)?.waiting.width));
         let width = widths.max().unwrap_or(1);
+        let queued = self.queued_seconds;
         // From behind, so that positions hold.
         let mut members: Vec<Taken> = picks.iter().rev().filter_map(|pick| self.take_rows(*pick)).collect();
         members.reverse();
@@ -251,7 +275,7 @@ impl QueueState {
             self.limit.observe(now.saturating_duration_since(enqueued), took, now);
         }
         self.facts.metrics.queue_limit(self.limit.rows());
-        Batch { members, rows, width }
+        Batch { members, rows, width, work: (queued - self.queued_seconds).max(0.0) }
     }
 
     fn take_rows(&mut self, pick: Pick) -> Option<Taken> {
@@ -280,8 +304,12 @@ impl QueueState {
         seconds
     }
 
-    /// The run that was expected to end first has ended.
-    pub(super) fn run_ended(&mut self, run: Option<Measured>) {
+    /// The run that was expected to end first has ended, of so much work, with what was measured of it and
+    /// how many of its jobs missed their deadline, and met it.
+    pub(super) fn run_ended(&mut self, run: Option<Measured>, (work, ends): (f64, Ends), now: Instant) {
+        self.pace.observe(work, !self.jobs.is_empty(), now);
+        (0..ends.missed).for_each(|_| self.pace.missed());
+        (0..ends.met).for_each(|_| self.pace.met());
         let first = self.running.iter().enumerate().min_by_key(|(_, end)| **end).map(|(index, _)| index);
         if let Some(first) = first {
             self.running.swap_remove(first);
@@ -303,6 +331,7 @@ impl QueueState {
             let Some(entry) = self.jobs.pop_front() else { return };
             self.left(&entry);
             if !is_over {
+                self.pace.missed();
                 entry.job.fail(FailureKind::Expired, None);
             }
         }
