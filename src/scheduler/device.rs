@@ -11,7 +11,7 @@ use super::fairness::{self, Candidate};
 use super::job::JobRequest;
 use super::pending::{Answer, Pending, Place};
 use super::policy::{Decision, Pick, Reason};
-use super::queue::{Batch, Ends, QueueState};
+use super::queue::{Batch, QueueState};
 use super::state::ModelFacts;
 use super::ticket::SubmitError;
 use crate::engine::Run;
@@ -43,8 +43,8 @@ pub(super) struct Done {
     charged: f64,
     /// Seconds that its rows would take, each by itself.
     work: f64,
-    /// How its jobs stood to their deadlines.
-    pub(super) ends: Ends,
+    /// How many of its jobs missed their deadline.
+    pub(super) missed: usize,
     /// The widest row of the batch.
     pub(super) width: usize,
     /// The run, if there was one that went well.
@@ -97,20 +97,12 @@ impl DeviceState {
         request: JobRequest,
         now: Instant,
     ) -> Result<(Arc<Pending>, oneshot::Receiver<Answer>), SubmitError> {
-        if self.closed {
-            return Err(SubmitError::Closed);
-        }
-        let slots = self.slots(queue);
-        let entry = &mut self.queues[queue];
-        let (rows, priority) = (request.rows, request.priority);
-        if !entry.has_room(rows) && !entry.displace(rows, priority) {
-            return Err(SubmitError::Full { retry_after_s: entry.retry_after() });
-        }
         let tokens = request.row_tokens.as_deref().and_then(|tokens| tokens.iter().max());
-        let width = tokens.map_or_else(|| entry.grouping.width(&request), |&tokens| tokens as usize);
-        if !entry.can_meet((rows, width, priority), request.deadline, now, slots) {
-            return Err(SubmitError::DeadlineUnmeetable { retry_after_s: entry.retry_after() });
-        }
+        let grouping = self.queues[queue].grouping;
+        let width = tokens.map_or_else(|| grouping.width(&request), |&tokens| tokens as usize);
+        self.admits(queue, (request.rows, width, request.priority), request.deadline, now)?;
+        let entry = &mut self.queues[queue];
+        entry.make_room(request.rows);
         let id = self.next_id;
         self.next_id += 1;
         let (job, reply) = Pending::new(id, request, now, entry.queued_rows());
@@ -121,6 +113,27 @@ impl DeviceState {
             self.waiting.push(queue);
         }
         Ok((job, reply))
+    }
+
+    /// Whether a job of so many rows, of such width and priority, would be taken.
+    pub(super) fn admits(
+        &self,
+        queue: usize,
+        (rows, width, priority): (usize, usize, u32),
+        deadline: Instant,
+        now: Instant,
+    ) -> Result<(), SubmitError> {
+        let entry = &self.queues[queue];
+        if self.closed {
+            return Err(SubmitError::Closed);
+        }
+        if !entry.can_take(rows, priority) {
+            return Err(SubmitError::Full { retry_after_s: entry.retry_after() });
+        }
+        if !entry.can_meet((rows, width, priority), deadline, now, self.slots(queue)) {
+            return Err(SubmitError::DeadlineUnmeetable { retry_after_s: entry.retry_after() });
+        }
+        Ok(())
     }
 
     /// How many runs of this queue's model go on at once, on average, while it and all that wait now
@@ -251,18 +264,7 @@ impl DeviceState {
         // A run has at least one permit, so there is a place for every run.
         let place = self.running.iter().position(Option::is_none).unwrap_or(self.running.len() - 1);
         self.running[place] = Some(now);
-        Done {
-            queue,
-            session,
-            permits,
-            place,
-            began: now,
-            charged,
-            work: 0.0,
-            ends: Ends::default(),
-            width,
-            ran: None,
-        }
+        Done { queue, session, permits, place, began: now, charged, work: 0.0, missed: 0, width, ran: None }
     }
 
     /// Takes back a session and its permits after a run.
@@ -273,7 +275,7 @@ impl DeviceState {
         entry.free_sessions.push(done.session);
         let took = now.saturating_duration_since(done.began);
         entry.virtual_time += took.as_secs_f64() * weight(done.permits) - done.charged;
-        entry.run_ended(done.ran, (done.work, done.ends), now);
+        entry.run_ended(done.ran, (done.work, done.missed), now);
     }
 
     /// Forgets the queues in which nothing waits any more.

@@ -182,6 +182,20 @@ impl ModelQueue {
         Shared::submit(&self.shared, self.index, job, Caller::Waits)
     }
 
+    /// Whether a job of `rows` rows, about `width` wide, would be taken now: what is refused before its
+    /// rows are made costs less.
+    ///
+    /// # Errors
+    /// Those of `try_submit`.
+    pub fn admits(
+        &self,
+        (rows, width): (usize, usize),
+        priority: u32,
+        deadline: Instant,
+    ) -> Result<(), SubmitError> {
+        self.shared.admits(self.index, (rows, width, priority), deadline)
+    }
+
     /// Like [`try_submit`](Self::try_submit), by a caller who will call [`Ticket::help`]: then no worker
     /// is woken for a model whose runs are shorter than the way to another thread and back.
     ///

@@ -3,7 +3,7 @@
 //! A prediction from what runs cost leaves out whatever else takes time: other models, the cores' other
 //! work, the way from one batch to the next. So the pace is measured: work done over time passed, between
 //! ends of batches with something waiting all the while. What is admitted is then predicted with a caution
-//! that grows with every deadline missed and shrinks with those met.
+//! that grows with every batch by whose end deadlines were missed, and shrinks with the others.
 
 use std::time::Instant;
 
@@ -12,9 +12,9 @@ const MEMORY: f64 = 0.9;
 /// Predictions are never trusted more, or less, than by these factors.
 const LEAST: f64 = 1.15;
 const MOST: f64 = 4.0;
-/// A missed deadline weighs as much as this many met ones.
-const MISS: f64 = 1.03;
-const MET: f64 = 0.9995;
+/// What a batch makes of the caution by whose end a deadline was missed, and what one without does.
+const MISSED: f64 = 1.1;
+const MET: f64 = 0.995;
 
 /// The pace of one queue, and the caution of its admission.
 #[derive(Debug)]
@@ -23,11 +23,12 @@ pub(super) struct Pace {
     seconds: f64,
     last: Option<Instant>,
     caution: f64,
+    missed: bool,
 }
 
 impl Default for Pace {
     fn default() -> Self {
-        Self { work: 0.0, seconds: 0.0, last: None, caution: LEAST }
+        Self { work: 0.0, seconds: 0.0, last: None, caution: LEAST, missed: false }
     }
 }
 
@@ -39,6 +40,9 @@ impl Pace {
             self.seconds = self.seconds.mul_add(MEMORY, now.saturating_duration_since(last).as_secs_f64());
         }
         self.last = goes_on.then_some(now);
+        // All that waited too long are one miss: they had one cause.
+        let factor = if std::mem::take(&mut self.missed) { MISSED } else { MET };
+        self.caution = (self.caution * factor).clamp(LEAST, MOST);
     }
 
     /// Seconds in which so much `work` is drained; none before the pace is known.
@@ -53,12 +57,7 @@ impl Pace {
 
     /// An admitted job has missed its deadline.
     pub(super) fn missed(&mut self) {
-        self.caution = (self.caution * MISS).min(MOST);
-    }
-
-    /// An admitted job has met its deadline.
-    pub(super) fn met(&mut self) {
-        self.caution = (self.caution * MET).max(LEAST);
+        self.missed = true;
     }
 }
 
@@ -89,12 +88,18 @@ mod tests {
 
     #[test]
     fn misses_make_cautious_and_time_makes_bold_again() {
-        let mut pace = Pace::default();
-        (0..20).for_each(|_| pace.missed());
+        let (mut pace, now) = (Pace::default(), Instant::now());
+        let batch = |pace: &mut Pace, misses: usize| {
+            (0..misses).for_each(|_| pace.missed());
+            pace.observe(1.0, true, now);
+        };
+        batch(&mut pace, 100);
+        assert!(pace.caution() < 1.2 * LEAST, "one cause, one step");
+        (0..5).for_each(|_| batch(&mut pace, 1));
         assert!(pace.caution() > 1.5 * LEAST);
-        (0..10_000).for_each(|_| pace.missed());
+        (0..100).for_each(|_| batch(&mut pace, 1));
         assert!(pace.caution() <= MOST);
-        (0..10_000).for_each(|_| pace.met());
+        (0..1_000).for_each(|_| batch(&mut pace, 0));
         assert!((pace.caution() - LEAST).abs() < 1e-9);
     }
 }

@@ -69,13 +69,6 @@ pub(super) struct Batch {
     pub(super) work: f64,
 }
 
-/// How the jobs of a run stood to their deadlines at its end.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Ends {
-    pub(super) met: usize,
-    pub(super) missed: usize,
-}
-
 /// Rows of a job that were taken to be run.
 pub(super) struct Taken {
     pub(super) job: Arc<Pending>,
@@ -123,21 +116,25 @@ impl QueueState {
         self.queued_rows == 0 || self.queued_rows + rows <= self.limit.rows()
     }
 
-    /// Makes room for `rows` rows of `priority` at the expense of less urgent jobs none of which has
-    /// begun, the last first; true when there is room then.
-    pub(super) fn displace(&mut self, rows: usize, priority: u32) -> bool {
+    /// Whether there is room for `rows` rows of `priority`, or could be at the expense of less urgent jobs
+    /// none of which has begun.
+    pub(super) fn can_take(&self, rows: usize, priority: u32) -> bool {
+        if self.has_room(rows) {
+            return true;
+        }
         let is_less = |entry: &Entry| entry.job.place().0 > priority && entry.taken == 0;
         let gain: usize = self.jobs.iter().rev().take_while(|entry| is_less(entry)).map(Entry::rows).sum();
-        if self.queued_rows + rows > self.limit.rows() + gain {
-            return false;
-        }
+        self.queued_rows + rows <= self.limit.rows() + gain
+    }
+
+    /// Makes that room: the last of those jobs go first.
+    pub(super) fn make_room(&mut self, rows: usize) {
         while !self.has_room(rows) {
             let Some(entry) = self.jobs.pop_back() else { break };
             self.left(&entry);
             let retry_after_s = self.retry_after();
             entry.job.fail(FailureKind::Displaced { retry_after_s }, None);
         }
-        true
     }
 
     pub(super) fn retry_after(&self) -> u64 {
@@ -305,11 +302,12 @@ impl QueueState {
     }
 
     /// The run that was expected to end first has ended, of so much work, with what was measured of it and
-    /// how many of its jobs missed their deadline, and met it.
-    pub(super) fn run_ended(&mut self, run: Option<Measured>, (work, ends): (f64, Ends), now: Instant) {
+    /// how many of its jobs missed their deadline.
+    pub(super) fn run_ended(&mut self, run: Option<Measured>, (work, missed): (f64, usize), now: Instant) {
+        if missed > 0 {
+            self.pace.missed();
+        }
         self.pace.observe(work, !self.jobs.is_empty(), now);
-        (0..ends.missed).for_each(|_| self.pace.missed());
-        (0..ends.met).for_each(|_| self.pace.met());
         let first = self.running.iter().enumerate().min_by_key(|(_, end)| **end).map(|(index, _)| index);
         if let Some(first) = first {
             self.running.swap_remove(first);

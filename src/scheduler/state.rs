@@ -108,6 +108,16 @@ impl Shared {
         Ok(Ticket { shared: Arc::clone(shared), queue, job, reply, is_near, answered: false })
     }
 
+    /// Whether such a job would be taken now.
+    pub(super) fn admits(
+        &self,
+        queue: usize,
+        job: (usize, usize, u32),
+        deadline: Instant,
+    ) -> Result<(), SubmitError> {
+        self.lock().device.admits(queue, job, deadline, Instant::now())
+    }
+
     /// Takes an abandoned job out of its queue, so that it holds no room.
     pub(super) fn withdraw(&self, queue: usize, place: Place) {
         self.lock().device.withdraw(queue, place);

@@ -9,7 +9,7 @@ use super::cost::Measured;
 use super::device::{Done, Work};
 use super::job::{BatchSummary, FailureKind, Finished, JobFailure, JobRequest, JobTimes};
 use super::pending::{Guard, Place};
-use super::queue::{Ends, Taken};
+use super::queue::Taken;
 use super::run::{BatchRan, padding_ratio, run_batch, run_whole};
 use super::state::{ModelFacts, Shared};
 use crate::telemetry::{BatchMember, BatchRecord, SpanContext};
@@ -51,8 +51,7 @@ fn serve(shared: &Shared, work: Work) -> Done {
         let took = ran.executed.saturating_duration_since(ran.assembled);
         done.ran = Some(Measured { rows, width: done.width, took });
     }
-    let missed = members.iter().filter(|member| member.job.request.deadline < ran.executed).count();
-    done.ends = Ends { met: members.len() - missed, missed };
+    done.missed = members.iter().filter(|member| member.job.request.deadline < ran.executed).count();
     account.answer(&members, ran, done.queue);
     done
 }

@@ -86,6 +86,7 @@ impl Service {
         let model = Arc::clone(&accounting.model);
         let begun = Instant::now();
         let decoded = self.beside(accounting.body_bytes, || decode(&model.task, &self.options.decode)).await;
+        let decoded = decoded.and_then(|decoded| self.foresee(accounting, decoded));
         let rows = match decoded {
             Ok(decoded) => self.encode_rows(&model, decoded).await,
             Err(error) => Err(error),
@@ -107,6 +108,19 @@ impl Service {
         let answer = self.beside(size, || answer(accounting, &outputs, &rows, encode)).await;
         accounting.timeline.record(Stage::Postprocess, begun, Instant::now());
         answer
+    }
+
+    /// Refuses what would be refused anyway before texts are tokenised, which costs more than all else that
+    /// a refusal takes. What is wrong with a text comes first where only its tokens tell.
+    fn foresee(&self, accounting: &Accounting, decoded: Decoded) -> Result<Decoded, ServiceError> {
+        let model = &accounting.model;
+        let deadline = self.deadline(accounting);
+        let Some(width) = model.task.foreseen_width(&decoded).filter(|_| deadline > Instant::now()) else {
+            return Ok(decoded);
+        };
+        let priority = model.facts.priorities.level(accounting.schedule.priority);
+        model.queue.admits((decoded.instances(), width), priority, deadline).map_err(not_taken)?;
+        Ok(decoded)
     }
 
     /// Does `work` where the request is, or, when it is about `size` bytes or elements and that is
@@ -148,9 +162,6 @@ impl Service {
     ) -> Result<Vec<Tensor>, ServiceError> {
         let deadline = self.deadline(accounting);
         let queue = &accounting.model.queue;
-        let full = |seconds| {
-            ServiceError::new(ErrorCode::Overloaded, "the model's queue is full").retry_after(seconds)
-        };
         if deadline <= Instant::now() {
             return Err(if queue.is_full(work.rows) { full(queue.retry_after()) } else { late() });
         }
@@ -167,14 +178,7 @@ impl Service {
         if let Some(answer) = queue.try_run_now(&job) {
             return accounting.settle(Ok(answer));
         }
-        let mut ticket = queue.try_submit_near(job).map_err(|error| match error {
-            SubmitError::Full { retry_after_s } => full(retry_after_s),
-            SubmitError::DeadlineUnmeetable { retry_after_s } => {
-                let detail = "the deadline would pass before the request's turn came";
-                ServiceError::new(ErrorCode::DeadlineUnmeetable, detail).retry_after(retry_after_s)
-            }
-            SubmitError::Closed => ServiceError::new(ErrorCode::Draining, "the service is shutting down"),
-        })?;
+        let mut ticket = queue.try_submit_near(job).map_err(not_taken)?;
         if ticket.wants_help() {
             // The thread's other requests, whose bytes are there by now, put their rows beside these.
             tokio::task::yield_now().await;
@@ -190,6 +194,22 @@ impl Service {
         let own = accounting.schedule.timeout.unwrap_or(self.options.request_timeout);
         let of_model = accounting.model.facts.timeout.unwrap_or(self.options.request_timeout);
         accounting.timeline.started() + own.min(of_model).min(self.options.request_timeout)
+    }
+}
+
+fn full(retry_after_s: u64) -> ServiceError {
+    ServiceError::new(ErrorCode::Overloaded, "the model's queue is full").retry_after(retry_after_s)
+}
+
+/// Why the scheduler did not take a job, for its caller.
+fn not_taken(error: SubmitError) -> ServiceError {
+    match error {
+        SubmitError::Full { retry_after_s } => full(retry_after_s),
+        SubmitError::DeadlineUnmeetable { retry_after_s } => {
+            let detail = "the deadline would pass before the request's turn came";
+            ServiceError::new(ErrorCode::DeadlineUnmeetable, detail).retry_after(retry_after_s)
+        }
+        SubmitError::Closed => ServiceError::new(ErrorCode::Draining, "the service is shutting down"),
     }
 }
 

@@ -89,6 +89,9 @@ pub enum Task {
     Image(Box<ImageClassification>),
 }
 
+/// Most bytes that a token takes in all inputs of a graph.
+const TOKEN_BYTES: usize = 32;
+
 impl Task {
     /// The task that manifest and signature describe.
     ///
@@ -211,6 +214,19 @@ impl Task {
             Self::Image(task) => task.decode(body, limits),
             _ => Err(InputError::whole("this model takes no images; send JSON")),
         }
+    }
+
+    /// About how wide the rows of `decoded` will be, where making them is work that is sure to succeed: so
+    /// that a request which would be refused anyway can be refused without it.
+    pub fn foreseen_width(&self, decoded: &Decoded) -> Option<usize> {
+        let Payload::Texts(texts) = &decoded.payload else { return None };
+        let width = match self {
+            Self::Embedding(task) => task.input().foreseen_tokens(texts, decoded.reply.truncate),
+            Self::TextClassification(task) => task.input().foreseen_tokens(texts, decoded.reply.truncate),
+            Self::Tensors(_) | Self::Tabular(_) | Self::Image(_) => None,
+        };
+        // Padded to the longest they must not take more than a body may.
+        width.filter(|_| (decoded.work_estimate() * texts.len() * TOKEN_BYTES) as u64 <= decoded.max_bytes)
     }
 
     /// Makes rows that are ready to run. Cheap for numbers; texts are tokenised and images unpacked

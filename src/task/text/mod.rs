@@ -20,6 +20,8 @@ use super::report::DecodeReport;
 use super::{Decoded, InputError, Payload, Reply, Rows, TaskError, TaskSpec};
 use tokens::Encoder;
 
+/// Bytes of a text for each of its tokens, about.
+const BYTES_A_TOKEN: usize = 4;
 const MEMBERS: [&str; 2] = ["text", "text_pair"];
 
 /// One instance: a text, or two that belong together.
@@ -89,6 +91,19 @@ impl TextInput {
 
     pub(super) fn builder(&self, accepted: Accepted) -> TextBuilder<'_> {
         TextBuilder { names: &self.names, accepted, texts: Vec::new() }
+    }
+
+    /// About how many tokens the longest of `texts` has, when tokenising them is sure to succeed; none
+    /// where one may be too long, which only its tokens tell.
+    pub(super) fn foreseen_tokens(&self, texts: &[Text], truncate: Option<bool>) -> Option<usize> {
+        let around = self.preparation.prompt.as_ref().map_or(0, String::len);
+        let is_ascii =
+            |text: &Text| text.text.is_ascii() && text.pair.as_ref().is_none_or(|pair| pair.is_ascii());
+        let bytes = |text: &Text| around + text.text.len() + text.pair.as_ref().map_or(0, String::len);
+        let longest = texts.iter().map(bytes).max()?;
+        let truncates = truncate.unwrap_or(self.truncate);
+        let fits = |text: &Text| truncates || (is_ascii(text) && self.encoder.surely_takes(bytes(text)));
+        texts.iter().all(fits).then_some(longest / BYTES_A_TOKEN + 2)
     }
 
     /// Tokenises `texts` into padded rows.

@@ -106,6 +106,12 @@ impl Encoder {
         self.max_length
     }
 
+    /// True when a text of so many bytes, all of them ASCII, can't be too long: no token is shorter than a
+    /// byte, and a tokenizer may put one before it.
+    pub(super) fn surely_takes(&self, bytes: usize) -> bool {
+        self.max_length.is_none_or(|most| bytes + self.added[1] + 2 <= most)
+    }
+
     /// The tokens of `text`, cut to the model's length when `truncate` says so.
     pub(super) fn encode(
         &self,
