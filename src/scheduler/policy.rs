@@ -16,7 +16,9 @@ const WINDOW: usize = 4;
 /// And at most so many.
 const LARGEST_WINDOW: usize = 256;
 /// One batch in this many may be larger than the best is thought to be, to learn whether it still is.
-const PROBE_EVERY: u32 = 64;
+const PROBE_EVERY: u32 = 16;
+/// What sums of floating-point numbers may be off by.
+const ROUNDING: f64 = 1e-6;
 /// A batch that takes longer than this, in seconds, is shared out over all free slots: waking another
 /// worker costs some microseconds.
 const WORTH_SHARING: f64 = 300e-6;
@@ -252,7 +254,8 @@ impl Batch {
         }
         let pays = match (cost.seconds(rows, width), cost.seconds(self.rows, self.width)) {
             (Some(with), Some(without)) => {
-                cost.seconds(taken, job.width).is_none_or(|by_itself| with - without <= by_itself)
+                let by_itself = cost.seconds(taken, job.width);
+                by_itself.is_none_or(|by_itself| with - without <= by_itself * (1.0 + ROUNDING))
             }
             // Nothing is known: half of it may be padding.
             _ => width < 2 * self.width.min(job.width),
