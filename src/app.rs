@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use tokio::task::JoinHandle;
 
+use crate::cores::Cores;
 use crate::engine::Runtime;
 use crate::http::connection::{
     ConnectionErrorKind, ConnectionObserver, ConnectionOptions, ServeReport, serve,
@@ -247,7 +248,7 @@ impl Loader<'_> {
             .flat_map(|source| source.versions.iter().map(move |version| (source, version)))
             .collect();
         let next = std::sync::atomic::AtomicUsize::new(0);
-        let loaders = std::thread::available_parallelism().map_or(1, usize::from).min(jobs.len());
+        let loaders = Cores::read().threads().min(jobs.len());
         let mut problems: Vec<(usize, Vec<ModelProblem>)> = std::thread::scope(|scope| {
             let work = || {
                 let mut found = Vec::new();

@@ -16,9 +16,10 @@ use ort::session::builder::{AutoDevicePolicy, GraphOptimizationLevel, PrepackedW
 
 use super::graph_file::GraphFile;
 use super::message::tidy;
-use super::plan::{Plan, available_cores};
+use super::plan::Plan;
 use super::providers::{self, ProviderRequest};
 use super::{Runtime, Session, external_data, graph_file, outlets};
+use crate::cores::Cores;
 use crate::model::{Execution, GraphOptimization, Precision, ProviderKind, Signature};
 
 /// What to load, and how.
@@ -256,7 +257,7 @@ struct Loader<'a> {
 impl Loader<'_> {
     fn sessions(&self, attempt: &Attempt) -> Result<(Plan, Vec<ort::session::Session>), LoadError> {
         let execution = self.options.execution;
-        let plan = Plan::new(execution, attempt.first(), self.file.bytes, available_cores());
+        let plan = Plan::new(execution, attempt.first(), self.file.bytes, Cores::read().threads());
         let mut builder = self.builder(plan).map_err(|error| self.failed(&error))?;
         for (index, &kind) in attempt.providers.iter().enumerate() {
             // The precision is the first provider's; those behind it take what it leaves over.

@@ -14,14 +14,15 @@ const fn room(name: &'static str, knows: &'static [&'static str]) -> Room {
 }
 
 /// Every room. `units` is a leaf that anyone may use.
-pub(crate) const ROOMS: [Room; 14] = [
+pub(crate) const ROOMS: [Room; 15] = [
     room("units", &[]),
+    room("cores", &[]),
     room("watch", &[]),
     room("tensor", &["units"]),
     room("model", &["tensor", "units"]),
-    room("telemetry", &["units"]),
+    room("telemetry", &["cores", "units"]),
     room("shutdown", &["units"]),
-    room("engine", &["model", "telemetry", "tensor", "units"]),
+    room("engine", &["cores", "model", "telemetry", "tensor", "units"]),
     room("task", &["model", "tensor", "units"]),
     room("scheduler", &["engine", "model", "shutdown", "telemetry", "tensor", "units"]),
     room(
@@ -35,6 +36,7 @@ pub(crate) const ROOMS: [Room; 14] = [
         "app",
         &[
             "config",
+            "cores",
             "engine",
             "http",
             "model",
@@ -53,6 +55,7 @@ pub(crate) const ROOMS: [Room; 14] = [
         &[
             "app",
             "config",
+            "cores",
             "engine",
             "http",
             "model",

@@ -67,7 +67,7 @@ impl Metrics {
             models: Mutex::default(),
             unknown: Outcome::ALL.map(unknown),
             panics: Children::new(&catalogue.panics, &[], &["encode", "http", "worker"]),
-            process: Process::default(),
+            process: Process::new(),
             registry,
             catalogue,
         }
