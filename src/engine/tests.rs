@@ -18,7 +18,7 @@ use crate::tensor::{Data, DataType, Tensor};
 const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/models");
 
 #[expect(clippy::disallowed_methods, reason = "tests stand where `config` stands in the program")]
-fn variable(name: &str) -> Option<PathBuf> {
+pub(super) fn variable(name: &str) -> Option<PathBuf> {
     std::env::var_os(name).map(PathBuf::from)
 }
 
@@ -36,7 +36,7 @@ fn fixture(name: &str) -> PathBuf {
     Path::new(FIXTURES).join(format!("{name}.onnx"))
 }
 
-fn load_with(name: &str, execution: &Execution) -> Result<LoadedGraph, LoadError> {
+pub(super) fn load_with(name: &str, execution: &Execution) -> Result<LoadedGraph, LoadError> {
     load_file(&fixture(name), execution)
 }
 
@@ -45,7 +45,7 @@ fn load_file(graph: &Path, execution: &Execution) -> Result<LoadedGraph, LoadErr
     load(runtime(), &SessionOptions { graph, folder, execution, name: "test" })
 }
 
-fn one_session() -> Execution {
+pub(super) fn one_session() -> Execution {
     Execution { instances: NonZeroUsize::new(1), ..Execution::default() }
 }
 
