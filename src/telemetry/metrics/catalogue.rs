@@ -149,6 +149,8 @@ catalogue! {
     predictions: IntCounterVec = "inference_predictions_total", ["model", "version", "label"], &[],
         "Predictions by label; labels beyond the first hundred of a model count as _other.";
     in_flight: IntGaugeVec = "inference_in_flight", ["model", "version"], &[], "Inference requests being served.";
+    session_threads: IntGaugeVec = "inference_session_threads", ["model", "version"], &[],
+        "Threads of all sessions of a model inside runs, if all ran at once.";
     workers: IntGaugeVec = "inference_workers", ["device", "state"], &[], "Workers by state.";
     errors: IntCounterVec = "inference_errors_total", ["model", "version", "kind"], &[],
         "Failed inferences by kind.";

@@ -123,7 +123,7 @@ impl Metrics {
         for vec in [&c.requests, &c.rejected, &c.queue_expired, &c.predictions, &c.errors, &c.cancelled] {
             remove(vec, pair);
         }
-        for vec in [&c.queue_depth, &c.queue_capacity, &c.in_flight, &c.model_info] {
+        for vec in [&c.queue_depth, &c.queue_capacity, &c.in_flight, &c.model_info, &c.session_threads] {
             remove(vec, pair);
         }
         for vec in [&c.queue_wait, &c.batch_size, &c.batch_padding, &c.duration, &c.stage_duration] {

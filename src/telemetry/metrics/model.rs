@@ -145,6 +145,13 @@ impl ModelMetrics {
         self.batch_splits.inc();
     }
 
+    /// How many threads all its sessions have inside runs.
+    pub fn session_threads(&self, threads: usize) {
+        let (model, version) = &self.names;
+        let gauge = self.catalogue.session_threads.with_label_values(&[model, version]);
+        gauge.set(i64::try_from(threads).unwrap_or(i64::MAX));
+    }
+
     /// A request waited this long.
     pub fn queue_wait(&self, wait: Duration) {
         self.queue_wait.observe(wait.as_secs_f64());

@@ -59,6 +59,7 @@ inference_queue_expired_total{model,version}
 inference_queue_wait_seconds{model,version}
 inference_requests_rejected_total{model,version,reason}
 inference_requests_total{model,version,outcome}
+inference_session_threads{model,version}
 inference_stage_duration_seconds{model,version,stage}
 inference_workers{device,state}
 model_info{model,version,digest,runtime,provider}
@@ -71,7 +72,11 @@ otel_sdk_processor_span_processed_total{error_type}
 otel_sdk_processor_span_queue_capacity{}
 otel_sdk_processor_span_queue_size{}
 panics_total{task}
+process_cpu_limit_cores{}
+process_cpu_quota_periods_total{}
 process_cpu_seconds_total{}
+process_cpu_throttled_periods_total{}
+process_cpu_throttled_seconds_total{}
 process_max_fds{}
 process_open_fds{}
 process_resident_memory_bytes{}
