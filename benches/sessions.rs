@@ -19,7 +19,7 @@ use ml_inference_api::model::{Dim, Execution, TensorSpec};
 use ml_inference_api::tensor::{DataType, Tensor};
 use ort::environment::GlobalThreadPoolOptions;
 use ort::session::Session;
-use ort::session::builder::PrepackedWeights;
+use ort::session::builder::{PrepackedWeights, SessionBuilder};
 use ort::value::{Tensor as OrtTensor, ValueType};
 
 type Fault = Box<dyn std::error::Error + Send + Sync>;
@@ -90,6 +90,15 @@ fn environment(library: &str, shared: Option<usize>) -> Result<ort::environment:
     Ok(environment)
 }
 
+fn own_threads(builder: SessionBuilder, threads: usize) -> Result<SessionBuilder, Fault> {
+    builder.with_intra_threads(threads).map_err(said)?.with_intra_op_spinning(false).map_err(said)
+}
+
+/// The text of an error that holds the builder, which can't go to another thread.
+fn said(error: impl std::fmt::Display) -> Fault {
+    error.to_string().into()
+}
+
 #[derive(Clone, Copy)]
 struct Load {
     sessions: usize,
@@ -102,11 +111,7 @@ fn pools((library, graph): (&str, &str), is_shared: bool, load: Load) -> Result<
     let environment = environment(library, is_shared.then_some(load.intra))?;
     let made = (0..load.sessions).map(|_| {
         let builder = Session::builder(&environment)?;
-        let mut builder = if is_shared {
-            builder
-        } else {
-            builder.with_intra_threads(load.intra)?.with_intra_op_spinning(false)?
-        };
+        let mut builder = if is_shared { builder } else { own_threads(builder, load.intra)? };
         Ok(Mutex::new(builder.commit_from_file(graph)?))
     });
     let sessions: Vec<Mutex<Session>> = made.collect::<Result<_, Fault>>()?;
@@ -144,9 +149,9 @@ fn run_raw(session: &Mutex<Session>) -> Result<(), Fault> {
 fn instances((library, graph): (&str, &str), count: usize, is_packed: bool) -> Result<String, Fault> {
     let environment = environment(library, None)?;
     let before = status_field("RssAnon:")?;
-    let mut builder = Session::builder(&environment)?.with_intra_threads(1)?;
+    let mut builder = own_threads(Session::builder(&environment)?, 1)?;
     if is_packed {
-        builder = builder.with_prepacked_weights(&PrepackedWeights::new())?;
+        builder = builder.with_prepacked_weights(&PrepackedWeights::new()).map_err(said)?;
     }
     let mut sessions = Vec::new();
     let mut text = String::new();

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use tokio::task::JoinHandle;
 
-use crate::cores::Cores;
+use crate::cores::{self, Cores};
 use crate::engine::Runtime;
 use crate::http::connection::{
     ConnectionErrorKind, ConnectionObserver, ConnectionOptions, ServeReport, serve,
@@ -17,7 +17,7 @@ use crate::http::connection::{
 use crate::http::{Api, HttpOptions, Routes, admin_router, public_router};
 use crate::model::{Discovered, ManifestDefaults, ModelProblem, ModelSource, VersionSource};
 use crate::scheduler::Scheduler;
-use crate::service::{Service, ServiceOptions, load_version};
+use crate::service::{ModelState, Service, ServiceOptions, load_version};
 use crate::shutdown::{Phase, Shutdown, ShutdownWatch};
 use crate::telemetry::{ConnectionError, LoadResult, Metrics, Telemetry};
 
@@ -149,6 +149,7 @@ impl App {
         if !problems.is_empty() {
             return Err(problems);
         }
+        self.tell_cores();
         if let Some(path) = &self.options.ready_file {
             self.write_ready_file(path).map_err(|error| {
                 vec![ModelProblem::new("ready file", format!("{}: {error}", path.display()))]
@@ -156,6 +157,18 @@ impl App {
         }
         tracing::info!(http = %self.http.address, admin = %self.admin.address, "ready");
         Ok(())
+    }
+
+    /// Logs what does not fit together of cores, quota and threads.
+    fn tell_cores(&self) {
+        let models = self.service.models();
+        let ready = models.all().filter_map(|(_, _, state)| match state {
+            ModelState::Ready(model) => model.facts.cpu_threads(),
+            ModelState::Loading | ModelState::Failed(_) => None,
+        });
+        for finding in cores::findings(&Cores::read(), &ready.collect::<Vec<_>>(), None) {
+            tracing::warn!("{finding}");
+        }
     }
 
     fn write_ready_file(&self, path: &Path) -> std::io::Result<()> {

@@ -8,11 +8,12 @@ use crate::tensor::Tensor;
 
 /// The setting that a child process measures: `served`, or `kept`, which keeps outputs as a leak would.
 const SETTING: &str = "ENGINE_TEST_MEMORY";
-/// Runs until the arena has seen the largest shapes together, and runs after that.
-const WARM: usize = 2_000;
-const MEASURED: usize = 8_000;
-/// Most bytes that the runs after the first may add. One run's buffers are up to 8 MiB.
-const FLAT: usize = 8 << 20;
+/// Runs until the arena has seen the largest shapes, and runs after that; fewer show a leak.
+const WARM: usize = 1_000;
+const MEASURED: usize = 5_000;
+const KEPT: usize = 1_000;
+/// Most bytes that the measured runs may add: what one of them holds for its widest product.
+const FLAT: usize = 2 << 20;
 
 /// Anonymous memory of this process that is resident.
 fn resident() -> usize {
@@ -37,12 +38,13 @@ fn growth(setting: &str) -> usize {
     let mut random = Random(1);
     let mut kept = Vec::new();
     let mut warm = 0;
-    for index in 0..WARM + MEASURED {
+    let measured = if setting == "kept" { KEPT } else { MEASURED };
+    for index in 0..WARM + measured {
         let (rows, width) = (random.up_to(8), random.up_to(128));
         let ids = vec![3_i64; rows * width];
         let outputs = graph.sessions[0].run(&[Tensor::new(vec![rows, width], ids).unwrap()]).unwrap();
         assert_eq!(outputs[0].shape(), [rows, width, 16]);
-        if setting == "kept" && index % 8 == 0 {
+        if setting == "kept" && index % 2 == 0 {
             kept.push(outputs);
         }
         if index == WARM {

@@ -27,7 +27,18 @@ pub(crate) const ROOMS: [Room; 15] = [
     room("scheduler", &["engine", "model", "shutdown", "telemetry", "tensor", "units"]),
     room(
         "service",
-        &["engine", "model", "scheduler", "shutdown", "task", "telemetry", "tensor", "units", "watch"],
+        &[
+            "cores",
+            "engine",
+            "model",
+            "scheduler",
+            "shutdown",
+            "task",
+            "telemetry",
+            "tensor",
+            "units",
+            "watch",
+        ],
     ),
     room("http", &["model", "service", "shutdown", "task", "telemetry", "tensor", "units", "watch"]),
     // The Options types of each layer.
