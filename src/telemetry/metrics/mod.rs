@@ -120,7 +120,15 @@ impl Metrics {
         }
         let c = &*self.catalogue;
         let pair = (model, version);
-        for vec in [&c.requests, &c.rejected, &c.queue_expired, &c.predictions, &c.errors, &c.cancelled] {
+        for vec in [
+            &c.requests,
+            &c.rejected,
+            &c.queue_expired,
+            &c.predictions,
+            &c.errors,
+            &c.cancelled,
+            &c.batch_splits,
+        ] {
             remove(vec, pair);
         }
         for vec in [&c.queue_depth, &c.queue_capacity, &c.in_flight, &c.model_info, &c.session_threads] {
