@@ -154,14 +154,14 @@ fn instances((library, graph): (&str, &str), count: usize, is_packed: bool) -> R
         builder = builder.with_prepacked_weights(&PrepackedWeights::new()).map_err(said)?;
     }
     let mut sessions = Vec::new();
-    let mut text = String::new();
+    let mut grown = Vec::new();
     for _ in 0..count {
         sessions.push(Mutex::new(builder.commit_from_file(graph)?));
-        text += &format!("{} ", (status_field("RssAnon:")? - before) / 1024);
+        grown.push((status_field("RssAnon:")? - before) / 1024);
     }
     sessions.iter().try_for_each(run_raw)?;
     Ok(format!(
-        "{text}MiB after each session, {} after a run of each",
+        "{grown:?} MiB after each session, {} after a run of each",
         (status_field("RssAnon:")? - before) / 1024
     ))
 }
