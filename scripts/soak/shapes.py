@@ -68,7 +68,8 @@ def measure(setting: str, arguments: argparse.Namespace) -> dict:
     loaded, points, peak = resident(), [], 0
     before = resource.getrusage(resource.RUSAGE_SELF)
     for index in range(arguments.shapes):
-        rows, width = shapes.randint(1, arguments.rows), shapes.randint(1, arguments.width)
+        least = (arguments.rows, arguments.width) if arguments.fixed else (1, 1)
+        rows, width = shapes.randint(least[0], arguments.rows), shapes.randint(least[1], arguments.width)
         inputs = {given.name: np.ones((rows, width), np.int64) for given in session.get_inputs()}
         session.run(None, inputs, run_options(setting, index))
         peak = max(peak, resident()) if index % 10 == 0 else peak
@@ -91,6 +92,7 @@ def in_own_process(setting: str, arguments: argparse.Namespace) -> dict:
     command = [sys.executable, __file__, "--setting", setting, "--model", arguments.model]
     for name in ("shapes", "rows", "width", "seed"):
         command += [f"--{name}", str(getattr(arguments, name))]
+    command += ["--fixed"] if arguments.fixed else []
     environment = {**os.environ, "ORT_DISABLE_TELEMETRY": "1"}
     done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, check=True)
     return json.loads(done.stdout)
@@ -112,6 +114,7 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--shapes", type=int, default=2500, help="runs of each setting")
     parser.add_argument("--rows", type=int, default=8, help="most rows of a run")
     parser.add_argument("--width", type=int, default=128, help="most tokens of a row")
+    parser.add_argument("--fixed", action="store_true", help="the largest shape each time")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--setting", help="measure this one here and print JSON")
     parser.add_argument("--only", action="append", choices=SETTINGS, help="settings to measure; all without it")
