@@ -91,11 +91,15 @@ fn environment(library: &str, shared: Option<usize>) -> Result<ort::environment:
 }
 
 fn own_threads(builder: SessionBuilder, threads: usize) -> Result<SessionBuilder, Fault> {
-    builder.with_intra_threads(threads).map_err(said)?.with_intra_op_spinning(false).map_err(said)
+    builder
+        .with_intra_threads(threads)
+        .map_err(|error| said(&error))?
+        .with_intra_op_spinning(false)
+        .map_err(|error| said(&error))
 }
 
 /// The text of an error that holds the builder, which can't go to another thread.
-fn said(error: impl std::fmt::Display) -> Fault {
+fn said(error: &dyn std::fmt::Display) -> Fault {
     error.to_string().into()
 }
 
@@ -151,7 +155,7 @@ fn instances((library, graph): (&str, &str), count: usize, is_packed: bool) -> R
     let before = status_field("RssAnon:")?;
     let mut builder = own_threads(Session::builder(&environment)?, 1)?;
     if is_packed {
-        builder = builder.with_prepacked_weights(&PrepackedWeights::new()).map_err(said)?;
+        builder = builder.with_prepacked_weights(&PrepackedWeights::new()).map_err(|error| said(&error))?;
     }
     let mut sessions = Vec::new();
     let mut grown = Vec::new();
