@@ -56,14 +56,14 @@ def arguments_of(parser: argparse.ArgumentParser) -> argparse.Namespace:
 class Server:
     """The server as a process, and what the kernel says of it."""
 
-    def __init__(self, binary: Path, models: list[str], folder: Path):
+    def __init__(self, binary: Path, models: list[str], folder: Path, variables: dict[str, str] | None = None):
         self.ready_file = folder / "ready.json"
         self.log = open(folder / "server.log", "wb")
         command = [binary, "serve", "--http", "127.0.0.1:0", "--admin", "127.0.0.1:0"]
         command += ["--ready-file", self.ready_file]
         for model in models:
             command += ["--models", model]
-        environment = {**os.environ, "ORT_DISABLE_TELEMETRY": "1"}
+        environment = {**os.environ, "ORT_DISABLE_TELEMETRY": "1", **(variables or {})}
         self.process = subprocess.Popen(command, env=environment, stdout=self.log, stderr=self.log)
         self.address = self._ready()
 
