@@ -25,6 +25,8 @@ MIB = 1 << 20
 PATIENCE_S = 60.0
 CONNECTIONS = 32  # of the generator; the server's answers are kept short of them by the share
 CALIBRATION_S = 10.0
+MOST_TEXTS = 4  # of one request
+LARGEST = 96  # requests that bring the sessions to their largest batches before anything is measured
 CALIBRATION_CLIENTS = 8
 SAMPLE_S = 1.0
 PROGRESS_S = 15.0
@@ -111,6 +113,10 @@ class Shapes:
             return "/predict/fraud-detector", self._rows()
         return f"/predict/{self.text_model}", self._texts()
 
+    def largest(self) -> tuple[str, bytes]:
+        """A request of the most and longest texts."""
+        return f"/predict/{self.text_model}", self._body([self._text(self.most_words) for _ in range(MOST_TEXTS)])
+
     def _rows(self) -> bytes:
         rows = [
             [round(self.random.uniform(-3, 3), 4) for _ in range(self.COLUMNS)]
@@ -119,10 +125,13 @@ class Shapes:
         return json.dumps({"instances": rows}).encode()
 
     def _texts(self) -> bytes:
-        texts = [
-            " ".join(self.random.choices(WORDS, k=self.random.randint(1, self.most_words)))
-            for _ in range(self.random.choice((1, 1, 1, 2, 4)))
-        ]
+        count = self.random.choice((1, 1, 1, 2, MOST_TEXTS))
+        return self._body([self._text(self.random.randint(1, self.most_words)) for _ in range(count)])
+
+    def _text(self, words: int) -> str:
+        return " ".join(self.random.choices(WORDS, k=words))
+
+    def _body(self, texts: list[str]) -> bytes:
         return json.dumps({"instances": texts, "parameters": {"truncate": True}}).encode()
 
 
@@ -197,6 +206,14 @@ async def one(connections: Connections, request: tuple[str, bytes], due: float, 
         tally.latencies.append(time.monotonic() - due)
     else:
         tally.failed(f"status {status}")
+
+
+async def prime(connections: Connections, shapes: Shapes) -> None:
+    """Asks for the largest batches: the runtime's arenas find their size by them."""
+    tally = Tally()
+    await asyncio.gather(*(one(connections, shapes.largest(), time.monotonic(), tally) for _ in range(LARGEST)))
+    if tally.failures:
+        sys.exit(f"error: the server failed at the largest requests: {tally.failures}")
 
 
 async def capacity(connections: Connections, shapes: Shapes) -> float:
@@ -318,6 +335,8 @@ async def run(server: Server, options: argparse.Namespace) -> tuple[dict, list[s
     shapes = Shapes(options.seed, options.text, options.most_words)
     connections = Connections(server.address)
     length = options.minutes * 60
+    await prime(connections, shapes)
+    say(f"{server.resident() / MIB:.1f} MiB after the largest batches")
     rate = options.rate or options.share * await capacity(connections, shapes)
     say(f"soaking for {length:.0f} s at {rate:.1f} requests a second")
     soak = Soak(server, connections, shapes)
