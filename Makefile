@@ -1,7 +1,7 @@
 # Each target does its own set-up, can be run again at no cost, and fails with a
 # sentence where it cannot do its work. `make` alone lists them.
 # RUNTIME=cpu|openvino|cuda chooses the ONNX Runtime library beside the binary.
-# ARGS is handed to the server (`serve`), the test runner (`test`), `bench`, `variants` or `fuzz`.
+# ARGS is handed to the server (`serve`), the test runner (`test`), `bench`, `soak`, `variants` or `fuzz`.
 
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
@@ -91,6 +91,10 @@ fmt: prerequisites ## format the Rust code
 .PHONY: bench
 bench: build models ## measure it on this machine
 	@benches/run.sh $(ARGS)
+
+.PHONY: soak
+soak: build models ## random shapes for 20 minutes, with flat memory: ARGS='--minutes 3', '--shapes', '--quota'
+	@scripts/soak/run.sh $(RELEASE)/ml-inference-api $(ARGS)
 
 .PHONY: variants
 variants: prerequisites ## compare int8, fused and FP16 variants of the text encoder

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use tokio::task::JoinHandle;
 
+use crate::cores::{self, Cores};
 use crate::engine::Runtime;
 use crate::http::connection::{
     ConnectionErrorKind, ConnectionObserver, ConnectionOptions, ServeReport, serve,
@@ -16,7 +17,7 @@ use crate::http::connection::{
 use crate::http::{Api, HttpOptions, Routes, admin_router, public_router};
 use crate::model::{Discovered, ManifestDefaults, ModelProblem, ModelSource, VersionSource};
 use crate::scheduler::Scheduler;
-use crate::service::{Service, ServiceOptions, load_version};
+use crate::service::{ModelState, Service, ServiceOptions, load_version};
 use crate::shutdown::{Phase, Shutdown, ShutdownWatch};
 use crate::telemetry::{ConnectionError, LoadResult, Metrics, Telemetry};
 
@@ -148,6 +149,7 @@ impl App {
         if !problems.is_empty() {
             return Err(problems);
         }
+        self.tell_cores();
         if let Some(path) = &self.options.ready_file {
             self.write_ready_file(path).map_err(|error| {
                 vec![ModelProblem::new("ready file", format!("{}: {error}", path.display()))]
@@ -155,6 +157,18 @@ impl App {
         }
         tracing::info!(http = %self.http.address, admin = %self.admin.address, "ready");
         Ok(())
+    }
+
+    /// Logs what does not fit together of cores, quota and threads.
+    fn tell_cores(&self) {
+        let models = self.service.models();
+        let ready = models.all().filter_map(|(_, _, state)| match state {
+            ModelState::Ready(model) => model.facts.cpu_threads(),
+            ModelState::Loading | ModelState::Failed(_) => None,
+        });
+        for finding in cores::findings(&Cores::read(), &ready.collect::<Vec<_>>(), None) {
+            tracing::warn!("{finding}");
+        }
     }
 
     fn write_ready_file(&self, path: &Path) -> std::io::Result<()> {
@@ -247,7 +261,7 @@ impl Loader<'_> {
             .flat_map(|source| source.versions.iter().map(move |version| (source, version)))
             .collect();
         let next = std::sync::atomic::AtomicUsize::new(0);
-        let loaders = std::thread::available_parallelism().map_or(1, usize::from).min(jobs.len());
+        let loaders = Cores::read().threads().min(jobs.len());
         let mut problems: Vec<(usize, Vec<ModelProblem>)> = std::thread::scope(|scope| {
             let work = || {
                 let mut found = Vec::new();

@@ -185,6 +185,29 @@ def any_rank():
                  [constant("one", 1)])
 
 
+def encoder():
+    """Two layers of attention with four heads: its buffers grow with the batch and with the square of the width."""
+    size, heads = 16, 4
+    spread = lambda rows, salt: (((np.arange(rows * size) * 37 + salt) % 17 - 8) / 16).reshape(rows, size)
+    constants = [constant("table", spread(32, 0)), constant("scale", (size / heads) ** -0.5),
+                 constant("split", [0, 0, heads, size // heads], np.int64), constant("join", [0, 0, size], np.int64)]
+    nodes, last = [node("Gather", ["table", "ids"], ["h0"])], "h0"
+    for layer in range(2):
+        at = lambda name, layer=layer: f"{name}{layer}"
+        for part, order in (("q", (0, 2, 1, 3)), ("k", (0, 2, 3, 1)), ("v", (0, 2, 1, 3))):
+            constants.append(constant(at(f"w{part}"), spread(size, 5 * layer + ord(part))))
+            nodes += [node("MatMul", [last, at(f"w{part}")], [at(f"{part}a")]),
+                      node("Reshape", [at(f"{part}a"), "split"], [at(f"{part}b")]),
+                      node("Transpose", [at(f"{part}b")], [at(part)], perm=order)]
+        nodes += [node("MatMul", [at("q"), at("k")], [at("raw")]), node("Mul", [at("raw"), "scale"], [at("scaled")]),
+                  node("Softmax", [at("scaled")], [at("weights")]), node("MatMul", [at("weights"), at("v")], [at("mix")]),
+                  node("Transpose", [at("mix")], [at("turned")], perm=(0, 2, 1, 3)),
+                  node("Reshape", [at("turned"), "join"], [at("flat")]), node("Add", [at("flat"), last], [f"h{layer + 1}"])]
+        last = f"h{layer + 1}"
+    return model("encoder", nodes, [value("ids", INT64, ["batch", "width"])],
+                 [value(last, FLOAT, ["batch", "width", size])], constants)
+
+
 def optional_input():
     """y = scale * x + shift, where scale and shift have values of their own that a caller may override."""
     nodes = [node("Mul", ["x", "scale"], ["scaled"]), node("Cast", ["shift"], ["shift_float"], to=FLOAT),
@@ -255,7 +278,7 @@ def folding_bomb():
 HOSTILE = [external_beside, external_absolute, unknown_operator, opset_99, ir_99]
 FILES = [add_one, fixed_sum, two_inputs, mixes_rows, batch_scalar_output, strings, dtypes, nan, slow, regressor, columns,
          zipmap, sequence_output, external_escape, gather, no_batch, passthrough, any_rank, optional_input,
-         big_matmul, shape_bomb, folding_bomb, *HOSTILE]
+         encoder, big_matmul, shape_bomb, folding_bomb, *HOSTILE]
 
 
 # === trying them ===
@@ -314,6 +337,8 @@ def try_all(run):
     same(handed_through, [[1, 2]]), same(negated, [[-1, -2]])
     for shape in ((), (0, 2), (2, 1, 2)):
         same(run("any-rank", {"x": np.ones(shape, np.float32)})[0], np.full(shape, 2))
+    alone, both = run("encoder", {"ids": i64([[1, 2, 3]])})[0], run("encoder", {"ids": i64([[4, 5, 6], [1, 2, 3]])})[0]
+    assert alone.shape == (1, 3, 16) and np.allclose(alone[0], both[1], atol=1e-5)
     same(run("optional-input", {"x": f32([[1, 2]])})[0], [[2, 5]])
     same(run("optional-input", {"x": f32([[1, 2]]), "scale": f32(3)})[0], [[3, 7]])
 

@@ -7,11 +7,13 @@ use serde_json::{Value, json};
 
 use super::args::{CheckArguments, Format};
 use super::{FAILED, Failure, models, print};
+use crate::cores::{self, Cores, Throttling};
 use crate::model::{Discovered, ManifestDefaults, ModelProblem, TensorSpec};
 use crate::service::{ModelFacts, load_version};
 
 /// Checks every version of every model behind the paths.
 pub(super) fn run(arguments: &CheckArguments) -> Result<ExitCode, Failure> {
+    let throttled = cores::throttling();
     let Discovered { models: sources, mut problems, ignored } = models::find(&arguments.paths);
     let mut good = Vec::new();
     if !sources.is_empty() {
@@ -25,7 +27,8 @@ pub(super) fn run(arguments: &CheckArguments) -> Result<ExitCode, Failure> {
             }
         }
     }
-    let report = Report { good: &good, problems: &problems, ignored: &ignored };
+    let findings = cores_findings(&good, throttled);
+    let report = Report { good: &good, problems: &problems, ignored: &ignored, findings: &findings };
     let text = match arguments.format {
         Format::Text => as_text(&report),
         Format::Json => as_json(&report),
@@ -38,10 +41,18 @@ struct Report<'a> {
     good: &'a [ModelFacts],
     problems: &'a [ModelProblem],
     ignored: &'a [String],
+    findings: &'a [String],
+}
+
+/// What to know about cores and threads; `before` is what was throttled before the models were loaded.
+fn cores_findings(good: &[ModelFacts], before: Option<Throttling>) -> Vec<String> {
+    let threads: Vec<_> = good.iter().filter_map(ModelFacts::cpu_threads).collect();
+    let throttled = cores::throttling().map(|now| now.since(before.unwrap_or(now)));
+    cores::findings(&Cores::read(), &threads, throttled)
 }
 
 fn as_text(report: &Report<'_>) -> String {
-    let Report { good, problems, ignored } = report;
+    let Report { good, problems, ignored, findings } = report;
     let mut text = String::new();
     for facts in *good {
         // Writing to a string can't fail.
@@ -49,6 +60,9 @@ fn as_text(report: &Report<'_>) -> String {
     }
     for entry in *ignored {
         let _infallible = writeln!(text, "      ignored   {entry}: not a model");
+    }
+    for finding in *findings {
+        let _infallible = writeln!(text, "      cores     {finding}");
     }
     for problem in *problems {
         let _infallible = writeln!(text, "BAD   {problem}");
@@ -84,14 +98,13 @@ fn describe(text: &mut String, facts: &ModelFacts) -> std::fmt::Result {
 }
 
 fn as_json(report: &Report<'_>) -> String {
-    let Report { good, problems, ignored } = report;
+    let Report { good, problems, ignored, findings } = report;
     let problems: Vec<Value> = problems
         .iter()
         .map(|problem| json!({ "model": problem.model, "message": problem.message }))
         .collect();
     let models: Vec<Value> = good.iter().map(facts_json).collect();
-    let report =
-        json!({ "ok": problems.is_empty(), "models": models, "problems": problems, "ignored": ignored });
+    let report = json!({ "ok": problems.is_empty(), "models": models, "problems": problems, "ignored": ignored, "cores": findings });
     format!("{report:#}")
 }
 

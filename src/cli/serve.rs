@@ -11,6 +11,7 @@ use super::signals::{Ending, Signals};
 use super::{FAILED, Failure, complain, config, models};
 use crate::app::{App, AppOptions, Ended, Listeners};
 use crate::config::{AccessLog, Config, Loaded, LogFormat, TlsConfig};
+use crate::cores::Cores;
 use crate::engine::{self, Runtime};
 use crate::http::connection::{ConnectionOptions, Tls, TlsFiles, bind, raise_descriptor_limit};
 use crate::http::{self, HttpOptions};
@@ -260,7 +261,7 @@ fn app_options(
                 max_pixels: config.limits.max_image_pixels.get() as u64,
             },
             stuck_after: request_timeout + STUCK_MARGIN,
-            cores: std::thread::available_parallelism().map_or(1, usize::from),
+            cores: Cores::read().threads(),
         },
         defaults: config.defaults.clone(),
         drain_delay: config.drain.delay.0,

@@ -16,9 +16,10 @@ use ort::session::builder::{AutoDevicePolicy, GraphOptimizationLevel, PrepackedW
 
 use super::graph_file::GraphFile;
 use super::message::tidy;
-use super::plan::{Plan, available_cores};
+use super::plan::Plan;
 use super::providers::{self, ProviderRequest};
 use super::{Runtime, Session, external_data, graph_file, outlets};
+use crate::cores::Cores;
 use crate::model::{Execution, GraphOptimization, Precision, ProviderKind, Signature};
 
 /// What to load, and how.
@@ -256,8 +257,8 @@ struct Loader<'a> {
 impl Loader<'_> {
     fn sessions(&self, attempt: &Attempt) -> Result<(Plan, Vec<ort::session::Session>), LoadError> {
         let execution = self.options.execution;
-        let plan = Plan::new(execution, attempt.first(), self.file.bytes, available_cores());
-        let mut builder = self.builder(plan).map_err(|error| self.failed(&error))?;
+        let plan = Plan::new(execution, attempt.first(), self.file.bytes, Cores::read().threads());
+        let mut builder = self.builder(plan, attempt.first()).map_err(|error| self.failed(&error))?;
         for (index, &kind) in attempt.providers.iter().enumerate() {
             // The precision is the first provider's; those behind it take what it leaves over.
             let precision = if index == 0 { attempt.precision } else { Precision::Fp32 };
@@ -270,7 +271,7 @@ impl Loader<'_> {
         Ok((plan, sessions?))
     }
 
-    fn builder(&self, plan: Plan) -> ort::Result<SessionBuilder> {
+    fn builder(&self, plan: Plan, provider: ProviderKind) -> ort::Result<SessionBuilder> {
         let level = match self.options.execution.graph_optimization.unwrap_or_default() {
             GraphOptimization::Disabled => GraphOptimizationLevel::Disable,
             GraphOptimization::Basic => GraphOptimizationLevel::Level1,
@@ -286,6 +287,8 @@ impl Loader<'_> {
             // Spinning doubles the CPU of a run where cores are shared, as in a pod.
             .with_intra_op_spinning(false)?
             .with_inter_op_spinning(false)?
+            // On the CPU it doubles what random shapes make the arena hold, and saves no time.
+            .with_memory_pattern(provider != ProviderKind::Cpu)?
             // The crate's own default may pick an accelerator that nobody asked for.
             .with_auto_device(AutoDevicePolicy::PreferCPU)?
             .with_config_entry(FOLDED_BYTES, self.most_folded_bytes().to_string())?;

@@ -12,6 +12,8 @@ mod interrupt;
 mod library;
 mod load;
 mod made_inputs;
+#[cfg(test)]
+mod memory_tests;
 mod message;
 mod outlets;
 mod plan;

@@ -37,11 +37,6 @@ impl Plan {
     }
 }
 
-/// The cores that this process may use: the smaller of its CPU set and its cgroup's quota.
-pub(super) fn available_cores() -> usize {
-    std::thread::available_parallelism().map_or(1, NonZeroUsize::get)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -11,13 +11,14 @@ use std::time::{Duration, Instant};
 use half::{bf16, f16};
 
 use super::*;
+use crate::cores::Cores;
 use crate::model::{Dim, Execution, GraphOptimization, Precision, ProviderKind, Tolerance};
 use crate::tensor::{Data, DataType, Tensor};
 
 const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/models");
 
 #[expect(clippy::disallowed_methods, reason = "tests stand where `config` stands in the program")]
-fn variable(name: &str) -> Option<PathBuf> {
+pub(super) fn variable(name: &str) -> Option<PathBuf> {
     std::env::var_os(name).map(PathBuf::from)
 }
 
@@ -35,7 +36,7 @@ fn fixture(name: &str) -> PathBuf {
     Path::new(FIXTURES).join(format!("{name}.onnx"))
 }
 
-fn load_with(name: &str, execution: &Execution) -> Result<LoadedGraph, LoadError> {
+pub(super) fn load_with(name: &str, execution: &Execution) -> Result<LoadedGraph, LoadError> {
     load_file(&fixture(name), execution)
 }
 
@@ -44,7 +45,7 @@ fn load_file(graph: &Path, execution: &Execution) -> Result<LoadedGraph, LoadErr
     load(runtime(), &SessionOptions { graph, folder, execution, name: "test" })
 }
 
-fn one_session() -> Execution {
+pub(super) fn one_session() -> Execution {
     Execution { instances: NonZeroUsize::new(1), ..Execution::default() }
 }
 
@@ -348,7 +349,7 @@ fn instances_and_threads_are_as_asked() {
     for session in &mut graph.sessions {
         assert_eq!(session.run(std::slice::from_ref(&x)).unwrap(), [tensor(&[1, 3], vec![1.0_f32; 3])]);
     }
-    assert_eq!(load_with("add-one", &Execution::default()).unwrap().sessions.len(), plan::available_cores());
+    assert_eq!(load_with("add-one", &Execution::default()).unwrap().sessions.len(), Cores::read().threads());
 }
 
 #[test]

@@ -100,6 +100,7 @@ impl Service {
         let metrics = self.metrics.model(facts.name.as_str(), &version, &facts.device);
         metrics.loaded(&facts.digest, &runtime_version, facts.provider, facts.load_time, facts.warmup_time);
         metrics.load_result(LoadResult::Ok);
+        metrics.session_threads(facts.instances * facts.intra_threads);
         let is_cpu = facts.device == CPU;
         let permits = if is_cpu { self.options.cores } else { sessions.len() };
         let queue = self.scheduler.add_model(ModelOptions {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::cores::SessionThreads;
 use crate::model::{ModelName, Signature, TaskKind, Version, VersionPolicy};
 use crate::scheduler::ModelQueue;
 use crate::task::Task;
@@ -63,6 +64,16 @@ pub struct ModelFacts {
     pub warmup_time: Duration,
     /// Growth of the resident memory during the load.
     pub memory_bytes: Option<i64>,
+}
+
+impl ModelFacts {
+    /// The threads of its sessions; none where it does not run on the CPU.
+    pub fn cpu_threads(&self) -> Option<SessionThreads<'_>> {
+        let Self { name, device, instances, intra_threads, .. } = self;
+        let threads =
+            SessionThreads { model: name.as_str(), instances: *instances, intra_threads: *intra_threads };
+        (device == "cpu").then_some(threads)
+    }
 }
 
 /// The priorities of a model's requests.

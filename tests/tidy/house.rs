@@ -14,19 +14,31 @@ const fn room(name: &'static str, knows: &'static [&'static str]) -> Room {
 }
 
 /// Every room. `units` is a leaf that anyone may use.
-pub(crate) const ROOMS: [Room; 14] = [
+pub(crate) const ROOMS: [Room; 15] = [
     room("units", &[]),
+    room("cores", &[]),
     room("watch", &[]),
     room("tensor", &["units"]),
     room("model", &["tensor", "units"]),
-    room("telemetry", &["units"]),
+    room("telemetry", &["cores", "units"]),
     room("shutdown", &["units"]),
-    room("engine", &["model", "telemetry", "tensor", "units"]),
+    room("engine", &["cores", "model", "telemetry", "tensor", "units"]),
     room("task", &["model", "tensor", "units"]),
     room("scheduler", &["engine", "model", "shutdown", "telemetry", "tensor", "units"]),
     room(
         "service",
-        &["engine", "model", "scheduler", "shutdown", "task", "telemetry", "tensor", "units", "watch"],
+        &[
+            "cores",
+            "engine",
+            "model",
+            "scheduler",
+            "shutdown",
+            "task",
+            "telemetry",
+            "tensor",
+            "units",
+            "watch",
+        ],
     ),
     room("http", &["model", "service", "shutdown", "task", "telemetry", "tensor", "units", "watch"]),
     // The Options types of each layer.
@@ -35,6 +47,7 @@ pub(crate) const ROOMS: [Room; 14] = [
         "app",
         &[
             "config",
+            "cores",
             "engine",
             "http",
             "model",
@@ -53,6 +66,7 @@ pub(crate) const ROOMS: [Room; 14] = [
         &[
             "app",
             "config",
+            "cores",
             "engine",
             "http",
             "model",

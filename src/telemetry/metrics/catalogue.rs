@@ -149,6 +149,8 @@ catalogue! {
     predictions: IntCounterVec = "inference_predictions_total", ["model", "version", "label"], &[],
         "Predictions by label; labels beyond the first hundred of a model count as _other.";
     in_flight: IntGaugeVec = "inference_in_flight", ["model", "version"], &[], "Inference requests being served.";
+    session_threads: IntGaugeVec = "inference_session_threads", ["model", "version"], &[],
+        "Threads of all sessions of a model inside runs, if all ran at once.";
     workers: IntGaugeVec = "inference_workers", ["device", "state"], &[], "Workers by state.";
     errors: IntCounterVec = "inference_errors_total", ["model", "version", "kind"], &[],
         "Failed inferences by kind.";
@@ -179,6 +181,14 @@ catalogue! {
     build_info: IntGaugeVec = "build_info", ["version", "revision", "rustc", "ort_version"], &[],
         "What is running; always 1.";
     process_cpu: Counter = "process_cpu_seconds_total", [], &[], "User and system CPU time.";
+    process_cpu_limit: Gauge = "process_cpu_limit_cores", [], &[],
+        "Cores that the process may use: its CPU set, or its cgroup's quota where that is less.";
+    process_cpu_periods: IntCounter = "process_cpu_quota_periods_total", [], &[],
+        "Periods of the cgroup's CPU quota in which it wanted to run.";
+    process_cpu_throttled_periods: IntCounter = "process_cpu_throttled_periods_total", [], &[],
+        "Periods in which the CPU quota was used up.";
+    process_cpu_throttled: Counter = "process_cpu_throttled_seconds_total", [], &[],
+        "Time that threads waited for the next period because the CPU quota was used up.";
     process_memory: IntGauge = "process_resident_memory_bytes", [], &[], "Resident memory.";
     process_open_fds: IntGauge = "process_open_fds", [], &[], "Open file descriptors.";
     process_max_fds: IntGauge = "process_max_fds", [], &[], "Limit on open file descriptors.";

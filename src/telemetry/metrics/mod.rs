@@ -67,7 +67,7 @@ impl Metrics {
             models: Mutex::default(),
             unknown: Outcome::ALL.map(unknown),
             panics: Children::new(&catalogue.panics, &[], &["encode", "http", "worker"]),
-            process: Process::default(),
+            process: Process::new(),
             registry,
             catalogue,
         }
@@ -120,10 +120,18 @@ impl Metrics {
         }
         let c = &*self.catalogue;
         let pair = (model, version);
-        for vec in [&c.requests, &c.rejected, &c.queue_expired, &c.predictions, &c.errors, &c.cancelled] {
+        for vec in [
+            &c.requests,
+            &c.rejected,
+            &c.queue_expired,
+            &c.predictions,
+            &c.errors,
+            &c.cancelled,
+            &c.batch_splits,
+        ] {
             remove(vec, pair);
         }
-        for vec in [&c.queue_depth, &c.queue_capacity, &c.in_flight, &c.model_info] {
+        for vec in [&c.queue_depth, &c.queue_capacity, &c.in_flight, &c.model_info, &c.session_threads] {
             remove(vec, pair);
         }
         for vec in [&c.queue_wait, &c.batch_size, &c.batch_padding, &c.duration, &c.stage_duration] {

@@ -38,6 +38,7 @@ pub struct ModelMetrics {
     errors: Children,
     queue_depth: IntGauge,
     queue_capacity: IntGauge,
+    session_threads: IntGauge,
     queue_limit: IntGauge,
     queue_wait: Deferred,
     queue_expired: IntCounter,
@@ -73,6 +74,7 @@ impl ModelMetrics {
             errors: Children::new(&c.errors, both, KINDS),
             queue_depth: c.queue_depth.with_label_values(both),
             queue_capacity: c.queue_capacity.with_label_values(both),
+            session_threads: c.session_threads.with_label_values(both),
             queue_limit: c.queue_limit.with_label_values(both),
             queue_wait: deferred(&c.queue_wait, both),
             queue_expired: c.queue_expired.with_label_values(both),
@@ -143,6 +145,11 @@ impl ModelMetrics {
     /// A batch failed and was run again member by member.
     pub fn batch_split(&self) {
         self.batch_splits.inc();
+    }
+
+    /// How many threads all its sessions have inside runs.
+    pub fn session_threads(&self, threads: usize) {
+        self.session_threads.set(i64::try_from(threads).unwrap_or(i64::MAX));
     }
 
     /// A request waited this long.

@@ -8,27 +8,42 @@ use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
 use super::catalogue::Catalogue;
+use crate::cores::{self, Cores, Throttling};
 
 /// The kernel's unit of CPU time in `/proc`: `USER_HZ`, 100 on every Linux architecture we build for.
 const TICKS_PER_SECOND: f64 = 100.0;
 
 /// Refreshes the `process_*` metrics; scrapes that meet take turns.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Process {
-    cpu_seconds: Mutex<f64>,
+    seen: Mutex<Seen>,
+}
+
+/// What the counters stand at.
+#[derive(Debug)]
+struct Seen {
+    cpu_seconds: f64,
+    /// Of the cgroup, which may have been there before this process.
+    throttling: Option<Throttling>,
 }
 
 impl Process {
+    /// Counts from here on what is counted of the cgroup.
+    pub(super) fn new() -> Self {
+        Self { seen: Mutex::new(Seen { cpu_seconds: 0.0, throttling: cores::throttling() }) }
+    }
+
     pub(super) fn refresh(&self, catalogue: &Catalogue) {
         let proc = Path::new("/proc");
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        catalogue.process_cpu_limit.set(Cores::read().limit());
+        seen.throttled(catalogue);
         let read = |name: &str| fs::read_to_string(proc.join("self").join(name)).unwrap_or_default();
         if let Some(stat) = Stat::parse(&read("stat")) {
-            let mut seen = self.cpu_seconds.lock().unwrap_or_else(PoisonError::into_inner);
-            if stat.cpu_seconds > *seen {
-                catalogue.process_cpu.inc_by(stat.cpu_seconds - *seen);
-                *seen = stat.cpu_seconds;
+            if stat.cpu_seconds > seen.cpu_seconds {
+                catalogue.process_cpu.inc_by(stat.cpu_seconds - seen.cpu_seconds);
+                seen.cpu_seconds = stat.cpu_seconds;
             }
-            drop(seen);
             let booted = fs::read_to_string(proc.join("stat")).ok().and_then(|text| boot_seconds(&text));
             if let Some(booted) = booted {
                 catalogue.process_start.set(booted + stat.start_seconds);
@@ -48,6 +63,18 @@ impl Process {
             // The listing itself holds one descriptor.
             catalogue.process_open_fds.set(i64::try_from(entries.count()).unwrap_or(i64::MAX) - 1);
         }
+    }
+}
+
+impl Seen {
+    /// The first reading is where the counters begin: the group may be older than this process.
+    fn throttled(&mut self, catalogue: &Catalogue) {
+        let Some(now) = cores::throttling() else { return };
+        let new = now.since(self.throttling.unwrap_or(now));
+        catalogue.process_cpu_periods.inc_by(new.periods);
+        catalogue.process_cpu_throttled_periods.inc_by(new.throttled_periods);
+        catalogue.process_cpu_throttled.inc_by(new.throttled.as_secs_f64());
+        self.throttling = Some(now);
     }
 }
 
