@@ -18,6 +18,7 @@ use http::{Method, Request};
 use tower::Service;
 
 use super::connection::RequestBody;
+use super::context::RequestContext;
 use super::observe::observed;
 use super::target::Target;
 use super::{Api, predict, v2};
@@ -65,15 +66,19 @@ impl Service<Request<RequestBody>> for Routes {
         let request = request.map(Body::new);
         if label == PREDICT {
             Box::pin(async move {
-                let handle =
-                    async |context: Arc<_>, request| predict::handle(&api, &context, &target, request).await;
-                Ok(observed(&api, label, request, handle).await)
+                let (api, target) = (&*api, &target);
+                let handle = move |context: Arc<RequestContext>, request| async move {
+                    predict::handle(api, &context, target, request).await
+                };
+                Ok(observed(api, label, request, handle).await)
             })
         } else {
             Box::pin(async move {
-                let handle =
-                    async |context: Arc<_>, request| v2::infer(&api, &context, &target, request).await;
-                Ok(observed(&api, label, request, handle).await)
+                let (api, target) = (&*api, &target);
+                let handle = move |context: Arc<RequestContext>, request| async move {
+                    v2::infer(api, &context, target, request).await
+                };
+                Ok(observed(api, label, request, handle).await)
             })
         }
     }
