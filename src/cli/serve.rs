@@ -31,10 +31,7 @@ pub(super) fn run(arguments: &ServeArguments) -> Result<ExitCode, Failure> {
     let tls = tls(&loaded.config.tls)?;
     let access = access(&loaded.config)?;
     let found = find(&loaded.config)?;
-    let executor = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| Failure::failed(format!("no threads: {error}")))?;
+    let executor = executor(&loaded.config)?;
     // Before anything is bound: from the moment that a probe can connect, a signal is heard.
     let signals = executor
         .block_on(async { Signals::new() })
@@ -83,6 +80,20 @@ pub(super) fn run(arguments: &ServeArguments) -> Result<ExitCode, Failure> {
         leave(code);
     }
     Ok(code.into())
+}
+
+/// The async runtime, whose threads read, decode and answer requests.
+fn executor(config: &Config) -> Result<tokio::runtime::Runtime, Failure> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(config.http.worker_threads.map_or_else(cores, usize::from))
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::failed(format!("no threads: {error}")))
+}
+
+/// Cores that the process may use.
+fn cores() -> usize {
+    Cores::read().threads()
 }
 
 /// Why serving ended without a drain.
@@ -261,7 +272,7 @@ fn app_options(
                 max_pixels: config.limits.max_image_pixels.get() as u64,
             },
             stuck_after: request_timeout + STUCK_MARGIN,
-            cores: Cores::read().threads(),
+            cores: cores(),
         },
         defaults: config.defaults.clone(),
         drain_delay: config.drain.delay.0,

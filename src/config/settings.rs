@@ -79,6 +79,9 @@ pub struct HttpConfig {
     /// Whose web pages may call from a browser (CORS). Without any, none may.
     #[schemars(extend("x-form" = CORS_ORIGINS_FORM))]
     pub cors_origins: Vec<CorsOrigin>,
+    /// Threads that read, decode and answer requests (default: as many as there are cores).
+    #[schemars(extend("maximum" = 1024))]
+    pub worker_threads: Option<NonZeroUsize>,
 }
 
 impl Default for HttpConfig {
@@ -92,6 +95,7 @@ impl Default for HttpConfig {
             idle_timeout: seconds(75),
             max_header_bytes: ByteSize(64 << 10),
             cors_origins: Vec::new(),
+            worker_threads: None,
         }
     }
 }

@@ -6,18 +6,18 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 /// A future that resolves to `Err(Panicked)` where its inner one panics.
-pub(super) struct CatchPanic<F>(Pin<Box<F>>);
+pub(super) struct CatchPanic<'a, F>(Pin<&'a mut F>);
 
 /// The inner future panicked.
 pub(super) struct Panicked;
 
-impl<F: Future> CatchPanic<F> {
-    pub(super) fn new(future: F) -> Self {
-        Self(Box::pin(future))
+impl<'a, F: Future> CatchPanic<'a, F> {
+    pub(super) fn new(future: Pin<&'a mut F>) -> Self {
+        Self(future)
     }
 }
 
-impl<F: Future> Future for CatchPanic<F> {
+impl<F: Future> Future for CatchPanic<'_, F> {
     type Output = Result<F::Output, Panicked>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
@@ -32,11 +32,13 @@ impl<F: Future> Future for CatchPanic<F> {
 
 #[cfg(test)]
 mod tests {
+    use std::pin::pin;
+
     use super::*;
 
     #[tokio::test]
     async fn a_panic_becomes_an_error_and_a_value_stays() {
-        assert!(matches!(CatchPanic::new(async { 1 }).await, Ok(1)));
-        assert!(CatchPanic::new(async { panic!("scripted") }).await.is_err());
+        assert!(matches!(CatchPanic::new(pin!(async { 1 })).await, Ok(1)));
+        assert!(CatchPanic::new(pin!(async { panic!("scripted") })).await.is_err());
     }
 }

@@ -6,8 +6,9 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Instant, SystemTime};
 
 use http::HeaderMap;
+use http::header::HeaderName;
 
-use crate::telemetry::{InferenceTrace, RequestTrace};
+use crate::telemetry::{InferenceTrace, RequestTrace, push_hex};
 
 /// Made by the observing layer, carried in the request's extensions.
 pub(super) struct RequestContext {
@@ -38,7 +39,10 @@ impl RequestContext {
     /// The span of an inference under this request's.
     pub(super) fn begin_inference(&self) -> Option<InferenceTrace> {
         let mut trace = self.trace.lock().unwrap_or_else(PoisonError::into_inner);
-        trace.as_mut().map(|trace| trace.begin_inference(SystemTime::now()))
+        let trace = trace.as_mut()?;
+        // The clock is read for spans only.
+        let started = if trace.is_sampled() { SystemTime::now() } else { SystemTime::UNIX_EPOCH };
+        Some(trace.begin_inference(started))
     }
 
     /// Notes whose key the request came with.
@@ -62,6 +66,8 @@ impl RequestContext {
     }
 }
 
+/// The header that names a request.
+pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const MAX_ID: usize = 64;
 
 fn request_id(headers: &HeaderMap) -> Arc<str> {
@@ -69,8 +75,14 @@ fn request_id(headers: &HeaderMap) -> Arc<str> {
         (1..=MAX_ID).contains(&id.len())
             && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
     };
-    let given = headers.get("x-request-id").and_then(|value| value.to_str().ok()).filter(is_fine);
-    given.map_or_else(|| format!("{:032x}", fastrand::u128(..)).into(), Into::into)
+    let given = headers.get(REQUEST_ID).and_then(|value| value.to_str().ok()).filter(is_fine);
+    given.map_or_else(new_id, Into::into)
+}
+
+fn new_id() -> Arc<str> {
+    let mut text = String::new();
+    push_hex(&mut text, &fastrand::u128(..).to_be_bytes());
+    text.into()
 }
 
 #[cfg(test)]

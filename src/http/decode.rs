@@ -47,6 +47,9 @@ pub fn decode_prediction(bytes: &[u8], task: &Task, limits: &DecodeLimits) -> Re
             "expected a JSON object or array, got an empty body",
         ));
     }
+    if let Some(decoded) = task.decode_plain(bytes) {
+        return Ok(decoded);
+    }
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
     let mut report = DecodeReport::new();
     let decoded = match task.decode(&mut deserializer, limits, &mut report) {

@@ -27,6 +27,9 @@ pub(super) enum BodyFormat {
 pub(super) fn body_format(headers: &HeaderMap, task: Option<TaskKind>) -> Result<BodyFormat, ServiceError> {
     inflate::encoding(headers)?;
     let Some(value) = headers.get(CONTENT_TYPE) else { return Ok(BodyFormat::Json) };
+    if value.as_bytes() == b"application/json" {
+        return Ok(BodyFormat::Json);
+    }
     let text = value.to_str().unwrap_or_default().to_ascii_lowercase();
     let mut parts = text.split(';').map(str::trim);
     let essence = parts.next().unwrap_or_default();

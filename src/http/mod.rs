@@ -23,6 +23,7 @@ mod predict;
 mod problem;
 mod routes;
 mod schedule;
+mod shortcut;
 mod target;
 mod v2;
 mod whole_number;
@@ -32,7 +33,8 @@ use std::time::Duration;
 
 pub use answer::encode_prediction;
 pub use decode::{decode_prediction, may_be_json};
-pub use routes::{Routes, admin_router, public_router};
+pub use routes::{admin_router, public_router};
+pub use shortcut::Routes;
 pub use v2::decode_inference;
 
 use crate::service::{Access, Service};

@@ -3,7 +3,7 @@
 //! Handlers know none of it. However a request ends, it is counted once: with its status, or as
 //! 499 when its future is dropped because the client went away.
 
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::{Arc, PoisonError};
 use std::task::{Context, Poll};
 use std::time::{Instant, SystemTime};
@@ -14,17 +14,16 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use http::header::{CONNECTION, HOST, HeaderName, USER_AGENT};
-use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Request, StatusCode, Version};
 use http_body::{Frame, SizeHint};
 
 use super::catch_panic::CatchPanic;
 use super::connection::{ConnectionInfo, RequestStart};
-use super::context::RequestContext;
+use super::context::{REQUEST_ID, RequestContext};
 use super::problem::{self, Failure};
 use super::{AccessLog, Api, predict, routes};
 use crate::service::{ErrorCode, ServiceError};
-use crate::telemetry::{Extractor, HttpObservation, HttpSpanEnd, Outcome, known_method};
+use crate::telemetry::{Extractor, HttpObservation, HttpSpanEnd, Outcome, RequestTrace, known_method};
 
 /// Marks an answer after which the connection must not be used again.
 #[derive(Clone, Copy)]
@@ -42,17 +41,31 @@ pub(super) fn client_gone() -> Response {
     response
 }
 
-const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 const TRACERESPONSE: HeaderName = HeaderName::from_static("traceresponse");
 
-/// Observes one request from its first byte to the last byte of its answer.
+/// Observes a request that the router has matched.
 pub(super) async fn observe(State(api): State<Arc<Api>>, request: Request<Body>, next: Next) -> Response {
-    let (mut parts, body) = request.into_parts();
-    let label = routes::label(parts.extensions.get::<MatchedPath>().map(MatchedPath::as_str));
-    let exchange = Exchange::begin(&api, &parts, label);
-    parts.extensions.insert(Arc::clone(&exchange.context));
-    let head = ResponseHead { is_http1: parts.version < Version::HTTP_2, is_prediction: exchange.traced };
-    let answered = CatchPanic::new(next.run(Request::from_parts(parts, body))).await;
+    let label = routes::label(request.extensions().get::<MatchedPath>().map(MatchedPath::as_str));
+    let run = |context, mut request: Request<Body>| {
+        request.extensions_mut().insert(context);
+        next.run(request)
+    };
+    observed(&api, label, request, run).await
+}
+
+/// Observes one request from its first byte to the last byte of its answer, which `handle` makes.
+pub(super) async fn observed<F: Future<Output = Response>>(
+    api: &Api,
+    label: &'static str,
+    request: Request<Body>,
+    handle: impl FnOnce(Arc<RequestContext>, Request<Body>) -> F,
+) -> Response {
+    let exchange = Exchange::begin(api, &request, label);
+    let is_http1 = request.version() < Version::HTTP_2;
+    let head = ResponseHead { is_http1, is_prediction: exchange.traced };
+    let handling = pin!(handle(Arc::clone(&exchange.context), request));
+    let answered = CatchPanic::new(handling).await;
     let mut response = answered.unwrap_or_else(|_panicked| {
         api.metrics.panicked("http");
         let error = ServiceError::new(ErrorCode::Internal, "an internal error");
@@ -66,8 +79,8 @@ pub(super) async fn observe(State(api): State<Arc<Api>>, request: Request<Body>,
     if let Some(failure) = &failure {
         problem::render(failure, &exchange.context.id, &mut response);
     }
-    head.write(&api, &exchange, &mut response);
-    exchange.log(&api, response.status().as_u16(), failure.as_deref());
+    head.write(api, &exchange, &mut response);
+    exchange.log(api, response.status().as_u16(), failure.as_deref());
     exchange.answer(response, failure.as_deref())
 }
 
@@ -115,7 +128,9 @@ struct CallersHeaders<'a>(&'a HeaderMap);
 
 impl Extractor for CallersHeaders<'_> {
     fn get(&self, key: &str) -> Option<&str> {
-        self.0.get(key)?.to_str().ok()
+        // The one that is looked for on every request is not parsed as a name again each time.
+        let value = if key == TRACEPARENT.as_str() { self.0.get(TRACEPARENT) } else { self.0.get(key) };
+        value?.to_str().ok()
     }
 
     fn keys(&self) -> Vec<&str> {
@@ -135,25 +150,26 @@ struct SpanFacts {
 }
 
 impl Exchange {
-    fn begin(api: &Api, parts: &Parts, label: &'static str) -> Self {
-        let started = parts.extensions.get::<RequestStart>().map_or_else(Instant::now, |start| start.0);
-        let method = known_method(parts.method.as_str());
+    fn begin(api: &Api, request: &Request<Body>, label: &'static str) -> Self {
+        let extensions = request.extensions();
+        let started = extensions.get::<RequestStart>().map_or_else(Instant::now, |start| start.0);
+        let method = known_method(request.method().as_str());
         let observation = api.metrics.http().begin(method, label, started);
         let traced = routes::is_prediction(label);
         let trace = traced.then(|| {
             let began = SystemTime::now() - started.elapsed();
-            api.tracer.begin_request(&CallersHeaders(&parts.headers), method, label, began)
+            api.tracer.begin_request(&CallersHeaders(request.headers()), method, label, began)
         });
-        let sampled = trace.as_ref().is_some_and(crate::telemetry::RequestTrace::is_sampled);
-        let span = if sampled { SpanFacts::of(parts, method) } else { SpanFacts::default() };
-        let peer = parts.extensions.get::<ConnectionInfo>().map(|info| info.peer);
-        let context = Arc::new(RequestContext::new(&parts.headers, started, peer, trace));
+        let sampled = trace.as_ref().is_some_and(RequestTrace::is_sampled);
+        let span = if sampled { SpanFacts::of(request, method) } else { SpanFacts::default() };
+        let peer = extensions.get::<ConnectionInfo>().map(|info| info.peer);
+        let context = Arc::new(RequestContext::new(request.headers(), started, peer, trace));
         Self { context, observation: Some(observation), traced, span }
     }
 
     fn traceresponse(&self) -> Option<String> {
         let trace = self.context.trace.lock().unwrap_or_else(PoisonError::into_inner);
-        trace.as_ref().map(crate::telemetry::RequestTrace::traceresponse)
+        trace.as_ref().map(RequestTrace::traceresponse)
     }
 
     fn log(&self, api: &Api, status: u16, failure: Option<&Failure>) {
@@ -221,13 +237,13 @@ impl Exchange {
 }
 
 impl SpanFacts {
-    fn of(parts: &Parts, method: &str) -> Self {
-        let text = |name: HeaderName| Some(parts.headers.get(name)?.to_str().ok()?.to_owned());
-        let sent = parts.method.as_str();
-        let is_tls = parts.extensions.get::<ConnectionInfo>().is_some_and(|info| info.is_tls);
+    fn of(request: &Request<Body>, method: &str) -> Self {
+        let text = |name: HeaderName| Some(request.headers().get(name)?.to_str().ok()?.to_owned());
+        let sent = request.method().as_str();
+        let is_tls = request.extensions().get::<ConnectionInfo>().is_some_and(|info| info.is_tls);
         Self {
-            path: parts.uri.path().to_owned(),
-            http_version: if parts.version == Version::HTTP_2 { "2" } else { "1.1" },
+            path: request.uri().path().to_owned(),
+            http_version: if request.version() == Version::HTTP_2 { "2" } else { "1.1" },
             original_method: (sent != method).then(|| sent.to_owned()),
             scheme: if is_tls { "https" } else { "http" },
             host: text(HOST),
@@ -259,7 +275,7 @@ impl AnswerEnd {
         let Some(observation) = self.observation.take() else { return };
         observation.finish(self.status, self.sent);
         let mut trace = self.context.trace.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(trace) = trace.take() else { return };
+        let Some(trace) = trace.take().filter(RequestTrace::is_sampled) else { return };
         let (server_address, server_port) = self.span.host_and_port();
         trace.finish(
             &HttpSpanEnd {

@@ -29,12 +29,22 @@ pub(super) async fn predict(
     target: Target,
     request: Request<Body>,
 ) -> Response {
-    let taken = match take(&api, &context, &target, request, (media::body_format, 0)).await {
+    handle(&api, &context, &target, request).await
+}
+
+/// The same for who has found by itself what the router would have told.
+pub(super) async fn handle(
+    api: &Api,
+    context: &RequestContext,
+    target: &Target,
+    request: Request<Body>,
+) -> Response {
+    let taken = match take(api, context, target, request, (media::body_format, 0)).await {
         Ok((_, taken)) => taken,
         Err(response) => return response,
     };
     let Taken { model, format, mut held, schedule } = taken;
-    let prediction = inference(&context, model, schedule, held.bytes.len());
+    let prediction = inference(context, model, schedule, held.bytes.len());
     let read = |task: &Task, limits: &DecodeLimits| {
         let decoded = decode::prediction(&held.bytes, format, task, limits)?;
         held.hold_more(decoded.bytes())?;

@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use super::access::{Doors, guarded, open};
 use super::problem::Failure;
+use super::shortcut::Routes;
 use super::{Api, answer, cors, describe, health, observe, predict, v2};
 use crate::service::{ErrorCode, Scope, ServiceError};
 
@@ -87,9 +88,6 @@ fn finished(routes: Doors, api: &Arc<Api>, cors_origins: &[String]) -> Router {
         .with_state(Arc::clone(api))
 }
 
-/// A listener's routes, ready to serve.
-pub type Routes = Router;
-
 /// The routes of the public port.
 pub fn public_router(api: &Arc<Api>) -> Routes {
     for (route, methods) in ROUTES {
@@ -105,12 +103,15 @@ pub fn public_router(api: &Arc<Api>) -> Routes {
         .route("/", open(get(index)))
         .merge(predictions(api))
         .merge(v2::routes(api));
-    finished(routes, api, &api.options.cors_origins)
+    // What a router adds to a request on its way (keys, origins) has to be passed.
+    let is_direct = api.options.access.is_none() && api.options.cors_origins.is_empty();
+    let router = finished(routes, api, &api.options.cors_origins);
+    if is_direct { Routes::with_shortcut(router, api) } else { Routes::new(router) }
 }
 
 /// The routes of the admin listener.
 pub fn admin_router(api: &Arc<Api>) -> Routes {
-    finished(probes().route("/metrics", open(get(health::metrics))), api, &[])
+    Routes::new(finished(probes().route("/metrics", open(get(health::metrics))), api, &[]))
 }
 
 #[derive(Serialize)]

@@ -4,12 +4,13 @@
 use std::time::Duration;
 
 use http::HeaderMap;
+use http::header::HeaderName;
 
 use super::whole_number::whole_number;
 use crate::service::{Schedule, ServiceError};
 
-const TIMEOUT: &str = "x-request-timeout-ms";
-const PRIORITY: &str = "x-request-priority";
+const TIMEOUT: HeaderName = HeaderName::from_static("x-request-timeout-ms");
+const PRIORITY: HeaderName = HeaderName::from_static("x-request-priority");
 
 /// What the caller asks for.
 ///
@@ -17,8 +18,8 @@ const PRIORITY: &str = "x-request-priority";
 /// `invalid_input` for anything but whole numbers.
 pub(super) fn requested(headers: &HeaderMap) -> Result<Schedule, ServiceError> {
     // What is beyond 64 bits is longer than anyone waits, and beyond every level.
-    let timeout = whole_number(headers, TIMEOUT, "a whole number of milliseconds, 0 or more")?;
-    let priority = whole_number(headers, PRIORITY, "a whole number, 1 the most urgent")?;
+    let timeout = whole_number(headers, &TIMEOUT, "a whole number of milliseconds, 0 or more")?;
+    let priority = whole_number(headers, &PRIORITY, "a whole number, 1 the most urgent")?;
     Ok(Schedule { timeout: timeout.map(Duration::from_millis), priority })
 }
 

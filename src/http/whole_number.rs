@@ -1,6 +1,7 @@
 //! Headers that are whole numbers.
 
 use http::HeaderMap;
+use http::header::HeaderName;
 
 use crate::service::{ErrorCode, ServiceError};
 
@@ -11,7 +12,7 @@ use crate::service::{ErrorCode, ServiceError};
 /// `invalid_input` for anything but digits.
 pub(super) fn whole_number(
     headers: &HeaderMap,
-    name: &str,
+    name: &HeaderName,
     expected: &str,
 ) -> Result<Option<u64>, ServiceError> {
     let Some(value) = headers.get(name) else { return Ok(None) };

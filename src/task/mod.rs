@@ -191,6 +191,13 @@ impl Task {
         self.decode_by(Form::Instance, instance, limits, report)
     }
 
+    /// Decodes JSON that is nothing but one row of singles with its features in order, as most callers
+    /// of a table send it, several times faster than [`Self::decode`], which has to read all else.
+    pub fn decode_plain(&self, json: &[u8]) -> Option<Decoded> {
+        let Self::Tabular(tabular) = self else { return None };
+        Some(Decoded::bare(Payload::Tensors(vec![tabular.decode_plain(json)?])))
+    }
+
     /// Decodes a table with a header row; only tabular tasks take one.
     ///
     /// # Errors

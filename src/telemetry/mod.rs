@@ -28,7 +28,7 @@ pub use otel::{
     TraceExporter,
 };
 pub use trace::{
-    BatchMember, BatchRecord, HttpSpanEnd, InferenceRecord, InferenceTrace, RequestTrace, Tracer,
+    BatchMember, BatchRecord, HttpSpanEnd, InferenceRecord, InferenceTrace, RequestTrace, Tracer, push_hex,
 };
 
 /// What is running.

@@ -2,6 +2,7 @@
 //! response body that carries the guard to its end.
 
 use std::convert::Infallible;
+use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -11,7 +12,7 @@ use bytes::Bytes;
 use http::{Request, Response};
 use http_body::{Body as _, Frame, SizeHint};
 use hyper::body::Incoming;
-use tower::{Service, ServiceExt};
+use tower::Service;
 
 use super::activity::{Activity, Stage};
 use super::options::{ConnectionInfo, ConnectionObserver, RequestStart};
@@ -30,10 +31,11 @@ where
     request.extensions_mut().insert(info);
     request.extensions_mut().insert(RequestStart(activity.begin()));
     let guard = RequestGuard::new(activity, observer);
-    let inner = service.clone();
+    let mut inner = service.clone();
     async move {
         let mut guard = guard;
-        let response = inner.oneshot(request).await?;
+        poll_fn(|cx| inner.poll_ready(cx)).await?;
+        let response = inner.call(request).await?;
         guard.shift(Stage::Sending);
         Ok(response.map(|body| GuardedBody { body, guard }))
     }

@@ -19,6 +19,7 @@ use axum::routing::{get, post};
 use serde::Serialize;
 
 pub use infer::decode_inference;
+pub(super) use infer::handle as infer;
 
 use super::access::{Doors, guarded, open};
 use super::problem::Failure;

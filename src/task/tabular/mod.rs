@@ -6,6 +6,7 @@
 mod csv;
 mod described;
 mod features;
+mod plain;
 #[cfg(test)]
 mod tests;
 
@@ -37,6 +38,8 @@ pub struct Tabular {
     outcome: Outcome,
     /// Said where the manifest names no features.
     assumed_names: Option<String>,
+    /// Rows are singles, under names that stand in JSON as they are.
+    is_plain: bool,
 }
 
 /// How features lie in the graph's inputs.
@@ -93,7 +96,9 @@ impl Tabular {
         match outcome {
             Ok(outcome) if problems.is_empty() => {
                 let assumed_names = described.is_none().then(|| assumed_names(&features));
-                Ok(Self { names, features, layout, outcome, assumed_names })
+                let is_plain = matches!(layout, Layout::Wide(DataType::Fp32))
+                    && features.iter().all(|it| it.is_plain_single() && plain::is_plain(&it.name));
+                Ok(Self { names, features, layout, outcome, assumed_names, is_plain })
             }
             other => {
                 problems.extend(other.err().into_iter().flat_map(|error| error.problems));
@@ -122,6 +127,12 @@ impl Tabular {
             Layout::Columns(_) => columns.iter().map(Column::element_bytes).sum(),
         };
         TabularBuilder { task: self, columns, rows: 0, row_bytes }
+    }
+
+    /// The tensor of a body that is one plain row.
+    pub(super) fn decode_plain(&self, json: &[u8]) -> Option<Tensor> {
+        let row = if self.is_plain { plain::row(json, self.names.list())? } else { return None };
+        Tensor::new(vec![1, row.len()], row).ok()
     }
 
     /// Name, type, default and categories of every feature, for people.

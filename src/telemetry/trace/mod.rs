@@ -29,7 +29,7 @@ use opentelemetry_sdk::trace::{IdGenerator, RandomIdGenerator, SdkTracer, Span};
 
 pub use batch::{BatchMember, BatchRecord};
 pub use inference::{InferenceRecord, InferenceTrace};
-pub use request::{HttpSpanEnd, RequestTrace};
+pub use request::{HttpSpanEnd, RequestTrace, push_hex};
 
 use provider::Recorder;
 use sampler::Decided;

@@ -47,15 +47,25 @@ pub(super) async fn infer(
     target: Target,
     request: Request<Body>,
 ) -> Response {
+    handle(&api, &context, &target, request).await
+}
+
+/// The same for who has found by itself what the router would have told.
+pub(in crate::http) async fn handle(
+    api: &Api,
+    context: &RequestContext,
+    target: &Target,
+    request: Request<Body>,
+) -> Response {
     // Raw tensors begin where the JSON ends.
     let align_at = json_length(request.headers()).ok().flatten().unwrap_or(0);
-    let (parts, taken) = match predict::take(&api, &context, &target, request, (any_type, align_at)).await {
+    let (parts, taken) = match predict::take(api, context, target, request, (any_type, align_at)).await {
         Ok(taken) => taken,
         Err(response) => return response,
     };
     let Taken { model, mut held, schedule, .. } = taken;
     let work = work(&model, align_at, held.bytes.len());
-    let prediction = predict::inference(&context, model, schedule, work);
+    let prediction = predict::inference(context, model, schedule, work);
     let read = |model: &Model, limits: &_| {
         let layout = Layout::of(json_length(&parts.headers)?);
         let (inputs, wanted) = request::decode(&held.bytes, layout, model.facts.input_rules(), limits)?;
@@ -78,7 +88,7 @@ fn any_type(headers: &HeaderMap, _: Option<TaskKind>) -> Result<(), ServiceError
 
 /// The length of the JSON, where a header tells it.
 fn json_length(headers: &HeaderMap) -> Result<Option<usize>, ServiceError> {
-    let length = whole_number(headers, HEADER_LENGTH.as_str(), "a whole number of bytes, 0 or more")?;
+    let length = whole_number(headers, &HEADER_LENGTH, "a whole number of bytes, 0 or more")?;
     Ok(length.map(|length| usize::try_from(length).unwrap_or(usize::MAX)))
 }
 
