@@ -1,0 +1,87 @@
+"""The tables of `make bench`."""
+
+import datetime
+
+from . import budgets
+from .models import BERT, EMBEDDER, FRAUD
+from .page import machine, table
+from .samples import shown
+
+TRACING = {
+    "ours traced": "on, live collector", "ours not sampled": "on, not sampled", "ours black hole": "on, black hole",
+    "FastAPI traced and metered": "on, live collector",
+}  # fmt: skip
+HEAD = ["", "connections", "tracing", "rows/s", "p50 ms", "p99 ms", "server CPU µs a row", "client CPU µs a row"]
+
+
+def rate_rows(bench):
+    """Everything that has a rate, model by model."""
+    samples = bench.samples
+    keys = list(dict.fromkeys(key[:3] for key in samples.values if key[3] == "rows"))
+    for model in (FRAUD, EMBEDDER, BERT):
+        for who, _, connections in sorted((key for key in keys if key[1] == model), key=lambda key: -key[2]):
+            yield rate_row(samples, bench, (who, model, connections))
+
+
+def rate_row(samples, bench, key):
+    """One of them."""
+    who, model, connections = key
+    get = lambda what, digits: shown(samples.get(*key, what), digits)  # noqa: E731
+    client = get("client", 1) if samples.get(*key, "client") else ""
+    label, at = f"{model}, {who}", connections
+    if who == "null":
+        label = "server with no model"
+    if who == "bare":
+        batch = bench.best[model] if connections > 1 else 1
+        label, at = f"{model}, bare loop, batch {batch}", f"{2 if connections > 1 else 1} sessions" if connections > 1 else "1 session"
+    digits = 0 if model == FRAUD else 1
+    return [label, at, TRACING.get(who, "off"), get("rows", digits), get("p50", 3), get("p99", 3), get("cpu", 1), client]
+
+
+def other_rows(bench):
+    """What is not a rate: spans, exits, lives, overload."""
+    samples = bench.samples
+    for key in samples.values:
+        who, model, at, what = key
+        if what in ("requests", "failed") or samples.get(who, model, at, "rows"):
+            continue
+        place = f"{who}, {model}" + (f", {at} x" if who == "overload" else "")
+        yield [f"{place}: {what}", shown(samples.get(*key), 2)]
+
+
+def markdown(bench):
+    """The page's section."""
+    options = bench.options
+    head = ["what", "budget", "measured: median (lowest–highest)", "tracing, ours / theirs", "verdict"]
+    rows = [line.cells() for line in budgets.lines(bench)] + list(map(list, budgets.ELSEWHERE))
+    loads = ", ".join(f"{load:.1f}" for load in bench.loads)
+    failed = sum(sum(values) for key, values in bench.samples.values.items() if key[3] == "failed")
+    return "\n\n".join([
+        f"{datetime.date.today().isoformat()}, {machine()}, shared with the load generator. {options.rounds} interleaved rounds, "
+        f"{options.duration:g} s for each measurement of fraud-detector, twice that for MiniLM, four times for BERT-base. "
+        f"Load average at the start of each round: {loads}. Requests that did not go well in the closed loops: {failed:.0f}.",
+        table(head, rows),
+        "Everything that the ratios are made of:",
+        table(HEAD, list(rate_rows(bench))),
+        table(["besides", "median (lowest–highest)"], list(other_rows(bench))),
+    ])  # fmt: skip
+
+
+def facts(bench):
+    """All of it for a program."""
+    return {
+        "date": datetime.date.today().isoformat(),
+        "machine": machine(),
+        "rounds": bench.options.rounds,
+        "duration": bench.options.duration,
+        "loads": bench.loads,
+        "best_batch": bench.best,
+        "bare_sweep": bench.sweeps,
+        "cosines": bench.cosines,
+        "budgets": [
+            {"what": line.what, "sign": line.sign, "limit": line.limit, "unit": line.unit, "values": line.values,
+             "tracing": line.tracing, "verdict": line.verdict()}
+            for line in budgets.lines(bench)
+        ],
+        "figures": bench.samples.spreads(),
+    }  # fmt: skip
