@@ -1,9 +1,10 @@
 """Measures this release on this machine, side by side with what it is compared with, and prints the table of budgets.
 
-Everything that is compared is measured in every round, one after the other, so that a drift of the machine's speed meets
-all of it; figures are medians over the rounds with the lowest and the highest, ratios are formed within each round.
-Without one of --overload, --many-models and --tensors it is the whole table, at most ten minutes on two cores.
-PEERS=all (or folders of benches/peers/ with commas) adds the other servers, TRITON=PROGRAM and TEI=PROGRAM the native ones.
+Everything that is compared is measured in every round, one after the other, so that a drift of the machine's speed
+meets all of it; figures are medians over the rounds with the lowest and the highest, ratios are formed within each
+round. Without one of --overload, --many-models and --tensors it is the whole table, at most ten minutes on two cores.
+PEERS=all (or folders of benches/peers/ with commas) adds the other servers, TRITON=PROGRAM and TEI=PROGRAM the native
+ones.
 """
 
 import argparse

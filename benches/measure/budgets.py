@@ -54,7 +54,13 @@ class Line:
         """Its row of the table."""
         unit = f" {self.unit}" if self.unit else ""
         limit = f"{self.sign} {self.limit:g}{unit}"
-        return [self.what, limit, shown(self.values, self.digits) + unit if self.values else "", self.tracing, self.verdict()]
+        return [
+            self.what,
+            limit,
+            shown(self.values, self.digits) + unit if self.values else "",
+            self.tracing,
+            self.verdict(),
+        ]
 
 
 def lines(bench):
@@ -67,12 +73,24 @@ def saturated(bench):
     """Text models at saturation over the bare loop, Triton and text-embeddings-inference."""
     s = bench.samples
     at = lambda who, model, many=MANY: (who, model, many, "rows")  # noqa: E731
-    yield Line("BERT-base, 128 tokens, saturated: rows/s over the bare loop at its best batch", LEAST, 0.97,
-               s.ratio(at(OURS, BERT, BERT_MANY), at("bare", BERT, BERT_MANY)))  # fmt: skip
+    yield Line(
+        "BERT-base, 128 tokens, saturated: rows/s over the bare loop at its best batch",
+        LEAST,
+        0.97,
+        s.ratio(at(OURS, BERT, BERT_MANY), at("bare", BERT, BERT_MANY)),
+    )
     name = "MiniLM, 32 tokens, 64 connections: rows/s over"
-    yield Line(f"{name} the bare loop at its best batch", LEAST, 0.97, s.ratio(at(OURS, EMBEDDER), at("bare", EMBEDDER)))
+    yield Line(
+        f"{name} the bare loop at its best batch", LEAST, 0.97, s.ratio(at(OURS, EMBEDDER), at("bare", EMBEDDER))
+    )
     yield Line(f"{name} Triton", LEAST, 1.04, s.ratio(at(OURS, EMBEDDER), at(TRITON, EMBEDDER)), absent=NO_BINARY)
-    yield Line(f"{name} text-embeddings-inference", LEAST, 1.12, s.ratio(at(OURS, EMBEDDER), at(TEI, EMBEDDER)), absent=NO_BINARY)
+    yield Line(
+        f"{name} text-embeddings-inference",
+        LEAST,
+        1.12,
+        s.ratio(at(OURS, EMBEDDER), at(TEI, EMBEDDER)),
+        absent=NO_BINARY,
+    )
 
 
 def tabular(bench):
@@ -80,28 +98,66 @@ def tabular(bench):
     s = bench.samples
     at = lambda who, what: (who, FRAUD, MANY, what)  # noqa: E731
     name = "fraud-detector, 64 connections:"
-    yield Line(f"{name} server CPU a request over the server with no model", MOST, 1.4, s.ratio(at(OURS, "cpu"), at(NULL, "cpu")))
-    yield Line(f"{name} requests/s over Triton", LEAST, 2, s.ratio(at(OURS, "rows"), at(TRITON, "rows")), absent=NO_BINARY)
+    yield Line(
+        f"{name} server CPU a request over the server with no model",
+        MOST,
+        1.4,
+        s.ratio(at(OURS, "cpu"), at(NULL, "cpu")),
+    )
+    yield Line(
+        f"{name} requests/s over Triton", LEAST, 2, s.ratio(at(OURS, "rows"), at(TRITON, "rows")), absent=NO_BINARY
+    )
     yield Line(f"{name} requests/s over FastAPI", LEAST, 5, s.ratio(at(OURS, "rows"), at(FASTAPI, "rows")), digits=1)
-    yield Line(f"{name} requests/s over FastAPI, both traced and metered", LEAST, 15,
-               s.ratio(at(TRACED, "rows"), at(FASTAPI_TRACED, "rows")), BOTH_ON, digits=1)  # fmt: skip
+    yield Line(
+        f"{name} requests/s over FastAPI, both traced and metered",
+        LEAST,
+        15,
+        s.ratio(at(TRACED, "rows"), at(FASTAPI_TRACED, "rows")),
+        BOTH_ON,
+        digits=1,
+    )
     for peer in bench.picked:
         if peer.name not in (FASTAPI, FASTAPI_TRACED, TRITON) and FRAUD in peer.models:
-            yield Line(f"{name} requests/s over {peer.name}", LEAST, 1, s.ratio(at(OURS, "rows"), at(peer.name, "rows")), digits=1)
+            yield Line(
+                f"{name} requests/s over {peer.name}",
+                LEAST,
+                1,
+                s.ratio(at(OURS, "rows"), at(peer.name, "rows")),
+                digits=1,
+            )
 
 
 def openvino(bench):
     """The `openvino` provider in bf16."""
     s = bench.samples
-    absent = "not measured: this CPU has no bf16" if bench.options.openvino else "not measured: the library could not be had"
+    absent = (
+        "not measured: this CPU has no bf16" if bench.options.openvino else "not measured: the library could not be had"
+    )
     for model, many, label in ((EMBEDDER, MANY, "MiniLM"), (BERT, BERT_MANY, "BERT-base")):
-        yield Line(f"{label} by `openvino` in bf16: rows/s over the `cpu` provider's bare loop", LEAST, 1.9,
-                   s.ratio((OPENVINO, model, many, "rows"), ("bare", model, many, "rows")), absent=absent)  # fmt: skip
+        yield Line(
+            f"{label} by `openvino` in bf16: rows/s over the `cpu` provider's bare loop",
+            LEAST,
+            1.9,
+            s.ratio((OPENVINO, model, many, "rows"), ("bare", model, many, "rows")),
+            absent=absent,
+        )
     for peer in (TRITON, TEI):
-        yield Line(f"MiniLM by `openvino` in bf16: rows/s over {peer}", LEAST, 1.9,
-                   s.ratio((OPENVINO, EMBEDDER, MANY, "rows"), (peer, EMBEDDER, MANY, "rows")), absent=NO_BINARY)  # fmt: skip
+        yield Line(
+            f"MiniLM by `openvino` in bf16: rows/s over {peer}",
+            LEAST,
+            1.9,
+            s.ratio((OPENVINO, EMBEDDER, MANY, "rows"), (peer, EMBEDDER, MANY, "rows")),
+            absent=NO_BINARY,
+        )
     lowest = [min(bench.cosines[EMBEDDER])] if EMBEDDER in bench.cosines else []
-    yield Line("MiniLM by `openvino` in bf16: lowest cosine of the golden samples", LEAST, 0.9999, lowest, digits=6, absent=absent)
+    yield Line(
+        "MiniLM by `openvino` in bf16: lowest cosine of the golden samples",
+        LEAST,
+        0.9999,
+        lowest,
+        digits=6,
+        absent=absent,
+    )
 
 
 def alone(bench):
@@ -113,7 +169,13 @@ def alone(bench):
     yield Line(f"{name} Triton", MOST, 0.75, s.ratio(at(OURS), at(TRITON)), absent=NO_BINARY)
     yield Line(f"{name} FastAPI", MOST, 0.45, s.ratio(at(OURS), at(FASTAPI)))
     for model, label in ((EMBEDDER, "MiniLM"), (BERT, "BERT-base")):
-        yield Line(f"one connection, {label}: p50 over a bare run", MOST, 1.03, s.ratio(at(OURS, model), at("bare", model)), digits=3)
+        yield Line(
+            f"one connection, {label}: p50 over a bare run",
+            MOST,
+            1.03,
+            s.ratio(at(OURS, model), at("bare", model)),
+            digits=3,
+        )
 
 
 def overloaded(bench):
@@ -125,7 +187,9 @@ def overloaded(bench):
         name = f"MiniLM at {factor} x capacity, deadline 1 s:"
         yield Line(f"{name} goodput over the peak", LEAST, 0.95, get("of peak"), OFF, digits=3, absent=absent)
         yield Line(f"{name} refusals, p99", MOST, 10, get("refusal p99"), OFF, "ms", absent=absent)
-        yield Line(f"{name} memory, second half over first", MOST, 1.05, get("memory growth"), OFF, digits=3, absent=absent)
+        yield Line(
+            f"{name} memory, second half over first", MOST, 1.05, get("memory growth"), OFF, digits=3, absent=absent
+        )
 
 
 def traced(bench):
@@ -133,11 +197,23 @@ def traced(bench):
     s = bench.samples
     cpu = s.difference((TRACED, FRAUD, MANY, "cpu"), (OURS, FRAUD, MANY, "cpu"))
     each = [spent / count for spent, count in zip(cpu, exported_each(s), strict=True)] if cpu else []
-    yield Line("live collector, every request sampled: MiniLM, rows/s over untraced", LEAST, 0.97,
-               s.ratio((TRACED, EMBEDDER, MANY, "rows"), (OURS, EMBEDDER, MANY, "rows")), "on / off", digits=3)  # fmt: skip
+    yield Line(
+        "live collector, every request sampled: MiniLM, rows/s over untraced",
+        LEAST,
+        0.97,
+        s.ratio((TRACED, EMBEDDER, MANY, "rows"), (OURS, EMBEDDER, MANY, "rows")),
+        "on / off",
+        digits=3,
+    )
     yield Line("the same: fraud-detector, server CPU for each exported span", MOST, 3, each, "on / off", "µs")
-    yield Line("live collector, nothing sampled: fraud-detector, server CPU a request more", MOST, 1,
-               s.difference(("ours not sampled", FRAUD, MANY, "cpu"), (OURS, FRAUD, MANY, "cpu")), "not sampled / off", "µs")  # fmt: skip
+    yield Line(
+        "live collector, nothing sampled: fraud-detector, server CPU a request more",
+        MOST,
+        1,
+        s.difference(("ours not sampled", FRAUD, MANY, "cpu"), (OURS, FRAUD, MANY, "cpu")),
+        "not sampled / off",
+        "µs",
+    )
 
 
 def exported_each(samples):
@@ -152,24 +228,57 @@ def silent(bench):
     s = bench.samples
     hole = "ours black hole"
     name = "black-holed collector, every request sampled, fraud-detector:"
-    yield Line(f"{name} requests/s over untraced", LEAST, 1, s.ratio((hole, FRAUD, MANY, "rows"), (OURS, FRAUD, MANY, "rows")),
-               "on / off")  # fmt: skip
-    yield Line(f"{name} p50 at one connection over untraced", MOST, 1,
-               s.ratio((hole, FRAUD, ONE, "p50"), (OURS, FRAUD, ONE, "p50")), "on / off")  # fmt: skip
+    yield Line(
+        f"{name} requests/s over untraced",
+        LEAST,
+        1,
+        s.ratio((hole, FRAUD, MANY, "rows"), (OURS, FRAUD, MANY, "rows")),
+        "on / off",
+    )
+    yield Line(
+        f"{name} requests/s over a live collector's",
+        LEAST,
+        1,
+        s.ratio((hole, FRAUD, MANY, "rows"), (TRACED, FRAUD, MANY, "rows")),
+        "on / on",
+    )
+    yield Line(
+        f"{name} p50 at one connection over untraced",
+        MOST,
+        1,
+        s.ratio((hole, FRAUD, ONE, "p50"), (OURS, FRAUD, ONE, "p50")),
+        "on / off",
+    )
     late = s.difference(("exit", "black hole", 0, "ms"), ("exit", "untraced", 0, "ms"))
-    yield Line(f"{name} SIGINT to exit, later than untraced (the flush may take 2 s)", MOST, 2050, late, "on / off", "ms", 0)
+    yield Line(
+        f"{name} SIGINT to exit, later than untraced (the flush may take 2 s)", MOST, 2050, late, "on / off", "ms", 0
+    )
 
 
 def lives(bench):
     """Start and memory."""
     for model in (FRAUD, EMBEDDER):
         get = lambda what: bench.samples.get("life", model, 0, what)  # noqa: B023, E731
-        yield Line(f"{model}: start to ready beyond loading, warm-up and golden runs", MOST, 150, get("beyond"), OFF, "ms", 0)
+        yield Line(
+            f"{model}: start to ready beyond loading, warm-up and golden runs", MOST, 150, get("beyond"), OFF, "ms", 0
+        )
         yield Line(f"{model}: idle memory beyond the runtime's own", MOST, 40, get("memory beyond"), OFF, "MB", 0)
 
 
 ELSEWHERE = (
-    ["ONNX operator cases through every protocol, bit for bit", "100 %", "", "", "`make conformance`: [conformance.md](conformance.md)"],
-    ["layers of the CPU image without models, and the image", "≤ 75 MB, ≤ 120 MB", "", "", "`make image`: [image.md](image.md)"],
+    [
+        "ONNX operator cases through every protocol, bit for bit",
+        "100 %",
+        "",
+        "",
+        "`make conformance`: [conformance.md](conformance.md)",
+    ],
+    [
+        "layers of the CPU image without models, and the image",
+        "≤ 75 MB, ≤ 120 MB",
+        "",
+        "",
+        "`make image`: [image.md](image.md)",
+    ],
     ["load at 3 x and 10 x for 60 s, and the way back", "see below", "", "", "`make bench ARGS=--overload`"],
 )

@@ -2,9 +2,11 @@
 
 bert-base has BERT-base's shape (12 layers of width 768, 12 heads) with random weights of a fixed seed: its speed is the
 real one's, its vectors mean nothing. minilm-pooled is sentence-embedder with pooling and normalization inside, for
-servers that can't do that themselves. Both by scripts/models/minilm.py, as the demo models are.
+servers that can't do that themselves; beside it the published files, and the graph where Hugging Face's layout has it.
+Both by scripts/models/minilm.py, as the demo models are.
 """
 
+import shutil
 import sys
 from pathlib import Path
 
@@ -13,6 +15,7 @@ import numpy as np
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "scripts/models"))
 import minilm  # noqa: E402
+import sentence_embedder  # noqa: E402
 
 LAYERS, HEADS, WIDTH, INNER, WORDS, POSITIONS = 12, 12, 768, 3072, 30522, 512
 MANIFEST = """# Written by benches/measure/graphs.py: random weights, for measuring only.
@@ -67,7 +70,7 @@ def weights():
         elif name.endswith(".bias"):
             made[name] = np.zeros(shape, np.float32)
         else:
-            made[name] = (random.standard_normal(shape, np.float32) * np.float32(0.02))
+            made[name] = random.standard_normal(shape, np.float32) * np.float32(0.02)
     return made
 
 
@@ -89,6 +92,10 @@ def minilm_pooled(folder):
     minilm.pooled(g, states[-1], "sentence_embedding")
     data = minilm.finished(g, "minilm-pooled", {"sentence_embedding": ["batch", minilm.WIDTH]})
     minilm.write(folder / "1" / "model.onnx", data)
+    published = folder / "hugging-face"
+    shutil.copytree(minilm.package_files(), published)
+    (published / "onnx").mkdir(exist_ok=True)
+    minilm.write(published / "onnx" / "model.onnx", sentence_embedder.build())
 
 
 def main():

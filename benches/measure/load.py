@@ -10,7 +10,7 @@ from .processes import environment, tell
 def call(binary, *arguments, variables=None):
     """One call of `bench`; its report."""
     command = [str(part) for part in (binary, "bench", *arguments, "--format", "json")]
-    done = subprocess.run(command, env=environment(variables), stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False)
+    done = subprocess.run(command, env=environment(variables), capture_output=True, check=False)
     if not done.stdout:
         sys.exit(f"failed: {' '.join(command)}\n{done.stderr.decode(errors='replace')}")
     return json.loads(done.stdout)

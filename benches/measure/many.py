@@ -1,7 +1,7 @@
 """Many models at once: `make bench ARGS=--many-models` serves 200 copies of fraud-detector beside one.
 
-CPU a request and the time of a scrape with all of them loaded, over the same with one. Requests go to one of the copies,
-and in turns to all of them, since what differs from model to model is what many models could cost.
+CPU a request and the time of a scrape with all of them loaded, over the same with one. Requests go to one of the
+copies, and in turns to twenty of them, since what differs from model to model is what many models could cost.
 """
 
 import contextlib

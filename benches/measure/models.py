@@ -9,7 +9,6 @@ import sys
 import tomllib
 from pathlib import Path
 
-
 FRAUD, EMBEDDER, BERT = "fraud-detector", "sentence-embedder", "bert-base"
 # 30 words of one token each: 32 tokens with the two that the tokenizer adds.
 SENTENCE = (
@@ -88,5 +87,3 @@ def cosine(a, b):
     """The cosine of the angle between two vectors."""
     product = sum(x * y for x, y in zip(a, b, strict=True))
     return product / (sum(x * x for x in a) * sum(y * y for y in b)) ** 0.5
-
-

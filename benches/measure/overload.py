@@ -1,7 +1,7 @@
 """Load at three and ten times what the server can do: an open loop on sentence-embedder with a deadline of a second.
 
-`short` is a part of every round of `make bench`; `run` is `make bench ARGS=--overload`, a minute at each rate. Goodput is
-what is answered within the deadline, over the best of what the same server did at its capacity.
+`short` is a part of every round of `make bench`; `run` is `make bench ARGS=--overload`, a minute at each rate. Goodput
+is what is answered within the deadline, over the best of what the same server did at its capacity.
 """
 
 import threading
@@ -79,9 +79,9 @@ def short(bench):
 
 
 def recovery(bench, server, target, usual):
-    """Seconds after an overload until a second of light load is answered as before it, each request within its deadline.
+    """Seconds after an overload until a second of light load is answered as before it: p99 within twice the usual one.
 
-    As before: p99 within twice the usual one. The load is half of what the server can do.
+    The load is half of what the server can do, and nothing of it may be refused or late.
     """
     begun = time.perf_counter()
     rate, limit = usual["rate"], usual["p99"] * 2
@@ -102,8 +102,10 @@ def run(bench, minute):
         finally:
             server.stop()
         rows.append(row(factor, found))
-    head = ["load", "sent/s", "goodput/s", "of the peak", "refused", "refusals p99 ms", "late", "admitted p99 ms",
-            "server CPU µs a request sent", "memory MB, second half over first", "normal again after s", "verdict"]  # fmt: skip
+    head = [
+        "load", "sent/s", "goodput/s", "of the peak", "refused", "refusals p99 ms", "late", "admitted p99 ms",
+        "server CPU µs a request sent", "memory MB, second half over first", "normal again after s", "verdict",
+    ]  # fmt: skip
     return facts, table(head, rows)
 
 
@@ -114,7 +116,9 @@ def whole(bench, server, factor, minute):
     closed = load.closed(bench.binary, server, target, MANY, min(minute / 4, 15))
     capacity = closed["rows"]
     usual = {"rate": capacity / 2}
-    usual["p99"] = load.open_loop(bench.binary, target, usual["rate"], max(PROBE, minute / 10), DEADLINE)["latency_ms"]["p99"]
+    usual["p99"] = load.open_loop(bench.binary, target, usual["rate"], max(PROBE, minute / 10), DEADLINE)["latency_ms"][
+        "p99"
+    ]
     at_capacity = one(bench, server, target, capacity, min(minute / 4, 15))
     tell(f"overload: {factor} x {capacity:.0f} requests/s for {minute:.0f} s")
     found = one(bench, server, target, capacity * factor, minute)
@@ -145,7 +149,8 @@ def verdict(found):
 def row(factor, found):
     """A line of the table."""
     return [
-        f"{factor} x", f"{found['sent'] / found['seconds']:,.0f}", f"{found['goodput']:,.1f}", f"{found['of peak']:.3f}",
-        f"{found['refused']:,}", f"{found['refusal p99']:.2f}", found["late"], f"{found['p99']:.0f}", f"{found['cpu']:.0f}",
-        f"{found['memory']:.0f}, {found['memory growth']:.3f}", f"{found['normal after']:.1f}", found["verdict"],
+        f"{factor} x", f"{found['sent'] / found['seconds']:,.0f}", f"{found['goodput']:,.1f}",
+        f"{found['of peak']:.3f}", f"{found['refused']:,}", f"{found['refusal p99']:.2f}", found["late"],
+        f"{found['p99']:.0f}", f"{found['cpu']:.0f}", f"{found['memory']:.0f}, {found['memory growth']:.3f}",
+        f"{found['normal after']:.1f}", found["verdict"],
     ]  # fmt: skip

@@ -1,4 +1,4 @@
-"""The processes that are measured: ours, the yardsticks, a collector; their CPU time and memory by the kernel's account."""
+"""The processes that are measured: ours, the yardsticks, a collector; CPU time and memory by the kernel's account."""
 
 import json
 import os
@@ -57,7 +57,9 @@ class Child:
 
     def __init__(self, command, folder, name, variables=None):
         self.name = name
-        self.log_path = Path(tempfile.mktemp(suffix=".log", prefix=f"{name.replace('/', '-').replace(' ', '-')}-", dir=folder))
+        self.log_path = Path(
+            tempfile.mktemp(suffix=".log", prefix=f"{name.replace('/', '-').replace(' ', '-')}-", dir=folder)
+        )
         self.log = open(self.log_path, "wb")
         self.process = subprocess.Popen(
             [str(part) for part in command], env=environment(variables), stdin=subprocess.DEVNULL,

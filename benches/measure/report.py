@@ -33,9 +33,21 @@ def rate_row(samples, bench, key):
         label = "server with no model"
     if who == "bare":
         batch = bench.best[model] if connections > 1 else 1
-        label, at = f"{model}, bare loop, batch {batch}", f"{2 if connections > 1 else 1} sessions" if connections > 1 else "1 session"
+        label, at = (
+            f"{model}, bare loop, batch {batch}",
+            f"{2 if connections > 1 else 1} sessions" if connections > 1 else "1 session",
+        )
     digits = 0 if model == FRAUD else 1
-    return [label, at, TRACING.get(who, "off"), get("rows", digits), get("p50", 3), get("p99", 3), get("cpu", 1), client]
+    return [
+        label,
+        at,
+        TRACING.get(who, "off"),
+        get("rows", digits),
+        get("p50", 3),
+        get("p99", 3),
+        get("cpu", 1),
+        client,
+    ]
 
 
 def other_rows(bench):
@@ -57,9 +69,10 @@ def markdown(bench):
     loads = ", ".join(f"{load:.1f}" for load in bench.loads)
     failed = sum(sum(values) for key, values in bench.samples.values.items() if key[3] == "failed")
     return "\n\n".join([
-        f"{datetime.date.today().isoformat()}, {machine()}, shared with the load generator. {options.rounds} interleaved rounds, "
-        f"{options.duration:g} s for each measurement of fraud-detector, twice that for MiniLM, four times for BERT-base. "
-        f"Load average at the start of each round: {loads}. Requests that did not go well in the closed loops: {failed:.0f}.",
+        f"{datetime.date.today().isoformat()}, {machine()}, shared with the load generator. {options.rounds} "
+        f"interleaved rounds, {options.duration:g} s for each measurement of fraud-detector, twice that for MiniLM, four times for "
+        f"BERT-base. Load average at the start of each round: {loads}. Requests of the closed loops that did not go "
+        f"well: {failed:.0f}.",
         table(head, rows),
         "Everything that the ratios are made of:",
         table(HEAD, list(rate_rows(bench))),

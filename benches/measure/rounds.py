@@ -44,6 +44,10 @@ class Bench:
         self.unsampled = self.ours(stack, both[:1], exported(self.collector.url, "always_off"), "ours not sampled")
         self.holed = self.ours(stack, both[:1], exported(self.hole.url, "always_on"), "ours black hole")
         self.openvino = self.start_openvino(stack)
+        told = {
+            name: self.answer_of(self.plain, name, self.models.bodies[name].read_bytes()) for name in (FRAUD, EMBEDDER)
+        }
+        self.expected = {FRAUD: told[FRAUD]["confidence"], EMBEDDER: told[EMBEDDER]["embedding"]}
         self.others = [self.start_peer(stack, peer, name) for peer in self.picked for name in peer.models]
         for name, batches, runs in ((EMBEDDER, (1, 2, 4, 8, 16, 32), 24), (BERT, (1, 2, 4, 8), 6)):
             tell(f"finding the best batch of the bare loop of {name}")
@@ -68,19 +72,21 @@ class Bench:
         server = self.ours(stack, copies, {"ORT_DYLIB_PATH": f"{library}/libonnxruntime.so"}, "ours openvino bf16")
         for golden in self.models.manifest(EMBEDDER)["golden"]:
             body = json.dumps({"text": golden["input"]}).encode()
-            url = f"{server.url}/predict/{EMBEDDER}-bf16"
-            request = urllib.request.Request(url, body, {"content-type": "application/json"})
-            with urllib.request.urlopen(request, timeout=60) as answer:
-                vector = json.loads(answer.read())["embedding"]
+            vector = self.answer_of(server, EMBEDDER, body, "-bf16")["embedding"]
             self.cosines.setdefault(EMBEDDER, []).append(cosine(vector, golden["expected"]["embedding"]))
         return server
 
     def start_peer(self, stack, peer, model):
         """A peer with one model; the one that is traced exports to the same collector as ours."""
         variables = {"OTEL_EXPORTER_OTLP_ENDPOINT": self.collector.url} if peer is peers.TRACED else {}
-        running = peers.Running(peer, self.models, model, self.folder, variables)
-        running.model = model
-        return self.begin(stack, running)
+        return self.begin(stack, peers.Running(peer, self.models, (model, self.expected[model]), variables))
+
+    def answer_of(self, server, model, body, suffix=""):
+        """What a server of ours says."""
+        url = self.target(server, model, suffix)[0]
+        request = urllib.request.Request(url, body, {"content-type": "application/json"})
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            return json.loads(answer.read())
 
     def target(self, server, model, suffix=""):
         """Route and body of a model on a server of ours."""
@@ -109,8 +115,8 @@ class Bench:
     def tabular(self):
         """fraud-detector and the server with no model."""
         for connections in (MANY, ONE):
-            self.closed(("null", FRAUD, connections), self.null, (f"{self.null.url}/predict/{FRAUD}", self.models.bodies[FRAUD]),
-                        self.times[FRAUD])  # fmt: skip
+            null = (f"{self.null.url}/predict/{FRAUD}", self.models.bodies[FRAUD])
+            self.closed(("null", FRAUD, connections), self.null, null, self.times[FRAUD])
             self.closed(("ours", FRAUD, connections), self.plain, self.target(self.plain, FRAUD), self.times[FRAUD])
 
     def telemetry(self):
@@ -142,7 +148,9 @@ class Bench:
         """The text models on OpenVINO in bf16."""
         for model, many in ((EMBEDDER, MANY), (BERT, BERT_MANY)) if self.openvino else ():
             target = self.target(self.openvino, model, "-bf16")
-            self.closed(("ours openvino bf16", model, many), self.openvino, target, self.times[model] / (1 + (model == BERT)))
+            self.closed(
+                ("ours openvino bf16", model, many), self.openvino, target, self.times[model] / (1 + (model == BERT))
+            )
 
     def peer(self, running):
         """A peer, saturated and, for the table model, at one connection."""
@@ -192,7 +200,7 @@ def exported(url, sampler):
 
 
 def spans(server):
-    """Spans that went to the exporter and that were dropped before it, so far, once the queue is empty or a second passed."""
+    """Spans handed to the exporter and spans dropped before it, so far, once the queue is empty or a second passed."""
     for _ in range(20):
         if server.metric("otel_sdk_processor_span_queue_size") == 0:
             break

@@ -24,14 +24,18 @@ def fits(name):
 
 def lock(uv, name):
     """One peer's requirements, with the hashes of the wheels that fit."""
-    lines = [f"# Written by benches/peers/lock.py out of requirements.in; installed with --no-deps, so this is all of {name}."]
+    lines = [
+        f"# Written by ../lock.py out of requirements.in; installed with --no-deps, so this is all that {name} needs."
+    ]
     done = subprocess.run([uv, *COMMAND, HERE / name / "requirements.in"], check=True, capture_output=True, text=True)
     for package in tomllib.loads(done.stdout)["packages"]:
         files = [(wheel.get("name") or wheel["url"].rpartition("/")[2], wheel) for wheel in package["wheels"]]
         hashes = [wheel["hashes"]["sha256"] for file, wheel in files if fits(file)]
         if not hashes:
             sys.exit(f"{name}: {package['name']} {package['version']} has no wheel that fits: {[f for f, _ in files]}")
-        lines.append(" \\\n    ".join([f"{package['name']}=={package['version']}", *(f"--hash=sha256:{h}" for h in hashes)]))
+        lines.append(
+            " \\\n    ".join([f"{package['name']}=={package['version']}", *(f"--hash=sha256:{h}" for h in hashes)])
+        )
     (HERE / name / "requirements.txt").write_text("\n".join(lines) + "\n")
 
 

@@ -1,4 +1,4 @@
-"""The model code that every Python peer shares: a model of this repository, run by onnxruntime as a good engineer would.
+"""What every Python peer shares: a model of this repository, run by onnxruntime as a good engineer would have it.
 
 One session a process with one thread in a run, since the processes are as many as the cores; onnxruntime's own
 optimizations; no copies that are not needed. `load` reads the folder of a model (model.toml beside 1/model.onnx).

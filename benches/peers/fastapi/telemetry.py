@@ -1,8 +1,8 @@
 """Traces and metrics of the FastAPI service, as its documentation and OpenTelemetry's have them.
 
 A server span of the FastAPI instrumentation and a span of the model's run inside it, exported over gRPC in batches; a
-meter provider, as the instrumentation asks for; requests, latency and predictions by prometheus_client, in the files that
-it needs where there is more than one process.
+meter provider, as the instrumentation asks for; requests, latency and predictions by prometheus_client, in the files
+that it needs where there is more than one process.
 """
 
 import time

@@ -1,4 +1,4 @@
-"""LitServe with onnxruntime: two workers, two API processes, its quicker queue, batches of what waits without a delay."""
+"""LitServe with onnxruntime: two workers, two API processes, its quicker queue, batches without a delay."""
 
 import os
 import sys
@@ -29,9 +29,7 @@ class Api(litserve.LitAPI):
 
 if __name__ == "__main__":
     api = Api(max_batch_size=8, batch_timeout=0.0)
-    server = litserve.LitServer(
-        api, accelerator="cpu", devices=1, workers_per_device=2, fast_queue=True, timeout=60
-    )
+    server = litserve.LitServer(api, accelerator="cpu", devices=1, workers_per_device=2, fast_queue=True, timeout=60)
     server.run(
         host="127.0.0.1", port=int(sys.argv[1]), num_api_servers=2, generate_client_file=False, log_level="warning",
         access_log=False,

@@ -3,12 +3,11 @@
 import os
 import sys
 
-import triton_python_backend_utils as backend
-
 # The backend's own interpreter leaves this variable alone.
 sys.path[:0] = os.environ["PYTHONPATH"].split(os.pathsep)
 import numpy as np  # noqa: E402
 import onnx_model  # noqa: E402
+import triton_python_backend_utils as backend  # noqa: E402
 
 
 class TritonPythonModel:
