@@ -70,9 +70,9 @@ def markdown(bench):
     failed = sum(sum(values) for key, values in bench.samples.values.items() if key[3] == "failed")
     return "\n\n".join([
         f"{datetime.date.today().isoformat()}, {machine()}, shared with the load generator. {options.rounds} "
-        f"interleaved rounds, {options.duration:g} s for each measurement of fraud-detector, twice that for MiniLM, four times for "
-        f"BERT-base. Load average at the start of each round: {loads}. Requests of the closed loops that did not go "
-        f"well: {failed:.0f}.",
+        f"interleaved rounds, {options.duration:g} s for each measurement of fraud-detector, twice for MiniLM, four "
+        f"times for BERT-base. Load average at the start of each round: {loads}. Requests of the closed loops that did "
+        f"not go well: {failed:.0f}.",
         table(head, rows),
         "Everything that the ratios are made of:",
         table(HEAD, list(rate_rows(bench))),
