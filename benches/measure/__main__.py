@@ -17,7 +17,7 @@ from pathlib import Path
 
 from . import many, overload, report, rounds, tensors
 from .load import has_open_loop
-from .models import Models
+from .models import BERT, EMBEDDER, FRAUD, Models
 from .page import keep
 from .processes import tell
 
@@ -55,7 +55,7 @@ def parsed():
 
 def whole(options, folder):
     """The table of budgets."""
-    bench = rounds.measure(options, Models(folder), folder)
+    bench = rounds.measure(options, Models(folder, (FRAUD, EMBEDDER, BERT)), folder)
     keep(options, "budgets", report.facts(bench), report.markdown(bench))
 
 

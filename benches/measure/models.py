@@ -25,10 +25,11 @@ EXECUTION = """
 class Models:
     """Paths, bodies and facts of the models; copies lie in a folder that goes when the measuring ends."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, names=(FRAUD, EMBEDDER)):
         self.folder = Path(folder)
         self.paths = {name: Path("models", name).resolve() for name in (FRAUD, EMBEDDER)}
-        self.paths[BERT] = bert_base(self.paths[EMBEDDER])
+        if BERT in names:
+            self.paths[BERT] = bert_base(self.paths[EMBEDDER])
         manifest = self.manifest(FRAUD)
         self.features = [feature["name"] for feature in manifest["features"]]
         self.transaction = manifest["golden"][0]["input"]
