@@ -10,6 +10,7 @@ ones.
 import argparse
 import os
 import re
+import signal
 import sys
 import tempfile
 import time
@@ -38,7 +39,7 @@ def parsed():
         prog="benches/run.sh", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--duration", type=duration, default=1.5, help="of each measurement of fraud-detector (1.5s)")
+    parser.add_argument("--duration", type=duration, default=1.2, help="of each measurement of fraud-detector (1.2s)")
     parser.add_argument("--write", action="store_true", help="put the figures into docs/performance.md")
     modes = parser.add_mutually_exclusive_group()
     modes.add_argument("--overload", action="store_true", help="3 and 10 times the capacity, alone")
@@ -83,6 +84,7 @@ def large_tensors(options, _folder):
 def main():
     """Measures what the options ask for."""
     options, begun = parsed(), time.monotonic()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     mode = next(
         (mode for asked, mode in ((options.overload, overloaded), (options.many_models, many_models),
                                   (options.tensors, large_tensors)) if asked),

@@ -1,5 +1,6 @@
 """The processes that are measured: ours, the yardsticks, a collector; CPU time and memory by the kernel's account."""
 
+import atexit
 import json
 import os
 import re
@@ -55,6 +56,8 @@ def tell(text):
 class Child:
     """A process in a session of its own, with all that it starts."""
 
+    running = set()
+
     def __init__(self, command, folder, name, variables=None):
         self.name = name
         self.log_path = Path(
@@ -66,6 +69,7 @@ class Child:
             stdout=self.log, stderr=self.log, start_new_session=True,
         )  # fmt: skip
         self.pid = self.process.pid
+        Child.running.add(self)
 
     def stats(self):
         """Of every process of the session and every descendant: its fields in /proc."""
@@ -120,10 +124,18 @@ class Child:
                     continue
         self.process.wait()
         self.log.close()
+        Child.running.discard(self)
 
     def belongs(self, pid):
         """Whether a process is still of this session or below it, so that a number used anew is left alone."""
         return pid in self.stats()
+
+
+@atexit.register
+def end_all():
+    """Ends what an interruption left."""
+    for child in list(Child.running):
+        child.kill()
 
 
 class Server(Child):

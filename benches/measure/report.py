@@ -35,7 +35,7 @@ def rate_row(samples, bench, key):
         batch = bench.best[model] if connections > 1 else 1
         label, at = (
             f"{model}, bare loop, batch {batch}",
-            f"{2 if connections > 1 else 1} sessions" if connections > 1 else "1 session",
+            "all sessions" if connections > 1 else "1 session",
         )
     digits = 0 if model == FRAUD else 1
     return [

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from . import load, overload, peers
 from .models import BERT, EMBEDDER, FRAUD, cosine
-from .processes import BlackHole, Collector, Null, Server, environment, tell
+from .processes import BlackHole, Child, Collector, Null, Server, environment, tell
 from .samples import Samples
 
 # Requests in flight at once: saturation, and one alone. BERT-base has enough with fewer.
@@ -53,6 +53,14 @@ class Bench:
             tell(f"finding the best batch of the bare loop of {name}")
             found = load.best_batch(self.binary, paths[name], self.models.bodies[name], batches, runs)
             self.best[name], self.sweeps[name] = found
+        self.idle()
+
+    def idle(self):
+        """What each server takes while nothing is asked of it: that much of it is in the others' figures."""
+        before = {child: child.cpu() for child in Child.running}
+        time.sleep(1.0)
+        for child, cpu in before.items():
+            self.samples.keep(("idle", child.name, 0), {"CPU, % of a core": (child.cpu() - cpu) * 100})
 
     def begin(self, stack, child):
         """Has a process ended when the stack is."""
