@@ -121,18 +121,19 @@ class Running(Child):
     def first_answer(self, begun):
         """What it answers once it serves."""
         url, body = self.target
+        problem = "no connection"
         while True:
+            if time.perf_counter() - begun > PATIENCE:
+                tell(f"{self.name} does not answer its request: {problem}")
             self.check(begun)
             request = urllib.request.Request(url, body.read_bytes(), {"content-type": "application/json"})
             try:
                 with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
                     return json.loads(answer.read())
-            except urllib.error.HTTPError as problem:
-                if problem.code < 500 and problem.code != 404:
-                    self.kill()
-                    sys.exit(f"{self.name} refuses its request: {problem.code} {problem.read()[:500]}")
-            except (OSError, ValueError):
-                pass
+            except urllib.error.HTTPError as refusal:
+                problem = f"{refusal.code} {refusal.read()[:500]}"
+            except (OSError, ValueError) as fault:
+                problem = str(fault)
             time.sleep(0.1)
 
     def prove(self, answer, expected, model):

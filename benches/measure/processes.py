@@ -1,6 +1,7 @@
 """The processes that are measured: ours, the yardsticks, a collector; CPU time and memory by the kernel's account."""
 
 import atexit
+import contextlib
 import json
 import os
 import re
@@ -90,6 +91,20 @@ class Child:
         """User and system time of all its processes, also of those that ended and were waited for, in seconds."""
         return sum(sum(map(int, fields[11:15])) for fields in self.stats().values()) / TICKS
 
+    def hold(self):
+        """Stops all its processes until `go`: some servers are busy while nothing is asked of them."""
+        self.send(signal.SIGSTOP)
+
+    def go(self):
+        """Lets them run on."""
+        self.send(signal.SIGCONT)
+
+    def send(self, number):
+        """Sends a signal to each of its processes."""
+        for pid in self.stats():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, number)
+
     def resident(self):
         """Resident memory of the first process, in bytes."""
         return int(re.search(r"VmRSS:\s+(\d+)", Path(f"/proc/{self.pid}/status").read_text())[1]) * 1024
@@ -104,6 +119,7 @@ class Child:
     def stop(self, number=signal.SIGTERM):
         """Ends it, in peace where it obeys within ten seconds; how long that took, in seconds."""
         begun = time.perf_counter()
+        self.go()
         started = list(self.stats())
         self.process.send_signal(number)
         try:
@@ -118,10 +134,8 @@ class Child:
         """Ends what is left of it, process by process."""
         for pid in {*started, *self.stats()}:
             if self.belongs(pid):
-                try:
+                with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
-                except ProcessLookupError:
-                    continue
         self.process.wait()
         self.log.close()
         Child.running.discard(self)

@@ -54,9 +54,11 @@ class Bench:
             found = load.best_batch(self.binary, paths[name], self.models.bodies[name], batches, runs)
             self.best[name], self.sweeps[name] = found
         self.idle()
+        for running in self.others:
+            running.hold()
 
     def idle(self):
-        """What each server takes while nothing is asked of it: that much of it is in the others' figures."""
+        """What each server takes while nothing is asked of it: why peers are held while others are measured."""
         before = {child: child.cpu() for child in Child.running}
         time.sleep(1.0)
         for child, cpu in before.items():
@@ -161,10 +163,12 @@ class Bench:
             )
 
     def peer(self, running):
-        """A peer, saturated and, for the table model, at one connection."""
+        """A peer, saturated and, for the table model, at one connection; it is held while others are measured."""
+        running.go()
         for connections in (MANY, ONE) if running.model == FRAUD else (MANY,):
             key = (running.peer.name, running.model, connections)
             self.closed(key, running, running.target, self.times[running.model])
+        running.hold()
 
     def lives(self):
         """Start to ready, and idle memory beside the runtime's own, of a server of its own."""
