@@ -11,6 +11,8 @@ TRACING = {
     "ours traced": "on, live collector", "ours not sampled": "on, not sampled", "ours black hole": "on, black hole",
     "FastAPI traced and metered": "on, live collector",
 }  # fmt: skip
+# Percent of a core: what takes more while nothing is asked of it is told.
+BUSY = 5
 HEAD = ["", "connections", "tracing", "rows/s", "p50 ms", "p99 ms", "server CPU µs a row", "client CPU µs a row"]
 
 
@@ -50,15 +52,45 @@ def rate_row(samples, bench, key):
     ]
 
 
-def other_rows(bench):
-    """What is not a rate: spans, exits, lives, overload."""
-    samples = bench.samples
-    for key in samples.values:
-        who, model, at, what = key
-        if what in ("requests", "failed") or samples.get(who, model, at, "rows"):
-            continue
-        place = f"{who}, {model}" + (f", {at} x" if who == "overload" else "")
-        yield [f"{place}: {what}", shown(samples.get(*key), 2)]
+def cells(samples, key, columns):
+    """Some figures under a key, each with its digits."""
+    return [shown(samples.get(*key, what), digits) for what, digits in columns if samples.get(*key, what)]
+
+
+def overload_table(samples):
+    """The short overload."""
+    head = ["sentence-embedder at", "goodput/s", "of the peak", "refused", "refusals p99 ms", "late", "admitted p99 ms"]
+    head += ["server CPU µs a request sent", "memory, second half over first"]
+    columns = (("goodput", 1), ("of peak", 3), ("refused", 0), ("refusal p99", 2), ("late", 0), ("p99", 0), ("cpu", 0))
+    columns += (("memory growth", 3),)
+    factors = [key[2] for key in samples.values if key[0] == "overload" and key[3] == "goodput"]
+    return table(head, [[f"{at} x", *cells(samples, ("overload", EMBEDDER, at), columns)] for at in factors])
+
+
+def life_table(samples):
+    """Start and memory."""
+    head = [
+        "served",
+        "start to ready, ms",
+        "beyond loading, ms",
+        "idle memory, MB",
+        "the runtime's own, MB",
+        "beyond it, MB",
+    ]
+    columns = (("ready", 0), ("beyond", 0), ("memory", 0), ("runtime", 0), ("memory beyond", 0))
+    return table(head, [[model, *cells(samples, ("life", model, 0), columns)] for model in (FRAUD, EMBEDDER)])
+
+
+def other_rows(samples):
+    """Spans, exits, and servers that are busy when idle."""
+    spans = ("ours traced", FRAUD, "spans")
+    for what, digits in (("per request", 2), ("exported", 0), ("dropped", 0)):
+        yield [f"spans of fraud-detector with the live collector: {what}", shown(samples.get(*spans, what), digits)]
+    for kind in ("untraced", "black hole"):
+        yield [f"SIGINT to exit after load, {kind}, ms", shown(samples.get("exit", kind, 0, "ms"), 0)]
+    for key, values in samples.values.items():
+        if key[0] == "idle" and max(values) >= BUSY:
+            yield [f"{key[1]}, asked nothing: CPU, % of a core", shown(values, 0)]
 
 
 def markdown(bench):
@@ -76,7 +108,9 @@ def markdown(bench):
         table(head, rows),
         "Everything that the ratios are made of:",
         table(HEAD, list(rate_rows(bench))),
-        table(["besides", "median (lowest–highest)"], list(other_rows(bench))),
+        *([overload_table(bench.samples)] if bench.open_loop else []),
+        life_table(bench.samples),
+        table(["besides", "median (lowest–highest)"], list(other_rows(bench.samples))),
     ])  # fmt: skip
 
 

@@ -137,7 +137,8 @@ class Bench:
         self.closed(("ours traced", FRAUD, MANY), self.traced, self.target(self.traced, FRAUD), time_each)
         after = spans(self.traced)
         made = {name: after[name] - before[name] for name in after}
-        made["per request"] = (made["exported"] + made["dropped"]) / (requests_of(self.traced) - requests)
+        answered = max(requests_of(self.traced) - requests, 1)
+        made["per request"] = (made["exported"] + made["dropped"]) / answered
         self.samples.keep(("ours traced", FRAUD, "spans"), made)
         self.closed(("ours not sampled", FRAUD, MANY), self.unsampled, self.target(self.unsampled, FRAUD), time_each)
         for connections in (MANY, ONE):
