@@ -48,7 +48,7 @@ class Line:
         """How far a value is from the limit."""
         if self.unit:
             return f"{abs(value - self.limit):,.1f} {self.unit}"
-        return f"{abs(value / self.limit - 1):.1%}"
+        return f"{abs(value / self.limit - 1):.1%}" if self.limit else f"{value:.2%}"
 
     def cells(self):
         """Its row of the table."""
@@ -187,6 +187,8 @@ def overloaded(bench):
         name = f"MiniLM at {factor} x capacity, deadline 1 s:"
         yield Line(f"{name} goodput over the peak", LEAST, 0.95, get("of peak"), OFF, digits=3, absent=absent)
         yield Line(f"{name} refusals, p99", MOST, 10, get("refusal p99"), OFF, "ms", absent=absent)
+        late = s.ratio(("overload", EMBEDDER, factor, "late"), ("overload", EMBEDDER, factor, "sent"))
+        yield Line(f"{name} answers after their deadline, of all sent", MOST, 0, late, OFF, digits=4, absent=absent)
         yield Line(
             f"{name} memory, second half over first", MOST, 1.05, get("memory growth"), OFF, digits=3, absent=absent
         )

@@ -54,7 +54,7 @@ def rate_row(samples, bench, key):
 
 def cells(samples, key, columns):
     """Some figures under a key, each with its digits."""
-    return [shown(samples.get(*key, what), digits) for what, digits in columns if samples.get(*key, what)]
+    return [shown(samples.get(*key, what), digits) for what, digits in columns]
 
 
 def overload_table(samples):
