@@ -1,11 +1,18 @@
-"""KServe's Python model server with onnxruntime: two workers, by Open Inference Protocol; no access log, no gRPC."""
+"""KServe's Python model server with onnxruntime: two workers, by Open Inference Protocol, without gRPC.
+
+The port is an option that KServe itself reads from the command line.
+"""
 
 import os
-import sys
 
 import onnx_model
 from kserve import InferOutput, InferRequest, InferResponse, Model, ModelServer
+from kserve.logging import KSERVE_LOG_CONFIG
 from kserve.utils.utils import generate_uuid
+
+# Every process, also a worker, takes its logging from here; it would log every request three times.
+for logger in KSERVE_LOG_CONFIG["loggers"].values():
+    logger["level"] = "WARNING"
 
 
 class Served(Model):
@@ -39,5 +46,4 @@ class Served(Model):
 
 
 if __name__ == "__main__":
-    server = ModelServer(http_port=int(sys.argv[1]), workers=2, enable_grpc=False, access_log_format="")
-    server.start([Served()])
+    ModelServer(workers=2, enable_grpc=False, enable_latency_logging=False).start([Served()])
