@@ -88,8 +88,9 @@ fmt: prerequisites ## format the Rust code
 	@cargo fmt
 	cargo fmt --manifest-path fuzz/Cargo.toml
 
+# PEERS=all, TRITON=PROGRAM and TEI=PROGRAM measure other servers beside it: docs/performance.md
 .PHONY: bench
-bench: build models ## measure it on this machine
+bench: build models ## measure the budgets, beside FastAPI: ARGS='[--write] [--overload|--many-models|--tensors]'
 	@benches/run.sh $(ARGS)
 
 .PHONY: soak

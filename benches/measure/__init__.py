@@ -1,0 +1,1 @@
+"""What `make bench` measures, and how; `__main__` is where it begins."""

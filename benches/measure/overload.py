@@ -1,0 +1,156 @@
+"""Load at three and ten times what the server can do: an open loop on sentence-embedder with a deadline of a second.
+
+`short` is a part of every round of `make bench`; `run` is `make bench ARGS=--overload`, a minute at each rate. Goodput
+is what is answered within the deadline, over the best of what the same server did at its capacity.
+"""
+
+import threading
+import time
+
+from . import load
+from .models import EMBEDDER
+from .page import table
+from .processes import Server, tell
+
+FACTORS = (3, 10)
+DEADLINE = "1s"
+SETTLE = 5.0
+PROBE = 1.0
+MANY = 64
+
+
+class Memory:
+    """Resident memory of a process, looked at ten times a second while something else is done."""
+
+    def __init__(self, child):
+        self.child, self.seen, self.ended = child, [child.resident()], threading.Event()
+        self.thread = threading.Thread(target=self.watch, daemon=True)
+
+    def watch(self):
+        """Looks until the end."""
+        while not self.ended.wait(0.1):
+            self.seen.append(self.child.resident())
+
+    def __enter__(self):
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.ended.set()
+        self.thread.join()
+
+    def growth(self):
+        """The most of its second half over the most of its first: what still grows under steady load."""
+        half = len(self.seen) // 2
+        return max(self.seen[half:]) / max(self.seen[: max(half, 1)])
+
+
+def one(bench, server, target, rate, duration):
+    """One open loop; what is kept of it."""
+    before = server.cpu()
+    with Memory(server) as memory:
+        run = load.open_loop(bench.binary, target, rate, duration, DEADLINE)
+    spent = server.cpu() - before
+    refusals = run.get("refusal_latency_ms") or {}
+    return {
+        "goodput": run["goodput_per_second"],
+        "sent": run["sent"],
+        "refused": sum(run["refused"].values()),
+        "refusal p99": refusals.get("p99") or 0.0,
+        "late": run["late"],
+        "p99": run["latency_ms"]["p99"],
+        "memory growth": memory.growth(),
+        "memory": max(memory.seen) / 1e6,
+        "cpu": spent / max(run["sent"], 1) * 1e6,
+    }
+
+
+def short(bench):
+    """Overload within a round, after the capacity that the same round found."""
+    target = bench.target(bench.plain, EMBEDDER)
+    capacity = bench.samples.get("ours", EMBEDDER, MANY, "rows")[-1]
+    duration = bench.times[EMBEDDER]
+    at_capacity = one(bench, bench.plain, target, capacity, duration)
+    peak = max(capacity, at_capacity["goodput"])
+    bench.samples.keep(("overload", EMBEDDER, 1), at_capacity | {"of peak": at_capacity["goodput"] / peak})
+    for factor in FACTORS:
+        found = one(bench, bench.plain, target, capacity * factor, duration)
+        bench.samples.keep(("overload", EMBEDDER, factor), found | {"of peak": found["goodput"] / peak})
+
+
+def recovery(bench, server, target, usual):
+    """Seconds after an overload until a second of light load is answered as before it: p99 within twice the usual one.
+
+    The load is half of what the server can do, and nothing of it may be refused or late.
+    """
+    begun = time.perf_counter()
+    rate, limit = usual["rate"], usual["p99"] * 2
+    while (since := time.perf_counter() - begun) < 4 * SETTLE:
+        run = load.open_loop(bench.binary, target, rate, PROBE, DEADLINE)
+        if not sum(run["refused"].values()) and not run["late"] and run["latency_ms"]["p99"] <= limit:
+            return since
+    return float("inf")
+
+
+def run(bench, minute):
+    """The whole: capacity, then each factor for `minute` seconds on a fresh server; the facts and their table."""
+    facts, rows = {}, []
+    for factor in FACTORS:
+        server = Server(bench.binary, [bench.models.paths[EMBEDDER]], bench.folder, name=f"overload {factor}")
+        try:
+            facts[factor] = found = whole(bench, server, factor, minute)
+        finally:
+            server.stop()
+        rows.append(row(factor, found))
+    head = [
+        "load", "sent/s", "goodput/s", "of the peak", "refused", "refusals p99 ms", "late", "admitted p99 ms",
+        "server CPU µs a request sent", "memory MB, second half over first", "normal again after s", "verdict",
+    ]  # fmt: skip
+    return facts, table(head, rows)
+
+
+def whole(bench, server, factor, minute):
+    """One factor on one server: capacity and usual latency, the overload, the way back."""
+    target = bench.target(server, EMBEDDER)
+    tell(f"overload: finding the capacity before {factor} x")
+    closed = load.closed(bench.binary, server, target, MANY, min(minute / 4, 15))
+    capacity = closed["rows"]
+    usual = {"rate": capacity / 2}
+    usual["p99"] = load.open_loop(bench.binary, target, usual["rate"], max(PROBE, minute / 10), DEADLINE)["latency_ms"][
+        "p99"
+    ]
+    at_capacity = one(bench, server, target, capacity, min(minute / 4, 15))
+    tell(f"overload: {factor} x {capacity:.0f} requests/s for {minute:.0f} s")
+    found = one(bench, server, target, capacity * factor, minute)
+    found["peak"] = max(capacity, at_capacity["goodput"])
+    found["of peak"] = found["goodput"] / found["peak"]
+    found["seconds"], found["usual p99"] = minute, usual["p99"]
+    found["normal after"] = recovery(bench, server, target, usual)
+    found["verdict"] = verdict(found)
+    return found
+
+
+def verdict(found):
+    """What of the budget is missed, in words."""
+    missed = []
+    if found["of peak"] < 0.95:
+        missed.append("goodput")
+    if found["refusal p99"] > 10:
+        missed.append("refusals")
+    if found["late"]:
+        missed.append("deadlines")
+    if found["memory growth"] > 1.05:
+        missed.append("memory")
+    if found["normal after"] > SETTLE:
+        missed.append("recovery")
+    return f"missed: {', '.join(missed)}" if missed else "met"
+
+
+def row(factor, found):
+    """A line of the table."""
+    return [
+        f"{factor} x", f"{found['sent'] / found['seconds']:,.0f}", f"{found['goodput']:,.1f}",
+        f"{found['of peak']:.3f}", f"{found['refused']:,}", f"{found['refusal p99']:.2f}", found["late"],
+        f"{found['p99']:.0f}", f"{found['cpu']:.0f}", f"{found['memory']:.0f}, {found['memory growth']:.3f}",
+        f"{found['normal after']:.1f}", found["verdict"],
+    ]  # fmt: skip
