@@ -131,7 +131,14 @@ impl Metrics {
         ] {
             remove(vec, pair);
         }
-        for vec in [&c.queue_depth, &c.queue_capacity, &c.in_flight, &c.model_info, &c.session_threads] {
+        for vec in [
+            &c.queue_depth,
+            &c.queue_capacity,
+            &c.queue_limit,
+            &c.in_flight,
+            &c.model_info,
+            &c.session_threads,
+        ] {
             remove(vec, pair);
         }
         for vec in [&c.queue_wait, &c.batch_size, &c.batch_padding, &c.duration, &c.stage_duration] {

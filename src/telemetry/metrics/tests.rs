@@ -57,6 +57,7 @@ inference_predictions_total{model,version,label}
 inference_queue_capacity{model,version}
 inference_queue_depth{model,version}
 inference_queue_expired_total{model,version}
+inference_queue_limit{model,version}
 inference_queue_wait_seconds{model,version}
 inference_requests_rejected_total{model,version,reason}
 inference_requests_total{model,version,outcome}
