@@ -93,9 +93,9 @@ pub fn throttling() -> Option<Throttling> {
 /// How many numbers a list such as `0-3,8` has.
 fn count_of_list(list: &str) -> Option<usize> {
     list.trim().split(',').try_fold(0_usize, |count, range| {
-        let (first, last) = range.split_once('-').unwrap_or((range, range));
-        let (first, last) = (first.trim().parse::<usize>().ok()?, last.trim().parse::<usize>().ok()?);
-        count.checked_add(last.checked_sub(first)?.checked_add(1)?)
+        let (from, to) = range.split_once('-').unwrap_or((range, range));
+        let (from, to) = (from.trim().parse::<usize>().ok()?, to.trim().parse::<usize>().ok()?);
+        count.checked_add(to.checked_sub(from)?.checked_add(1)?)
     })
 }
 

@@ -105,8 +105,8 @@ pub fn public_router(api: &Arc<Api>) -> Routes {
         .merge(v2::routes(api));
     // What a router adds to a request on its way (keys, origins) has to be passed.
     let is_direct = api.options.access.is_none() && api.options.cors_origins.is_empty();
-    let router = finished(routes, api, &api.options.cors_origins);
-    if is_direct { Routes::with_shortcut(router, api) } else { Routes::new(router) }
+    let all = finished(routes, api, &api.options.cors_origins);
+    if is_direct { Routes::with_shortcut(all, api) } else { Routes::new(all) }
 }
 
 /// The routes of the admin listener.

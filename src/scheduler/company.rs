@@ -28,7 +28,7 @@ impl Company {
     /// Whether the next run should wait for others.
     pub(super) fn is_worth_waiting(&mut self) -> bool {
         self.runs = self.runs.wrapping_add(1);
-        self.jobs >= PAYS || self.runs % PROBE_EVERY == 0
+        self.jobs >= PAYS || self.runs.is_multiple_of(PROBE_EVERY)
     }
 
     /// A run that waited had so many jobs.

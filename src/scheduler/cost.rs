@@ -112,11 +112,11 @@ impl CostModel {
         let expected = self.seconds(rows, width);
         let seconds = expected.map_or(seconds, |expected| seconds.min(expected * MOST));
         let of_one = seconds / float(rows);
-        if rows > 1 {
-            if let Some(alone) = self.alone(width) {
-                let share = of_one / alone.max(f64::MIN_POSITIVE);
-                self.share[place(rows, ROWS)].observe(float(rows), share, SHARE_WEIGHT);
-            }
+        if rows > 1
+            && let Some(alone) = self.alone(width)
+        {
+            let share = of_one / alone.max(f64::MIN_POSITIVE);
+            self.share[place(rows, ROWS)].observe(float(rows), share, SHARE_WEIGHT);
         }
         let share = self.share(rows).unwrap_or(1.0);
         self.alone[place(width, WIDTHS)].observe(float(width), of_one / share, WEIGHT);

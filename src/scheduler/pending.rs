@@ -173,7 +173,7 @@ impl Pending {
         let mut state = self.state();
         let Some(times) = self.part_ended(&mut state, rows.len(), times) else { return };
         if rows.len() == self.request.rows {
-            return self.answer(state, Ok(Finished { outputs, times, batch }));
+            return Self::answer(state, Ok(Finished { outputs, times, batch }));
         }
         state.parts.push(Part { rows, outputs });
         if state.rows_done < self.request.rows {
@@ -187,14 +187,14 @@ impl Pending {
                 Err(JobFailure { kind: FailureKind::Failed(error.to_string()), times: Some(times) })
             }
         };
-        self.answer(self.state(), answer);
+        Self::answer(self.state(), answer);
     }
 
     /// Makes the whole of it fail.
     pub(super) fn fail(&self, kind: FailureKind, times: Option<JobTimes>) {
         let state = self.state();
         let times = times.map(|times| JobTimes { enqueued: self.enqueued, ..state.times.unwrap_or(times) });
-        self.answer(state, Err(JobFailure { kind, times }));
+        Self::answer(state, Err(JobFailure { kind, times }));
     }
 
     /// Keeps the account of a part: from the first part's turn to the last part's end. None when
@@ -215,7 +215,7 @@ impl Pending {
         Some(whole)
     }
 
-    fn answer(&self, mut state: MutexGuard<'_, State>, answer: Answer) {
+    fn answer(mut state: MutexGuard<'_, State>, answer: Answer) {
         state.running.clear();
         let reply = state.reply.take();
         drop(state);

@@ -253,9 +253,9 @@ impl Batch {
             return false;
         }
         let pays = match (cost.seconds(rows, width), cost.seconds(self.rows, self.width)) {
-            (Some(with), Some(without)) => {
+            (Some(joined), Some(before)) => {
                 let by_itself = cost.seconds(taken, job.width);
-                by_itself.is_none_or(|by_itself| with - without <= by_itself * (1.0 + ROUNDING))
+                by_itself.is_none_or(|by_itself| joined - before <= by_itself * (1.0 + ROUNDING))
             }
             // Nothing is known: half of it may be padding.
             _ => width < 2 * self.width.min(job.width),

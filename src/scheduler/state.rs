@@ -135,7 +135,9 @@ impl Shared {
     #[cfg(test)]
     pub(super) fn learn(&self, queue: usize, runs: &[super::Measured]) {
         let mut locked = self.lock();
-        runs.iter().for_each(|run| locked.device.queues[queue].cost.observe(*run));
+        for run in runs {
+            locked.device.queues[queue].cost.observe(*run);
+        }
     }
 
     pub(super) fn close(&self) {

@@ -50,15 +50,13 @@ pub(super) fn made(
         for session in graph.sessions.iter_mut().take(count) {
             shortest = shortest.and_then(|shortest| Ok(shortest.min(shortest_run(session, &inputs)?)));
         }
-        match shortest {
-            Ok(took) => match measured.iter_mut().find(|known| known.rows == size) {
-                Some(known) => known.took = known.took.min(took),
-                None => measured.push(Measured { rows: size, width, took }),
-            },
-            Err(_) => {
-                notes.push(format!("a warm-up run with made inputs failed at batch {size}"));
-                break;
-            }
+        let Ok(took) = shortest else {
+            notes.push(format!("a warm-up run with made inputs failed at batch {size}"));
+            break;
+        };
+        match measured.iter_mut().find(|known| known.rows == size) {
+            Some(known) => known.took = known.took.min(took),
+            None => measured.push(Measured { rows: size, width, took }),
         }
     }
     measured

@@ -319,14 +319,14 @@ async fn what_cannot_be_in_time_is_refused_at_once_and_only_behind_others() {
     bench.queue.try_submit(within(Duration::from_secs(30))).unwrap().await.unwrap();
     bench.started.recv_timeout(SOON).unwrap();
     bench.shared_cost(Measured { rows: 1, width: 1, took: Duration::from_secs(5) });
-    let running = bench.queue.try_submit(within(Duration::from_secs(60))).unwrap();
+    let running = bench.queue.try_submit(within(Duration::from_mins(1))).unwrap();
     bench.started.recv_timeout(SOON).unwrap();
     let refused = bench.queue.try_submit(within(Duration::from_secs(1))).map(drop);
     assert!(
         matches!(refused, Err(SubmitError::DeadlineUnmeetable { retry_after_s: 1..=60 })),
         "five seconds of work are ahead"
     );
-    let patient = bench.queue.try_submit(within(Duration::from_secs(60))).unwrap();
+    let patient = bench.queue.try_submit(within(Duration::from_mins(1))).unwrap();
     bench.script.send(Script::AddOne).unwrap();
     bench.script.send(Script::AddOne).unwrap();
     assert!(running.await.is_ok() && patient.await.is_ok());
