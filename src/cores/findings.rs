@@ -18,7 +18,7 @@ pub struct SessionThreads<'a> {
 pub fn findings(cores: &Cores, models: &[SessionThreads<'_>], throttled: Option<Throttling>) -> Vec<String> {
     let threads = cores.threads();
     let mut found = Vec::new();
-    if let Some(quota) = cores.quota.filter(|_| cores.limit() < as_float(cores.online)) {
+    if let Some(quota) = cores.quota.filter(|&quota| quota < as_float(cores.allowed)) {
         found.push(format!(
             "the CPU quota is {quota:.2} of the machine's {} cores: {} at once",
             cores.online,

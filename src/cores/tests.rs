@@ -119,6 +119,8 @@ fn what_does_not_fit_has_a_sentence() {
     );
     let whole = Cores { online: 2, allowed: 2, quota: None };
     assert!(findings(&whole, &[model(2, 1)], Some(Throttling::default())).is_empty());
+    let narrow = Cores { online: 8, allowed: 2, quota: Some(4.0) };
+    assert!(findings(&narrow, &[], None).is_empty());
     let throttled = Throttling { periods: 9, throttled_periods: 4, throttled: Duration::from_millis(300) };
     assert_eq!(
         findings(&whole, &[], Some(throttled)),
