@@ -4,6 +4,7 @@
 is what is answered within the deadline, over the best of what the same server did at its capacity.
 """
 
+import os
 import threading
 import time
 
@@ -45,6 +46,11 @@ class Memory:
         return max(self.seen[half:]) / max(self.seen[: max(half, 1)])
 
 
+def cores():
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0))
+
+
 def one(bench, server, target, rate, duration):
     """One open loop; what is kept of it."""
     before = server.cpu()
@@ -55,6 +61,8 @@ def one(bench, server, target, rate, duration):
     return {
         "goodput": run["goodput_per_second"],
         "sent": run["sent"],
+        "unsent": run.get("unsent", 0),
+        "client": (run.get("own_cpu_us_per_request") or 0.0) * run["sent"] / duration / 1e6 / cores() * 100,
         "refused": sum(run["refused"].values()),
         "refusal p99": refusals.get("p99") or 0.0,
         "late": run["late"],
@@ -81,7 +89,7 @@ def short(bench):
 def recovery(bench, server, target, usual):
     """Seconds after an overload until a second of light load is answered as before it: p99 within twice the usual one.
 
-    The load is half of what the server can do, and nothing of it may be refused or late.
+    The load is half of what the server can do, and nothing of it may be refused or late. It is given up after a while.
     """
     begun = time.perf_counter()
     rate, limit = usual["rate"], usual["p99"] * 2
@@ -89,29 +97,31 @@ def recovery(bench, server, target, usual):
         run = load.open_loop(bench.binary, target, rate, PROBE, DEADLINE)
         if not sum(run["refused"].values()) and not run["late"] and run["latency_ms"]["p99"] <= limit:
             return since
-    return float("inf")
+    return since
 
 
-def run(bench, minute):
+def run(bench, minute, model=EMBEDDER):
     """The whole: capacity, then each factor for `minute` seconds on a fresh server; the facts and their table."""
     facts, rows = {}, []
     for factor in FACTORS:
-        server = Server(bench.binary, [bench.models.paths[EMBEDDER]], bench.folder, name=f"overload {factor}")
+        server = Server(bench.binary, [bench.models.paths[model]], bench.folder, name=f"overload {factor}")
         try:
-            facts[factor] = found = whole(bench, server, factor, minute)
+            facts[factor] = found = whole(bench, (server, model), factor, minute)
         finally:
             server.stop()
-        rows.append(row(factor, found))
+        rows.append(row(f"{model}, {factor} x", found))
     head = [
-        "load", "sent/s", "goodput/s", "of the peak", "refused", "refusals p99 ms", "late", "admitted p99 ms",
-        "server CPU µs a request sent", "memory MB, second half over first", "normal again after s", "verdict",
+        "load", "sent/s", "goodput/s", "of the peak", "refused", "refusals p99 ms", "late", "admitted p99 ms", "unsent",
+        "server CPU µs a request sent", "client's share of the cores, %", "memory MB, second half over first",
+        "normal again after s", "verdict",
     ]  # fmt: skip
     return facts, table(head, rows)
 
 
-def whole(bench, server, factor, minute):
-    """One factor on one server: capacity and usual latency, the overload, the way back."""
-    target = bench.target(server, EMBEDDER)
+def whole(bench, served, factor, minute):
+    """One factor on one server of one model: capacity and usual latency, the overload, the way back."""
+    server, model = served
+    target = bench.target(server, model)
     tell(f"overload: finding the capacity before {factor} x")
     closed = load.closed(bench.binary, server, target, MANY, min(minute / 4, 15))
     capacity = closed["rows"]
@@ -146,11 +156,11 @@ def verdict(found):
     return f"missed: {', '.join(missed)}" if missed else "met"
 
 
-def row(factor, found):
+def row(name, found):
     """A line of the table."""
+    memory = f"{found['memory']:.0f}, {found['memory growth']:.3f}"
     return [
-        f"{factor} x", f"{found['sent'] / found['seconds']:,.0f}", f"{found['goodput']:,.1f}",
-        f"{found['of peak']:.3f}", f"{found['refused']:,}", f"{found['refusal p99']:.2f}", found["late"],
-        f"{found['p99']:.0f}", f"{found['cpu']:.0f}", f"{found['memory']:.0f}, {found['memory growth']:.3f}",
-        f"{found['normal after']:.1f}", found["verdict"],
+        name, f"{found['sent'] / found['seconds']:,.0f}", f"{found['goodput']:,.1f}", f"{found['of peak']:.3f}",
+        f"{found['refused']:,}", f"{found['refusal p99']:.2f}", found["late"], f"{found['p99']:.0f}", found["unsent"],
+        f"{found['cpu']:.0f}", f"{found['client']:.1f}", memory, f"{found['normal after']:.1f}", found["verdict"],
     ]  # fmt: skip
