@@ -195,6 +195,7 @@ impl DeviceState {
     /// The next batch of `queue`, to be run in the thread that asks: when a slot is free and nothing
     /// waits on the device whose runs are long. Else workers are to run it.
     pub(super) fn next_near(&mut self, queue: usize, now: Instant) -> Option<Work> {
+        self.queues[queue].has_leader = false;
         if self.queues[queue].is_empty() {
             return None;
         }
@@ -284,6 +285,7 @@ impl DeviceState {
         self.waiting.retain(|&queue| {
             let entry = &mut queues[queue];
             entry.needs_worker &= !entry.is_empty();
+            entry.has_leader &= !entry.is_empty();
             !entry.is_empty()
         });
     }

@@ -39,8 +39,10 @@ pub(super) struct QueueState {
     pub(super) virtual_time: f64,
     /// Whether giving other requests time to come brings any.
     pub(super) company: Company,
-    /// Workers are to run what waits here; else those who submitted it will ([`is_near`](Self::is_near)).
+    /// Workers are to run what waits here; else who submitted first will ([`is_near`](Self::is_near)).
     pub(super) needs_worker: bool,
+    /// Someone has promised to run what waits here, and has not come for it yet.
+    pub(super) has_leader: bool,
     jobs: VecDeque<Entry>,
     queued_rows: usize,
     /// Seconds that all waiting rows would take, each alone.
@@ -90,6 +92,7 @@ impl QueueState {
             virtual_time: 0.0,
             company: Company::default(),
             needs_worker: false,
+            has_leader: false,
             jobs: VecDeque::new(),
             queued_rows: 0,
             queued_seconds: 0.0,
@@ -218,18 +221,11 @@ impl QueueState {
         }
     }
 
-    /// True while any of the job at `at` waits.
-    pub(super) fn holds(&self, at: Place) -> bool {
-        self.position(at).is_some()
-    }
-
-    fn position(&self, at: Place) -> Option<usize> {
-        self.jobs.binary_search_by_key(&at, |entry| entry.job.place()).ok()
-    }
-
     /// Takes out the job at `at`, if any of it still waits.
     pub(super) fn withdraw(&mut self, at: Place) -> bool {
-        let Some(position) = self.position(at) else { return false };
+        let Ok(position) = self.jobs.binary_search_by_key(&at, |entry| entry.job.place()) else {
+            return false;
+        };
         let Some(entry) = self.jobs.remove(position) else { return false };
         self.left(&entry);
         // Its caller's timer may have been the first to see that its time was over.

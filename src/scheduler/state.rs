@@ -86,8 +86,8 @@ impl Shared {
         state.queues.len() - 1
     }
 
-    /// Puts a job in its queue. Where the caller `helps`, and runs are short, no worker is woken for it:
-    /// the ticket says so, and the caller is to call [`take_near`](Self::take_near).
+    /// Puts a job in its queue. Where the caller `helps`, and runs are short, no worker is woken for it: the
+    /// first such caller is to come back for all ([`take_near`](Self::take_near)), and its ticket says so.
     pub(super) fn submit(
         shared: &Arc<Self>,
         queue: usize,
@@ -99,13 +99,15 @@ impl Shared {
         let entry = &mut locked.device.queues[queue];
         let fits = job.request.rows <= entry.facts.limits.max_rows;
         let is_near = caller == Caller::Helps && fits && entry.is_near() && !entry.needs_worker;
+        let leads = is_near && !entry.has_leader;
+        entry.has_leader |= leads;
         entry.needs_worker |= !is_near;
         let wake = !is_near && locked.parked > 0;
         drop(locked);
         if wake {
             shared.work_or_close.notify_one();
         }
-        Ok(Ticket { shared: Arc::clone(shared), queue, job, reply, is_near, answered: false })
+        Ok(Ticket { shared: Arc::clone(shared), queue, job, reply, leads, answered: false })
     }
 
     /// Whether such a job would be taken now.
@@ -216,12 +218,19 @@ impl Shared {
         work
     }
 
-    /// Gives back what a batch in the caller's thread used; true when the job at `place` still waits.
-    pub(super) fn return_near(&self, done: Done, place: Place) -> bool {
+    /// Rows that wait in a queue.
+    pub(super) fn queued_rows(&self, queue: usize) -> usize {
+        self.lock().device.queues[queue].queued_rows()
+    }
+
+    /// Gives back what a batch in the caller's thread used; true when something waits that nobody has
+    /// promised to run.
+    pub(super) fn return_near(&self, done: Done) -> bool {
         let mut locked = self.lock();
         let queue = done.queue;
         locked.device.give_back(done, Instant::now());
-        let waits = locked.device.queues[queue].holds(place);
+        let entry = &locked.device.queues[queue];
+        let waits = !entry.is_empty() && !entry.has_leader && !entry.needs_worker;
         self.show_workers(&locked.device);
         self.unlock_and_wake(locked);
         waits

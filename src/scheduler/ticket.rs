@@ -37,24 +37,30 @@ pub struct Ticket {
     pub(super) queue: usize,
     pub(super) job: Arc<Pending>,
     pub(super) reply: oneshot::Receiver<Answer>,
-    /// No worker was woken for it.
-    pub(super) is_near: bool,
+    /// No worker was woken: its caller is to come back for all that waits.
+    pub(super) leads: bool,
     pub(super) answered: bool,
 }
 
 impl Ticket {
-    /// Runs what waits in the job's queue, up to this job, in the calling thread, where the model's runs are
-    /// short enough for that; else leaves it to the workers. To be called after giving other requests of
-    /// the thread the time to put their jobs beside this one.
+    /// Runs what waits in the job's queue in the calling thread, where the model's runs are short enough
+    /// for that; else leaves it to the workers. To be called, by who [`leads`](Self::leads), after
+    /// giving other requests of the thread the time to put their jobs beside this one.
     pub fn help(&mut self) {
-        if std::mem::take(&mut self.is_near) {
-            worker::run_near(&self.shared, self.queue, self.job.place());
+        if std::mem::take(&mut self.leads) {
+            worker::run_near(&self.shared, self.queue);
         }
     }
 
-    /// Whether [`help`](Self::help) is still to be called.
-    pub fn wants_help(&self) -> bool {
-        self.is_near
+    /// Whether [`help`](Self::help) is still to be called: no worker was woken for this job and those that
+    /// come after it.
+    pub fn leads(&self) -> bool {
+        self.leads
+    }
+
+    /// Rows that wait beside this job's.
+    pub fn company(&self) -> usize {
+        self.shared.queued_rows(self.queue)
     }
 
     /// When the job was put into the queue.

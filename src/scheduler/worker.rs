@@ -8,7 +8,7 @@ use std::time::{Duration, Instant, SystemTime};
 use super::cost::Measured;
 use super::device::{Done, Work};
 use super::job::{BatchSummary, FailureKind, Finished, JobFailure, JobRequest, JobTimes};
-use super::pending::{Guard, Place};
+use super::pending::Guard;
 use super::queue::Taken;
 use super::run::{BatchRan, padding_ratio, run_batch, run_whole};
 use super::state::{ModelFacts, Shared};
@@ -91,16 +91,15 @@ pub(super) fn run_now(
     })
 }
 
-/// Batches that a caller runs before its own job's turn comes, at most.
-const HELPS: usize = 4;
+/// Batches that a caller runs at most, its own and those of others.
+const HELPS: usize = 2;
 
-/// Runs batches of a queue in the caller's thread, where the device allows that, until the job at `place`
-/// has been taken; what is left then is the workers'.
-pub(super) fn run_near(shared: &Shared, queue: usize, place: Place) {
+/// Runs batches of a queue in the caller's thread, where the device allows that; what is left then is the
+/// workers'.
+pub(super) fn run_near(shared: &Shared, queue: usize) {
     for _ in 0..HELPS {
         let Some(work) = shared.take_near(queue) else { return };
-        let done = serve(shared, work);
-        if !shared.return_near(done, place) {
+        if !shared.return_near(serve(shared, work)) {
             return;
         }
     }

@@ -9,7 +9,7 @@ use tokio::runtime::{Handle, RuntimeFlavor};
 
 use super::accounting::{Accounting, Work, internal, late};
 use super::{ErrorCode, Model, Service, ServiceError, Timeline};
-use crate::scheduler::{JobRequest, SubmitError};
+use crate::scheduler::{JobRequest, SubmitError, Ticket};
 use crate::task::{DecodeLimits, Decoded, InputError, InputErrorCode, OutputError, Predictions, Rows, Task};
 use crate::telemetry::{InferenceTrace, Stage};
 use crate::tensor::Tensor;
@@ -179,9 +179,8 @@ impl Service {
             return accounting.settle(Ok(answer));
         }
         let mut ticket = queue.try_submit_near(job).map_err(not_taken)?;
-        if ticket.wants_help() {
-            // The thread's other requests, whose bytes are there by now, put their rows beside these.
-            tokio::task::yield_now().await;
+        if ticket.leads() {
+            gather_company(&ticket).await;
             ticket.help();
         }
         accounting.waiting = Some(ticket);
@@ -194,6 +193,23 @@ impl Service {
         let own = accounting.schedule.timeout.unwrap_or(self.options.request_timeout);
         let of_model = accounting.model.facts.timeout.unwrap_or(self.options.request_timeout);
         accounting.timeline.started() + own.min(of_model).min(self.options.request_timeout)
+    }
+}
+
+/// Rounds in which others may put their rows beside those of who leads.
+const ROUNDS: usize = 16;
+
+/// Lets the thread's other requests, whose bytes are there by now, put their rows beside these, for as
+/// long as each round brings new ones.
+async fn gather_company(ticket: &Ticket) {
+    let mut waiting = 0;
+    for _ in 0..ROUNDS {
+        tokio::task::yield_now().await;
+        let now = ticket.company();
+        if now <= waiting {
+            return;
+        }
+        waiting = now;
     }
 }
 

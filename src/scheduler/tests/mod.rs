@@ -377,8 +377,10 @@ async fn short_runs_of_several_callers_are_done_together_by_the_first_who_helps(
     queue.learn(&[Measured { rows: 1, width: 1, took: Duration::from_micros(5) }; 64]);
     let mut tickets: Vec<Ticket> =
         (0_u8..3).map(|i| queue.try_submit_near(job(&[f32::from(i)])).unwrap()).collect();
-    assert!(tickets.iter().all(Ticket::wants_help), "no worker was woken for them");
-    tickets[1].help();
+    let leads: Vec<bool> = tickets.iter().map(Ticket::leads).collect();
+    assert_eq!(leads, [true, false, false], "no worker was woken, and one comes back for all");
+    assert_eq!(tickets[0].company(), 3);
+    tickets[2].help();
     tickets[0].help();
     for (ticket, i) in tickets.into_iter().zip(0_u8..) {
         let finished = ticket.await.unwrap();
@@ -386,16 +388,19 @@ async fn short_runs_of_several_callers_are_done_together_by_the_first_who_helps(
         assert_eq!((finished.batch.size, finished.batch.index), (3, usize::from(i)));
     }
     let large = queue.try_submit_near(job(&[1.0; 30])).unwrap();
-    assert!(!large.wants_help(), "workers cut it");
+    assert!(!large.leads(), "workers cut it");
     assert_eq!(values(&large.await.unwrap().outputs), [2.0; 30]);
     let mut crowd: Vec<Ticket> = (0..30).map(|_| queue.try_submit_near(job(&[1.0])).unwrap()).collect();
-    crowd[29].help();
+    crowd[0].help();
     for ticket in crowd {
-        assert_eq!(values(&ticket.await.unwrap().outputs), [2.0], "all were before the last one, who helped");
+        assert_eq!(values(&ticket.await.unwrap().outputs), [2.0], "what the first one leaves, workers run");
     }
-    drop(queue.try_submit_near(job(&[1.0])).unwrap());
+    let abandoned = queue.try_submit_near(job(&[1.0])).unwrap();
+    let follower = queue.try_submit_near(job(&[3.0])).unwrap();
+    drop(abandoned);
+    assert_eq!(values(&follower.await.unwrap().outputs), [4.0], "who leads and leaves still comes back");
     let by_worker = queue.try_submit(job(&[7.0])).unwrap();
-    assert!(!by_worker.wants_help());
+    assert!(!by_worker.leads());
     assert_eq!(values(&by_worker.await.unwrap().outputs), [8.0]);
     assert!(scheduler.join(Instant::now() + SOON));
 }
