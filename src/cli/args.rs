@@ -13,7 +13,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
   ml-inference-api serve --models models
   ml-inference-api check models/fraud-detector
   ml-inference-api predict model.onnx --input instance.json
-  ml-inference-api bench models/fraud-detector"
+  ml-inference-api bench models/fraud-detector
+  ml-inference-api tune models/fraud-detector"
 )]
 pub(super) struct Arguments {
     #[command(subcommand)]
@@ -26,6 +27,7 @@ pub(super) enum Command {
     Check(CheckArguments),
     Predict(PredictArguments),
     Bench(super::bench::BenchArguments),
+    Tune(super::tune::TuneArguments),
     Health(HealthArguments),
     Config(ConfigArguments),
     Key(KeyArguments),

@@ -8,7 +8,8 @@ use serde_json::{Value, json};
 use super::args::{CheckArguments, Format};
 use super::{FAILED, Failure, models, print};
 use crate::cores::{self, Cores, Throttling};
-use crate::model::{Discovered, ManifestDefaults, ModelProblem, TensorSpec};
+use crate::engine::{InUse, Runtime, advice};
+use crate::model::{Discovered, ManifestDefaults, ModelProblem, TensorSpec, VersionSource};
 use crate::service::{ModelFacts, load_version};
 
 /// Checks every version of every model behind the paths.
@@ -21,7 +22,7 @@ pub(super) fn run(arguments: &CheckArguments) -> Result<ExitCode, Failure> {
         for source in &sources {
             for version in &source.versions {
                 match load_version(runtime, source, version, &ManifestDefaults::default()) {
-                    Ok(loaded) => good.push(loaded.facts),
+                    Ok(loaded) => good.push(Good::new(runtime, version, loaded.facts)),
                     Err(mut found) => problems.append(&mut found),
                 }
             }
@@ -37,16 +38,31 @@ pub(super) fn run(arguments: &CheckArguments) -> Result<ExitCode, Failure> {
     Ok(if problems.is_empty() { ExitCode::SUCCESS } else { FAILED.into() })
 }
 
+/// A model that may serve, and what it could use here and does not.
+struct Good {
+    facts: ModelFacts,
+    advice: Vec<String>,
+}
+
+impl Good {
+    fn new(runtime: &Runtime, version: &VersionSource, facts: ModelFacts) -> Self {
+        let precision = version.description.manifest.execution.precision.unwrap_or_default();
+        let (provider, device) = (facts.provider, facts.device.as_str());
+        let in_use = InUse { graph: &version.graph, provider, device, precision };
+        Self { advice: advice(runtime, &in_use), facts }
+    }
+}
+
 struct Report<'a> {
-    good: &'a [ModelFacts],
+    good: &'a [Good],
     problems: &'a [ModelProblem],
     ignored: &'a [String],
     findings: &'a [String],
 }
 
 /// What to know about cores and threads; `before` is what was throttled before the models were loaded.
-fn cores_findings(good: &[ModelFacts], before: Option<Throttling>) -> Vec<String> {
-    let threads: Vec<_> = good.iter().filter_map(ModelFacts::cpu_threads).collect();
+fn cores_findings(good: &[Good], before: Option<Throttling>) -> Vec<String> {
+    let threads: Vec<_> = good.iter().filter_map(|good| good.facts.cpu_threads()).collect();
     let throttled = cores::throttling().map(|now| now.since(before.unwrap_or(now)));
     cores::findings(&Cores::read(), &threads, throttled)
 }
@@ -54,9 +70,12 @@ fn cores_findings(good: &[ModelFacts], before: Option<Throttling>) -> Vec<String
 fn as_text(report: &Report<'_>) -> String {
     let Report { good, problems, ignored, findings } = report;
     let mut text = String::new();
-    for facts in *good {
+    for Good { facts, advice } in *good {
         // Writing to a string can't fail.
         let _infallible = describe(&mut text, facts);
+        for sentence in advice {
+            let _infallible = writeln!(text, "      advice    {sentence}");
+        }
     }
     for entry in *ignored {
         let _infallible = writeln!(text, "      ignored   {entry}: not a model");
@@ -103,12 +122,13 @@ fn as_json(report: &Report<'_>) -> String {
         .iter()
         .map(|problem| json!({ "model": problem.model, "message": problem.message }))
         .collect();
-    let models: Vec<Value> = good.iter().map(facts_json).collect();
+    let models: Vec<Value> = good.iter().map(good_json).collect();
     let report = json!({ "ok": problems.is_empty(), "models": models, "problems": problems, "ignored": ignored, "cores": findings });
     format!("{report:#}")
 }
 
-fn facts_json(facts: &ModelFacts) -> Value {
+fn good_json(good: &Good) -> Value {
+    let Good { facts, advice } = good;
     let specs = |specs: &[TensorSpec]| -> Vec<Value> {
         let one = |spec: &TensorSpec| json!({ "name": *spec.name, "datatype": spec.data_type.name(), "shape": spec.shape_text() });
         specs.iter().map(one).collect()
@@ -133,5 +153,6 @@ fn facts_json(facts: &ModelFacts) -> Value {
         "warmup_seconds": facts.warmup_time.as_secs_f64(),
         "memory_bytes": facts.memory_bytes,
         "notes": facts.notes,
+        "advice": advice,
     })
 }

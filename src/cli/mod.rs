@@ -11,6 +11,7 @@ mod models;
 mod predict;
 mod serve;
 mod signals;
+mod tune;
 
 use std::process::ExitCode;
 
@@ -57,6 +58,7 @@ pub fn main() -> ExitCode {
         Command::Check(options) => check::run(&options),
         Command::Predict(options) => predict::run(&options),
         Command::Bench(options) => bench::run(&options),
+        Command::Tune(options) => tune::run(&options),
         Command::Health(options) => health::run(&options),
         Command::Config(options) => config::run(&options),
         Command::Key(options) => key::run(&options),

@@ -8,7 +8,7 @@ use super::args::PredictArguments;
 use super::{Failure, models, print};
 use crate::engine::Run;
 use crate::http::{decode_prediction, encode_prediction, may_be_json};
-use crate::model::{Discovered, ManifestDefaults, TaskKind};
+use crate::model::{Discovered, ManifestDefaults, ModelProblem, ModelSource, TaskKind, VersionSource};
 use crate::service::{LoadedModel, ServiceError, load_version};
 use crate::task::{DecodeLimits, Decoded, Task};
 
@@ -41,23 +41,28 @@ fn read(path: &Path) -> Result<Vec<u8>, Failure> {
 
 /// Loads the one model behind a path, its highest version.
 pub(super) fn load_one(path: &str) -> Result<LoadedModel, Failure> {
-    let Discovered { models: sources, problems, .. } = models::find(&[path.to_owned()]);
-    let listed = |problems: &[crate::model::ModelProblem]| {
-        let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
-        Failure::failed(lines.join("\n"))
-    };
+    let (source, version) = find_one(path)?;
+    load_version(models::runtime()?, &source, &version, &ManifestDefaults::default())
+        .map_err(|problems| listed(&problems))
+}
+
+/// The one model behind a path and its highest version, not loaded.
+pub(super) fn find_one(path: &str) -> Result<(ModelSource, VersionSource), Failure> {
+    let Discovered { models: mut sources, problems, .. } = models::find(&[path.to_owned()]);
     if !problems.is_empty() {
         return Err(listed(&problems));
     }
-    let [source] = sources.as_slice() else {
+    if sources.len() > 1 {
         let names: Vec<&str> = sources.iter().map(|source| source.name.as_str()).collect();
         return Err(Failure::usage(format!("{path} holds several models: give one of {}", names.join(", "))));
-    };
-    let Some(version) = source.versions.last() else {
-        return Err(Failure::failed(format!("{path} holds no version")));
-    };
-    load_version(models::runtime()?, source, version, &ManifestDefaults::default())
-        .map_err(|problems| listed(&problems))
+    }
+    let found = sources.pop().and_then(|source| source.versions.last().cloned().map(|last| (source, last)));
+    found.ok_or_else(|| Failure::failed(format!("{path} holds no version")))
+}
+
+fn listed(problems: &[ModelProblem]) -> Failure {
+    let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
+    Failure::failed(lines.join("\n"))
 }
 
 fn predict(loaded: &mut LoadedModel, input: &[u8]) -> Result<String, ServiceError> {

@@ -4,6 +4,7 @@
 //! names the `ort` crate; it knows nothing of queues, requests or wire formats. Nothing that the
 //! runtime says goes to a client from here: [`RunError`]'s text is for logs.
 
+mod advice;
 mod batch_check;
 mod class_labels;
 mod external_data;
@@ -28,6 +29,7 @@ mod tests;
 mod values;
 mod zip_map;
 
+pub use advice::{InUse, advice};
 pub use batch_check::{BatchCheck, padding_changes, rows_are_independent};
 pub use interrupt::Interrupt;
 pub use load::{GraphMetadata, LoadError, LoadedGraph, SessionOptions, load};

@@ -194,7 +194,7 @@ fn cpu_has_fp16() -> bool {
     has
 }
 
-fn cpu_has_bf16() -> bool {
+pub(super) fn cpu_has_bf16() -> bool {
     #[cfg(target_arch = "x86_64")]
     let has = std::arch::is_x86_feature_detected!("avx512bf16");
     #[cfg(target_arch = "aarch64")]

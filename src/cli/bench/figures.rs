@@ -36,7 +36,7 @@ impl Reading {
 }
 
 /// CPU time of this process so far, in seconds; 0 where the kernel does not tell.
-pub(super) fn own_cpu() -> f64 {
+pub(in crate::cli) fn own_cpu() -> f64 {
     std::fs::read_to_string("/proc/self/stat").ok().and_then(|stat| cpu_seconds(&stat)).unwrap_or(0.0)
 }
 

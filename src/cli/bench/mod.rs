@@ -21,6 +21,7 @@ use std::process::ExitCode;
 
 pub(super) use arguments::BenchArguments;
 use arguments::Target;
+pub(super) use figures::own_cpu;
 use report::Report;
 
 use super::args::Format;
