@@ -53,6 +53,14 @@ fn as_json() {
 }
 
 #[test]
+fn advice_is_a_list_and_trees_get_none() {
+    let fraud = settings::package("models/fraud-detector");
+    let arguments = ["check".as_ref(), fraud.as_os_str(), "--format".as_ref(), "json".as_ref()];
+    let answer = run(arguments).finish().exits(0).json();
+    assert_eq!(model(&answer, "fraud-detector")["advice"], serde_json::json!([]));
+}
+
+#[test]
 fn optional_inputs_are_shown() {
     let repository = Repository::new().fixture("optional-input");
     let path = repository.path().as_os_str();

@@ -2,7 +2,7 @@
 
 use crate::harness::command::run;
 
-const COMMANDS: [&str; 6] = ["serve", "check", "predict", "health", "config", "key"];
+const COMMANDS: [&str; 7] = ["serve", "check", "predict", "tune", "health", "config", "key"];
 
 #[test]
 fn every_command_has_help_with_examples() {

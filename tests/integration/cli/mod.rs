@@ -5,3 +5,4 @@ mod config;
 mod health;
 mod help;
 mod predict;
+mod tune;
