@@ -10,6 +10,8 @@ mod in_process;
 mod over_http;
 mod schedule;
 mod socket;
+#[cfg(test)]
+mod tests;
 
 use std::num::NonZeroU64;
 use std::time::{Duration, Instant};
