@@ -29,7 +29,7 @@ const IN_FLIGHT: usize = 512;
 ///
 /// With `--rate` the loop is open: requests come by a schedule of their own, whether or not earlier
 /// ones are answered, and latency counts from the time at which a request was to be sent, even where
-/// it had to wait for a connection. Refusals (429, 503, 504) are counted apart, with a latency of their
+/// it had to wait for a connection (beyond its deadline it is given up). Refusals (429, 503, 504) are counted apart, with a latency of their
 /// own; goodput is the 2xx answers that come within `--deadline`.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:

@@ -55,7 +55,7 @@ pub(in crate::cli::bench) struct OpenFigures {
     pub(in crate::cli::bench) seed: u64,
     pub(in crate::cli::bench) deadline_ms: Option<f64>,
     pub(in crate::cli::bench) sent: u64,
-    /// Due, but nothing was free to send them before the end.
+    /// Due, but nothing was free to send them before their deadline or the end.
     pub(in crate::cli::bench) unsent: u64,
     /// 2xx answers within the deadline.
     pub(in crate::cli::bench) goodput_per_second: f64,

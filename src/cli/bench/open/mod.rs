@@ -89,7 +89,7 @@ impl Plan {
     }
 
     fn pacer(&self) -> Pacer {
-        Pacer::new(Schedule::new(self.pace, self.end(), self.bounds.requests))
+        Pacer::new(Schedule::new(self.pace, self.end(), self.bounds.requests), self.deadline.map(nanos))
     }
 
     fn measured<R>(&self, counted: Counted, readings: (R, R)) -> MeasuredOpen<R> {

@@ -1,5 +1,5 @@
 //! The open loop over HTTP: one thread, a bounded pool of connections that are opened as they are
-//! needed, and an epoll whose timeout is the next request's time.
+//! needed, and an epoll that is awaited until the next request's time.
 
 use std::io;
 use std::net::SocketAddr;
@@ -7,8 +7,10 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rustix::event::Timespec;
+use rustix::buffer::spare_capacity;
 use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
 
 use super::socket::{Socket, Step};
 use super::{Counted, DRAIN, Due, GLANCE, MeasuredOpen, Outcome, Pacer, Plan, nanos, since, wake_in_time};
@@ -122,12 +124,7 @@ impl Client {
             if course.is_over && (self.is_idle() || now >= drained) {
                 break;
             }
-            let timeout = timespec(course.wakes_at().saturating_sub(now));
-            events.clear();
-            match epoll::wait(&self.epoll, rustix::buffer::spare_capacity(&mut events), Some(&timeout)) {
-                Ok(_) | Err(rustix::io::Errno::INTR) => {}
-                Err(error) => return Err(error.into()),
-            }
+            self.wait(&mut events, course.wakes_at().saturating_sub(now))?;
             for event in &events {
                 self.proceed(&mut course, *event)?;
             }
@@ -135,6 +132,24 @@ impl Client {
         self.give_up(&mut course, 0);
         course.counted.unsent = course.pacer.unsent();
         Ok(course.counted)
+    }
+
+    /// Takes the events that there are, or that come within so many nanoseconds.
+    fn wait(&self, events: &mut Vec<Event>, nanos: u64) -> io::Result<()> {
+        events.clear();
+        if nanos > 0 {
+            // Not epoll's own timeout: before Linux 5.11 it counts milliseconds.
+            let mut fds = [PollFd::new(&self.epoll, PollFlags::IN)];
+            match poll(&mut fds, Some(&timespec(nanos))) {
+                Ok(0) | Err(Errno::INTR) => return Ok(()),
+                Ok(_) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        match epoll::wait(&self.epoll, spare_capacity(events), Some(&timespec(0))) {
+            Ok(_) | Err(Errno::INTR) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
     }
 
     fn is_idle(&self) -> bool {

@@ -77,16 +77,23 @@ pub(super) struct Pacer {
     schedule: Schedule,
     next: Option<u64>,
     is_blocked: bool,
+    /// Those that wait longer are given up, as their callers would: sent, they would only be late.
+    deadline: Option<u64>,
+    given_up: u64,
 }
 
 impl Pacer {
-    pub(super) fn new(mut schedule: Schedule) -> Self {
+    pub(super) fn new(mut schedule: Schedule, deadline: Option<u64>) -> Self {
         let next = schedule.next();
-        Self { schedule, next, is_blocked: false }
+        Self { schedule, next, is_blocked: false, deadline, given_up: 0 }
     }
 
     /// The next that is due, where it can be sent.
     pub(super) fn take(&mut self, now: u64, is_free: impl FnOnce() -> bool) -> Option<Due> {
+        while self.is_blocked && self.is_hopeless(now) {
+            self.given_up += 1;
+            self.next = self.schedule.next();
+        }
         let Some(intended) = self.next.filter(|at| *at <= now) else {
             self.is_blocked = false;
             return None;
@@ -97,6 +104,12 @@ impl Pacer {
         }
         self.next = self.schedule.next();
         Some(Due { intended, has_waited: self.is_blocked })
+    }
+
+    /// The next one has had its time before it was sent.
+    fn is_hopeless(&self, now: u64) -> bool {
+        let times = self.next.zip(self.deadline);
+        times.is_some_and(|(intended, deadline)| intended.saturating_add(deadline) <= now)
     }
 
     /// When to look again if nothing becomes free before; none at the end, and while one waits for
@@ -112,7 +125,7 @@ impl Pacer {
 
     /// Those that were never sent.
     pub(super) fn unsent(mut self) -> u64 {
-        let mut count = 0;
+        let mut count = self.given_up;
         while self.next.is_some() {
             count += 1;
             self.next = self.schedule.next();
@@ -165,7 +178,7 @@ mod tests {
     #[test]
     fn those_that_find_nothing_free_have_waited_and_keep_their_time() {
         let pace = Pace { arrivals: Arrivals::Constant, seed: 1, rate: 1000.0 };
-        let mut pacer = Pacer::new(Schedule::new(pace, 10_000_000, u64::MAX));
+        let mut pacer = Pacer::new(Schedule::new(pace, 10_000_000, u64::MAX), None);
         let due = |intended, has_waited| Some(Due { intended, has_waited });
         assert_eq!(pacer.take(10, || true), due(0, false));
         assert_eq!(pacer.take(10, || true), None);
@@ -181,5 +194,21 @@ mod tests {
         assert_eq!(pacer.take(4_000_001, || true), due(4_000_000, false));
         assert!(!pacer.is_over());
         assert_eq!(pacer.unsent(), 5);
+    }
+
+    #[test]
+    fn those_that_wait_beyond_their_deadline_are_given_up() {
+        let pace = Pace { arrivals: Arrivals::Constant, seed: 1, rate: 1000.0 };
+        let mut pacer = Pacer::new(Schedule::new(pace, 10_000_000, u64::MAX), Some(2_000_000));
+        assert_eq!(pacer.take(0, || false), None);
+        // The first four have had their time; the fifth has half of it left.
+        let due = Some(Due { intended: 4_000_000, has_waited: true });
+        assert_eq!(pacer.take(5_000_000, || true), due);
+        // A generator that is late by itself sends what is due all the same.
+        assert_eq!(pacer.take(5_000_000, || true).map(|due| due.intended), Some(5_000_000));
+        assert_eq!(pacer.take(5_500_000, || true), None);
+        let late = Some(Due { intended: 6_000_000, has_waited: false });
+        assert_eq!(pacer.take(9_500_000, || true), late);
+        assert_eq!(pacer.unsent(), 4 + 3);
     }
 }

@@ -110,7 +110,7 @@ fn of_open_loop(text: &mut String, run: &Run, open: &OpenFigures) -> std::fmt::R
         parts.push(format!("{} waited for one of {} connections", open.waited, run.connections));
     }
     if open.unsent > 0 {
-        parts.push(format!("{} never sent: none was free before the end", open.unsent));
+        parts.push(format!("{} never sent: none was free before their deadline or the end", open.unsent));
     }
     parts.push(format!("{} in flight at most", open.most_in_flight));
     let lag = &open.schedule_lag_ms;
