@@ -66,6 +66,21 @@ impl Reading {
     }
 }
 
+/// Which rows each bucket holds: `1`, `3-4`, `129+`.
+pub(super) fn bucket_names(sizes: &[Batches]) -> Vec<String> {
+    let mut from = 1;
+    let mut names = Vec::new();
+    for size in sizes {
+        names.push(match size.rows {
+            Some(rows) if rows <= from => rows.to_string(),
+            Some(rows) => format!("{from}-{rows}"),
+            None => format!("{from}+"),
+        });
+        from = size.rows.map_or(from, |rows| rows + 1);
+    }
+    names
+}
+
 /// CPU time of this process so far, in seconds; 0 where the kernel does not tell.
 pub(super) fn own_cpu() -> f64 {
     std::fs::read_to_string("/proc/self/stat").ok().and_then(|stat| cpu_seconds(&stat)).unwrap_or(0.0)

@@ -115,9 +115,9 @@ fn a_stall_is_in_the_latency_of_all_who_came_meanwhile() {
     let (measured, open) = measured(&server, line);
     assert_eq!(open.sent + open.unsent, 600);
     // 300 of 600 come during the stall. A closed loop would have one slow answer of hundreds.
-    assert!(open.waited >= 290, "{open:?}");
+    assert!(open.waited + open.unsent >= 290, "{open:?}");
     let latency = measured.tally.latency();
-    assert!(latency.p90 >= 200.0, "{latency:?}");
+    assert!(latency.p90 >= STALL.as_secs_f64() * 1e3 * 0.7, "{latency:?}");
     assert_eq!(open.most_in_flight, 1);
 }
 

@@ -93,7 +93,7 @@ mod tests {
         assert_well_formed(&drawn);
         // A line a run over percentiles; p50 and p99 against throughput.
         assert_eq!(drawn.matches("<polyline").count(), 3 + 2);
-        assert_eq!(drawn.matches("class=\"bar\"").count(), 3 * 2);
+        assert_eq!(drawn.matches("class=\"bar\"").count(), 3 * 3);
         assert!(drawn.contains("a &lt; b &amp;"));
         assert!(drawn.contains("300 requests/s"));
     }

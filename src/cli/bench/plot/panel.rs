@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-pub(super) const WIDTH: f64 = 860.0;
+pub(super) const WIDTH: f64 = 900.0;
 pub(super) const HEIGHT: f64 = 340.0;
 pub(super) const LEFT: f64 = 80.0;
 /// Beyond it stands the legend.

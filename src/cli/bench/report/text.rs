@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use super::{Bare, Report, Run};
-use crate::cli::bench::figures::Batches;
+use crate::cli::bench::figures::{self, Batches};
 use crate::cli::bench::open::OpenFigures;
-use crate::cli::bench::tally::Latency;
+use crate::cli::bench::tally::{self, Latency};
 
 /// The whole report.
 pub(super) fn written(report: &Report) -> String {
@@ -133,21 +133,12 @@ fn of_open_loop(text: &mut String, run: &Run, open: &OpenFigures) -> std::fmt::R
 /// The buckets that hold any, each with its share.
 fn batches(sizes: &[Batches]) -> String {
     let all: u64 = sizes.iter().map(|size| size.batches).sum();
-    let mut from = 1;
-    let mut parts = Vec::new();
-    for size in sizes {
-        let rows = match size.rows {
-            Some(rows) if rows <= from => rows.to_string(),
-            Some(rows) => format!("{from}-{rows}"),
-            None => format!("{from}+"),
-        };
-        from = size.rows.map_or(from, |rows| rows + 1);
-        if size.batches > 0 {
-            let share = crate::cli::bench::tally::share(size.batches, all) * 100.0;
-            parts.push(format!("{rows}: {} ({share:.1} %)", size.batches));
-        }
-    }
-    parts.join(", ")
+    let named = figures::bucket_names(sizes).into_iter().zip(sizes);
+    let filled = named.filter(|(_, size)| size.batches > 0).map(|(rows, size)| {
+        let share = tally::share(size.batches, all) * 100.0;
+        format!("{rows}: {} ({share:.1} %)", size.batches)
+    });
+    filled.collect::<Vec<_>>().join(", ")
 }
 
 fn errors(text: &mut String, errors: &BTreeMap<String, u64>) -> std::fmt::Result {
