@@ -8,6 +8,7 @@
 mod answers;
 mod models;
 mod requests;
+mod schedule;
 mod tensors;
 
 use std::io::Write as _;
@@ -22,7 +23,8 @@ type Bench = (&'static str, fn() -> Result<(), Fault>);
 
 fn main() -> Result<(), Fault> {
     let wanted = std::env::args().nth(1).ok_or("expected `list` or a bench's name")?;
-    let benches: Vec<Bench> = [requests::BENCHES.as_slice(), &answers::BENCHES, &tensors::BENCHES].concat();
+    let benches: Vec<Bench> =
+        [requests::BENCHES.as_slice(), &answers::BENCHES, &tensors::BENCHES, &schedule::BENCHES].concat();
     if wanted == "list" {
         for (name, _) in benches {
             writeln!(std::io::stdout(), "{name}")?;
