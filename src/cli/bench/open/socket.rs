@@ -23,7 +23,7 @@ pub(super) struct Socket {
 }
 
 /// What is to be done next.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Step {
     /// More is to be written, once the socket takes it.
     Write,

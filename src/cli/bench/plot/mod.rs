@@ -51,17 +51,12 @@ fn colour(index: usize) -> &'static str {
 
 /// What a run is called in a legend.
 fn label(run: &Run) -> String {
-    match &run.open {
-        Some(open) => {
-            let multiple =
-                open.rate_of_capacity.map(|multiple| format!(" ({multiple}x)")).unwrap_or_default();
-            format!("{:.0} requests/s{multiple}, {:.0} good", open.rate, open.goodput_per_second)
-        }
-        None => {
-            let plural = if run.connections == 1 { "" } else { "s" };
-            format!("closed, {} connection{plural}, {:.0}/s", run.connections, run.requests_per_second)
-        }
-    }
+    let Some(open) = &run.open else {
+        let plural = if run.connections == 1 { "" } else { "s" };
+        return format!("closed, {} connection{plural}, {:.0}/s", run.connections, run.requests_per_second);
+    };
+    let multiple = open.rate_of_capacity.map(|multiple| format!(" ({multiple}x)")).unwrap_or_default();
+    format!("{:.0} requests/s{multiple}, {:.0} good", open.rate, open.goodput_per_second)
 }
 
 #[cfg(test)]

@@ -69,6 +69,6 @@ fn number(value: f64) -> String {
     if value >= 100.0 {
         format!("{value:.0}")
     } else {
-        format!("{:.3}", value).trim_end_matches('0').trim_end_matches('.').to_owned()
+        format!("{value:.3}").trim_end_matches('0').trim_end_matches('.').to_owned()
     }
 }

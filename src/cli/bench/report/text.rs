@@ -32,7 +32,7 @@ fn write(text: &mut String, report: &Report) -> std::fmt::Result {
         let (rate, rows) = (run.requests_per_second, run.rows_per_second);
         let latencies = latencies(&run.latency_ms);
         writeln!(text, "{:>11} {rate:>10.1} {rows:>10.1}{latencies}", run.connections)?;
-        below(text, run, &report.mode)?;
+        below(text, run, report.mode)?;
     }
     let mut opened = report.runs.iter().filter_map(|run| Some((run, run.open.as_ref()?))).peekable();
     if let Some((run, open)) = opened.peek() {
@@ -49,7 +49,7 @@ fn write(text: &mut String, report: &Report) -> std::fmt::Result {
         let (rate, good) = (run.requests_per_second, open.goodput_per_second);
         writeln!(text, "{:>11.1} {rate:>10.1} {good:>10.1}{}", open.rate, latencies(&run.latency_ms))?;
         of_open_loop(text, run, open)?;
-        below(text, run, &report.mode)?;
+        below(text, run, report.mode)?;
     }
     Ok(())
 }
