@@ -212,14 +212,8 @@ impl Client {
 
     fn follow(&mut self, course: &mut Course, index: usize, step: Step) -> io::Result<()> {
         let slot = &mut self.slots[index];
-        let wants_writing = match step {
-            Step::Write => true,
-            Step::Read => false,
-            ended @ (Step::Answered { .. } | Step::Fault(_)) => {
-                self.end(course, index, ended);
-                return Ok(());
-            }
-        };
+        let wants_writing = step == Step::Write;
+        // Also after the answer: a socket that can be written to would wake us for ever.
         if let Some(socket) = &slot.socket
             && wants_writing != slot.watches_writing
         {
@@ -227,10 +221,11 @@ impl Client {
             epoll::modify(&self.epoll, socket, EventData::new_u64(index as u64), flags)?;
             slot.watches_writing = wants_writing;
         }
+        self.end(course, index, step);
         Ok(())
     }
 
-    /// The exchange of a slot has ended, and it is free.
+    /// Where the exchange of a slot has ended, it is counted, and the slot is free.
     fn end(&mut self, course: &mut Course, index: usize, step: Step) {
         let slot = &mut self.slots[index];
         let outcome = match step {
