@@ -36,11 +36,11 @@ fn tabular(instances: usize) -> Result<(), Fault> {
 fn answer(task: &Task, body: &[u8], outputs: &[Tensor]) -> Result<(), Fault> {
     let decoded = requests::decoded(task, body, &DecodeLimits::default())?;
     let rows = task.encode(decoded).map_err(|error| format!("{error:?}"))?;
-    let write = |()| {
+    let write = || -> Result<Vec<u8>, Fault> {
         let predictions = task.predictions(outputs, &rows.reply)?;
         let mut body = Vec::with_capacity(256);
         serde_json::to_writer(&mut body, &predictions)?;
         Ok(body)
     };
-    count(|| Ok(()), write)
+    count(|| Ok(()), |()| write())
 }
