@@ -22,7 +22,7 @@ fn task(
 ) -> Result<Task, Fault> {
     let signature = Signature { inputs, optional: vec![], outputs };
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("models").join(folder).canonicalize()?;
-    let manifest = Manifest::parse(manifest, "counted")?;
+    let manifest = Manifest::parse(manifest, "counted").map_err(|problem| problem.to_string())?;
     let spec = TaskSpec {
         manifest: &manifest,
         signature: &signature,
