@@ -7,7 +7,7 @@ use super::{Bench, Fault, count, models, requests};
 
 pub(crate) const BENCHES: [Bench; 4] = [
     ("answer/fraud-detector", || tabular(1)),
-    ("answer/fraud-detector, 32 instances", || tabular(32)),
+    ("answer/fraud-detector-32", || tabular(32)),
     ("answer/ticket-topic", || {
         let outputs = [Tensor::new(vec![1, 8], models::numbers(8))?];
         answer(&models::ticket_topic()?, br#"{"text": "a"}"#, &outputs)

@@ -7,15 +7,15 @@ use super::{Bench, Fault, count, models};
 
 pub(crate) const BENCHES: [Bench; 8] = [
     ("decode/fraud-detector", || decode(&models::fraud_detector()?, &body(&models::fraud_detector()?, 1)?)),
-    ("decode/fraud-detector, 32 instances", || {
+    ("decode/fraud-detector-32", || {
         decode(&models::fraud_detector()?, &body(&models::fraud_detector()?, 32)?)
     }),
     ("decode/digits", || decode(&models::digits()?, &picture())),
     ("decode/ticket-topic", || decode(&models::ticket_topic()?, SENTENCE)),
     ("rows/fraud-detector", || rows(&models::fraud_detector()?, &body(&models::fraud_detector()?, 1)?)),
-    ("rows/digits, 64x64", || rows(&models::digits()?, &picture())),
-    ("rows/ticket-topic, a sentence", || rows(&models::ticket_topic()?, SENTENCE)),
-    ("rows/ticket-topic, 8 sentences", || rows(&models::ticket_topic()?, SENTENCES)),
+    ("rows/digits-64x64", || rows(&models::digits()?, &picture())),
+    ("rows/ticket-topic", || rows(&models::ticket_topic()?, SENTENCE)),
+    ("rows/ticket-topic-8", || rows(&models::ticket_topic()?, SENTENCES)),
 ];
 
 const SENTENCE: &[u8] = br#"{"text": "The invoice for May lists a seat that we gave up in February."}"#;

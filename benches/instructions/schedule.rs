@@ -16,8 +16,7 @@ use ml_inference_api::tensor::Tensor;
 
 use super::{Bench, Fault, count, models};
 
-pub(crate) const BENCHES: [Bench; 2] =
-    [("schedule/1 row", || scheduled(1)), ("schedule/32 rows", || scheduled(32))];
+pub(crate) const BENCHES: [Bench; 2] = [("schedule/1", || scheduled(1)), ("schedule/32", || scheduled(32))];
 
 /// As the server's own default.
 const TIMEOUT: Duration = Duration::from_secs(30);

@@ -5,10 +5,10 @@ use ml_inference_api::tensor::{Tensor, concatenate, split};
 use super::{Bench, Fault, count, models};
 
 pub(crate) const BENCHES: [Bench; 4] = [
-    ("concatenate/32 rows of 30 FP32", || join(32, 30)),
-    ("concatenate/8 rows of 384 FP32", || join(8, 384)),
-    ("split/32 rows of 2 FP32", || cut(32, 2)),
-    ("split/8 rows of 384 FP32", || cut(8, 384)),
+    ("concatenate/32x30", || join(32, 30)),
+    ("concatenate/8x384", || join(8, 384)),
+    ("split/32x2", || cut(32, 2)),
+    ("split/8x384", || cut(8, 384)),
 ];
 
 fn join(rows: usize, width: usize) -> Result<(), Fault> {
