@@ -1,7 +1,8 @@
 # Each target does its own set-up, can be run again at no cost, and fails with a
 # sentence where it cannot do its work. `make` alone lists them.
 # RUNTIME=cpu|openvino|cuda chooses the ONNX Runtime library beside the binary.
-# ARGS is handed to the server (`serve`), the test runner (`test`), `bench`, `soak`, `variants` or `fuzz`.
+# ARGS is handed to the server (`serve`), the test runner (`test`), `bench`, `instructions`, `soak`, `variants` or
+# `fuzz`.
 
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
@@ -96,6 +97,10 @@ bench: build models ## measure the budgets, beside FastAPI: ARGS='[--write] [--o
 .PHONY: soak
 soak: build models ## random shapes for 20 minutes, with flat memory: ARGS='--minutes 3', '--shapes', '--quota'
 	@scripts/soak/run.sh $(RELEASE)/ml-inference-api $(ARGS)
+
+.PHONY: instructions
+instructions: prerequisites ## count the hot path's instructions under callgrind, fail on more: ARGS=--write renews
+	@exec scripts/instructions/run.sh $(ARGS)
 
 .PHONY: variants
 variants: prerequisites ## compare int8, fused and FP16 variants of the text encoder

@@ -129,6 +129,7 @@ pub(crate) const EXTERNALS: [External; 49] = [
     external("ort", &["engine"]),
     external("prometheus", &["telemetry"]),
     external("rlimit", &["app", "cli", "http", "main"]),
+    external("rustix", &["cli"]),
     external(
         "schemars",
         &["cli", "config", "engine", "http", "model", "scheduler", "service", "telemetry", "units"],
@@ -139,7 +140,7 @@ pub(crate) const EXTERNALS: [External; 49] = [
     external("serde_path_to_error", &["http"]),
     external("sha2", &["engine", "model", "service"]),
     external("signal-hook", &["cli"]),
-    external("socket2", &["http"]),
+    external("socket2", &["cli", "http"]),
     external("strsim", &["config", "http", "task"]),
     external("subtle", &["service"]),
     external("thiserror", &["*"]),

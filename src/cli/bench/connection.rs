@@ -43,15 +43,18 @@ impl Server {
         self.address.ip().is_loopback()
     }
 
-    /// The bytes of a request; with a body it is a POST.
-    pub(super) fn request(&self, path: &str, body: Option<&[u8]>) -> Arc<[u8]> {
+    /// The bytes of a request; with a body it is a POST, which may have a deadline.
+    pub(super) fn request(&self, path: &str, body: Option<&[u8]>, deadline: Option<Duration>) -> Arc<[u8]> {
         let host = &self.authority;
         let Some(body) = body else {
             return format!("GET {path} HTTP/1.1\r\nhost: {host}\r\n\r\n").into_bytes().into();
         };
         let length = body.len();
+        // The header knows whole milliseconds.
+        let deadline = deadline.map(|time| time.as_nanos().div_ceil(1_000_000));
+        let deadline = deadline.map_or_else(String::new, |time| format!("x-request-timeout-ms: {time}\r\n"));
         let head = format!(
-            "POST {path} HTTP/1.1\r\nhost: {host}\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n"
+            "POST {path} HTTP/1.1\r\nhost: {host}\r\ncontent-type: application/json\r\n{deadline}content-length: {length}\r\n\r\n"
         );
         [head.as_bytes(), body].concat().into()
     }
@@ -66,7 +69,7 @@ impl Server {
     /// # Errors
     /// When there is no answer.
     pub(super) async fn get(&self, path: &str) -> Result<(u16, Vec<u8>), String> {
-        let mut connection = self.connection(self.request(path, None));
+        let mut connection = self.connection(self.request(path, None, None));
         let asked = tokio::time::timeout(PATIENCE, connection.exchange()).await;
         let (status, body) = asked.map_err(|_elapsed| "timeout".to_owned())?.map_err(str::to_owned)?;
         Ok((status, body.into_owned()))
@@ -199,7 +202,7 @@ mod tests {
         ])
         .await;
         assert!(server.is_local());
-        let mut connection = server.connection(server.request("/x", Some(b"{}")));
+        let mut connection = server.connection(server.request("/x", Some(b"{}"), None));
         for _ in 0..2 {
             assert_eq!(connection.once().await, Ok(()));
             assert_eq!(connection.once().await, Err("503".to_owned()));

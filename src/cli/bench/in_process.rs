@@ -7,14 +7,15 @@ use std::time::{Duration, Instant};
 use super::arguments::{BenchArguments, Bounds};
 use super::drive::{Exchange, drive};
 use super::figures::Reading;
+use super::open::{self, Asks, Plan};
 use super::progress::Progress;
-use super::report::{Bare, Report, Run};
+use super::report::{self, Bare, Report, Run};
 use super::{bare, cores, input};
 use crate::cli::predict::load_one;
 use crate::cli::{Failure, complain};
 use crate::http::{decode_prediction, encode_prediction};
 use crate::scheduler::Scheduler;
-use crate::service::{LoadedModel, Model, PredictRequest, Schedule, Service, ServiceOptions};
+use crate::service::{ErrorCode, LoadedModel, Model, PredictRequest, Schedule, Service, ServiceOptions};
 use crate::shutdown::Shutdown;
 use crate::task::DecodeLimits;
 use crate::telemetry::{BuildInfo, Metrics, Tracer};
@@ -30,15 +31,16 @@ pub(super) fn run(arguments: &BenchArguments, path: &str, bounds: Bounds) -> Res
     let (mut loaded, body) = load(arguments, path)?;
     let bare = measure_bare(arguments, &mut loaded, &body, bounds)?;
     let served = Served::new(loaded)?;
-    let mut runs = Vec::new();
-    for &connections in &arguments.connections {
-        runs.push(served.measure(connections, &body, bounds));
-    }
+    let closed = arguments.closed_loops().into_iter();
+    let mut runs: Vec<Run> = closed.map(|connections| served.measure(connections, &body, bounds)).collect();
+    let plans = Plan::all(arguments, bounds, report::capacity(&runs)).map_err(Failure::failed);
+    let opened = plans.map(|plans| plans.iter().map(|plan| served.measure_open(plan, &body)).collect());
     served.close();
+    runs.extend::<Vec<Run>>(opened?);
     Ok(Report {
         target: path.to_owned(),
         mode: "in_process",
-        kind: "closed",
+        kind: arguments.kind(),
         cores: cores(),
         input_bytes: body.len(),
         rows_per_request: input::rows(&body),
@@ -128,16 +130,32 @@ impl Served {
 
     fn measure(&self, connections: usize, body: &Arc<[u8]>, bounds: Bounds) -> Run {
         let progress = Progress::new(format!("service, {connections} at once"), bounds);
-        let request_id: Arc<str> = "bench".into();
-        let callers = (0..connections).map(|_| Caller {
+        let caller = self.caller(body);
+        let callers = (0..connections).map(|_| caller.clone());
+        let probe = async || self.read();
+        let measured = self.executor.block_on(drive(callers.collect(), bounds, &progress, probe));
+        Run::closed(connections, input::rows(body), cores(), &measured)
+    }
+
+    fn measure_open(&self, plan: &Plan, body: &Arc<[u8]>) -> Run {
+        let progress = Progress::new(plan.label(), plan.bounds());
+        let caller = Arc::new(self.caller(body));
+        let handle = self.executor.handle();
+        let measured = open::measure_in_process(&caller, handle, plan, &progress, || self.read());
+        Run::open(plan.in_flight(), input::rows(body), cores(), measured)
+    }
+
+    fn caller(&self, body: &Arc<[u8]>) -> Caller {
+        Caller {
             service: Arc::clone(&self.service),
             model: Arc::clone(&self.model),
             body: Arc::clone(body),
-            request_id: Arc::clone(&request_id),
-        });
-        let probe = async || Reading { server_cpu: None, ..Reading::of(Some(&self.metrics.render())) };
-        let measured = self.executor.block_on(drive(callers.collect(), bounds, &progress, probe));
-        Run::new(connections, input::rows(body), cores(), &measured)
+            request_id: "bench".into(),
+        }
+    }
+
+    fn read(&self) -> Reading {
+        Reading { server_cpu: None, ..Reading::of(Some(&self.metrics.render())) }
     }
 
     /// Ends the workers, then the sessions: both before the runtime's own statics go.
@@ -152,6 +170,7 @@ impl Served {
 }
 
 /// Someone who asks the service again and again.
+#[derive(Clone)]
 struct Caller {
     service: Arc<Service>,
     model: Arc<Model>,
@@ -159,12 +178,12 @@ struct Caller {
     request_id: Arc<str>,
 }
 
-impl Exchange for Caller {
-    async fn once(&mut self) -> Result<(), String> {
+impl Caller {
+    async fn predict(&self, schedule: Schedule) -> Result<(), ErrorCode> {
         let request = PredictRequest {
             model: Arc::clone(&self.model),
             started: Instant::now(),
-            schedule: Schedule::default(),
+            schedule,
             trace: None,
             request_id: Arc::clone(&self.request_id),
             body_bytes: self.body.len(),
@@ -178,6 +197,19 @@ impl Exchange for Caller {
                 |model, predictions| encode_prediction(&model.facts, predictions),
             )
             .await;
-        predicted.result.map(drop).map_err(|error| error.code.text().to_owned())
+        predicted.result.map(drop).map_err(|error| error.code)
+    }
+}
+
+impl Exchange for Caller {
+    async fn once(&mut self) -> Result<(), String> {
+        self.predict(Schedule::default()).await.map_err(|code| code.text().to_owned())
+    }
+}
+
+impl Asks for Caller {
+    async fn ask(&self, timeout: Option<Duration>) -> u16 {
+        let schedule = Schedule { timeout, ..Schedule::default() };
+        self.predict(schedule).await.map_or_else(ErrorCode::http_status, |()| 200)
     }
 }

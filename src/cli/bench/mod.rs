@@ -9,6 +9,7 @@ mod drive;
 mod figures;
 mod in_process;
 mod input;
+mod open;
 mod over_http;
 mod plot;
 mod progress;

@@ -7,8 +7,9 @@ use super::arguments::{BenchArguments, Bounds};
 use super::connection::Server;
 use super::drive::drive;
 use super::figures::Reading;
+use super::open::{Client, Plan};
 use super::progress::Progress;
-use super::report::{Report, Run};
+use super::report::{self, Report, Run};
 use super::{cores, in_process, input};
 use crate::cli::Failure;
 use crate::http::connection::raise_descriptor_limit;
@@ -18,10 +19,7 @@ pub(super) fn run(arguments: &BenchArguments, uri: &http::Uri, bounds: Bounds) -
     let server = Server::find(uri).map_err(Failure::failed)?;
     // Each connection holds a descriptor.
     raise_descriptor_limit();
-    let executor = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| Failure::failed(format!("no event loop: {error}")))?;
+    let executor = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
     let path = uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
     let body = match &arguments.input {
         Some(file) => input::read(file)?,
@@ -31,24 +29,38 @@ pub(super) fn run(arguments: &BenchArguments, uri: &http::Uri, bounds: Bounds) -
         Some(model) => in_process::bare_loop(arguments, model, bounds)?,
         None => Vec::new(),
     };
-    let request = server.request(path, Some(&body));
     let rows = input::rows(&body);
-    let runs = arguments.connections.iter().map(|&connections| {
+    let request = server.request(path, Some(&body), None);
+    let closed = arguments.closed_loops().into_iter().map(|connections| {
         let progress = Progress::new(format!("{connections} connections"), bounds);
         let all = (0..connections).map(|_| server.connection(Arc::clone(&request))).collect();
         let measured = executor.block_on(drive(all, bounds, &progress, async || read(&server).await));
-        Run::new(connections, rows, cores(), &measured)
+        Run::closed(connections, rows, cores(), &measured)
     });
+    let mut runs: Vec<Run> = closed.collect();
+    let request = server.request(path, Some(&body), arguments.deadline);
+    let mut client = Client::new(&server, request, arguments.in_flight()).map_err(failed)?;
+    for plan in Plan::all(arguments, bounds, report::capacity(&runs)).map_err(Failure::failed)? {
+        let progress = Progress::new(plan.label(), bounds);
+        let probe = || executor.block_on(read(&server));
+        let measured = client.measure(&plan, &progress, probe).map_err(failed)?;
+        runs.push(Run::open(plan.in_flight(), rows, cores(), measured));
+    }
     Ok(Report {
         target: uri.to_string(),
         mode: "http",
-        kind: "closed",
+        kind: arguments.kind(),
         cores: cores(),
         input_bytes: body.len(),
         rows_per_request: rows,
         bare,
-        runs: runs.collect(),
+        runs,
     })
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "the signature that map_err wants")]
+fn failed(error: std::io::Error) -> Failure {
+    Failure::failed(format!("no event loop: {error}"))
 }
 
 /// The example that the route itself gives to a GET.

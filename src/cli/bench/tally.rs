@@ -120,6 +120,12 @@ pub(super) fn per(value: f64, count: u64) -> f64 {
     if count == 0 { 0.0 } else { value / count as f64 }
 }
 
+/// `part` of `whole`; 0 when there is nothing.
+#[expect(clippy::cast_precision_loss, reason = "counts are far below 2^53")]
+pub(super) fn share(part: u64, whole: u64) -> f64 {
+    per(part as f64, whole)
+}
+
 /// How many a second.
 #[expect(clippy::cast_precision_loss, reason = "counts are far below 2^53")]
 pub(super) fn rate(count: u64, time: Duration) -> f64 {

@@ -1,5 +1,6 @@
 //! The commands that run to their end.
 
+mod bench;
 mod check;
 mod config;
 mod health;

@@ -1,13 +1,15 @@
 //! What a benchmark found, for people and for programs.
 
+mod text;
+
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::time::Duration;
 
 use serde::Serialize;
 
 use super::drive::Measured;
-use super::figures::{self, Reading};
+use super::figures::{self, Batches, Reading};
+use super::open::OpenFigures;
 use super::tally::{self, Latency, Point};
 
 /// Everything that one call of `bench` found.
@@ -17,7 +19,7 @@ pub(super) struct Report {
     pub(super) target: String,
     /// `http` or `in_process`.
     pub(super) mode: &'static str,
-    /// How requests come: always `closed` in this release.
+    /// How requests come: `closed` or `open`.
     #[serde(rename = "loop")]
     pub(super) kind: &'static str,
     pub(super) cores: usize,
@@ -45,6 +47,8 @@ pub(super) struct Bare {
 /// One measurement of requests.
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct Run {
+    pub(super) kind: &'static str,
+    /// In an open loop the most that there may be.
     pub(super) connections: usize,
     pub(super) seconds: f64,
     pub(super) requests: u64,
@@ -58,24 +62,50 @@ pub(super) struct Run {
     /// CPU time of the server, where it runs on this machine and has our metrics.
     pub(super) server_cpu_us_per_request: Option<f64>,
     pub(super) mean_batch_size: Option<f64>,
+    /// Where they can be asked.
+    pub(super) batch_sizes: Vec<Batches>,
     /// Share of all cores that server and load generator kept busy.
     pub(super) busy: f64,
     /// Rows per second over those of the bare loop at its best batch.
     pub(super) served_to_bare: Option<f64>,
+    /// Of an open loop only.
+    #[serde(flatten)]
+    pub(super) open: Option<OpenFigures>,
     #[serde(skip)]
     pub(super) curve: Vec<Point>,
 }
 
 impl Run {
-    /// The figures of one measurement.
-    pub(super) fn new(connections: usize, rows: u64, cores: usize, measured: &Measured<Reading>) -> Self {
+    /// The figures of a closed loop.
+    pub(super) fn closed(connections: usize, rows: u64, cores: usize, measured: &Measured<Reading>) -> Self {
+        let requests = measured.tally.ok() + measured.tally.errors().values().sum::<u64>();
+        Self::new((connections, requests), rows, cores, measured)
+    }
+
+    /// The figures of an open loop.
+    pub(super) fn open(
+        in_flight: usize,
+        rows: u64,
+        cores: usize,
+        (measured, figures): (Measured<Reading>, OpenFigures),
+    ) -> Self {
+        let run = Self::new((in_flight, figures.sent), rows, cores, &measured);
+        Self { kind: "open", open: Some(figures), ..run }
+    }
+
+    fn new(
+        (connections, requests): (usize, u64),
+        rows: u64,
+        cores: usize,
+        measured: &Measured<Reading>,
+    ) -> Self {
         let (before, after) = &measured.readings;
         let ok = measured.tally.ok();
-        let requests = ok + measured.tally.errors().values().sum::<u64>();
         let server_cpu = before.server_cpu.zip(after.server_cpu);
         let of_server = server_cpu.map_or(0.0, |(before, after)| after - before);
         let cpu = after.own_cpu - before.own_cpu + of_server;
         Self {
+            kind: "closed",
             connections,
             seconds: measured.elapsed.as_secs_f64(),
             requests,
@@ -87,11 +117,18 @@ impl Run {
             own_cpu_us_per_request: figures::micros_per(before.own_cpu, after.own_cpu, requests),
             server_cpu_us_per_request: server_cpu.map(|(a, b)| figures::micros_per(a, b, requests)),
             mean_batch_size: Reading::batch_size(before, after),
+            batch_sizes: Reading::batch_sizes(before, after),
             busy: figures::load(cpu, measured.elapsed, cores),
             served_to_bare: None,
+            open: None,
             curve: measured.tally.curve(),
         }
     }
+}
+
+/// What the closed loops reached: requests a second.
+pub(super) fn capacity(runs: &[Run]) -> f64 {
+    runs.iter().map(|run| run.requests_per_second).fold(0.0, f64::max)
 }
 
 impl Report {
@@ -107,9 +144,10 @@ impl Report {
         self.bare.iter().max_by(|a, b| a.rows_per_second.total_cmp(&b.rows_per_second))
     }
 
-    /// True when every run had at least one good answer.
+    /// True when every run had at least one good answer, and every open loop no faults: refusals are
+    /// none.
     pub(super) fn is_good(&self) -> bool {
-        self.runs.iter().all(|run| run.ok > 0)
+        self.runs.iter().all(|run| run.ok > 0 && (run.open.is_none() || run.errors.is_empty()))
     }
 
     /// For programs.
@@ -119,70 +157,9 @@ impl Report {
 
     /// For people.
     pub(super) fn text(&self) -> String {
-        let mut text = String::new();
-        // Writing to a string can't fail.
-        let _infallible = self.write(&mut text);
-        text
-    }
-
-    fn write(&self, text: &mut String) -> std::fmt::Result {
-        writeln!(
-            text,
-            "{}: {} rows a request, {} bytes",
-            self.target, self.rows_per_request, self.input_bytes
-        )?;
-        if !self.bare.is_empty() {
-            writeln!(text, "\nbare runtime loop, one thread for each session")?;
-            writeln!(
-                text,
-                "{:>11} {:>8} {:>10} {:>10} {:>9} {:>9}",
-                "rows a run", "threads", "rows/s", "CPU us/row", "p50 ms", "p99 ms"
-            )?;
-        }
-        for bare in &self.bare {
-            let (p50, p99) = (bare.latency_ms.p50, bare.latency_ms.p99);
-            let (batch, threads, cpu) = (bare.batch, bare.sessions, bare.cpu_us_per_row);
-            writeln!(
-                text,
-                "{batch:>11} {threads:>8} {:>10.1} {cpu:>10.1} {p50:>9.3} {p99:>9.3}",
-                bare.rows_per_second
-            )?;
-            errors(text, &bare.errors)?;
-        }
-        let what = if self.mode == "http" { "over HTTP" } else { "through the service, in process" };
-        writeln!(text, "\n{what}, closed loop; milliseconds of the answers with a 2xx status")?;
-        let columns = ["p50", "p90", "p99", "p99.9", "max"].map(|name| format!("{name:>9}")).concat();
-        writeln!(text, "{:>11} {:>10} {:>10}{columns}", "connections", "requests/s", "rows/s")?;
-        for run in &self.runs {
-            let Latency { p50, p90, p99, p999, max, .. } = run.latency_ms;
-            let latencies = [p50, p90, p99, p999, max].map(|value| format!("{value:>9.3}")).concat();
-            let (rate, rows) = (run.requests_per_second, run.rows_per_second);
-            writeln!(text, "{:>11} {rate:>10.1} {rows:>10.1}{latencies}", run.connections)?;
-            writeln!(text, "{}", details(run, self.mode))?;
-            errors(text, &run.errors)?;
-        }
-        Ok(())
+        text::written(self)
     }
 }
-
-fn details(run: &Run, mode: &str) -> String {
-    let whose = if mode == "http" { "load generator" } else { "whole process" };
-    let own = run.own_cpu_us_per_request;
-    let mut parts = vec![format!("{} answers", run.ok), format!("CPU {own:.1} us a request ({whose})")];
-    parts.extend(run.server_cpu_us_per_request.map(|cpu| format!("{cpu:.1} us (server)")));
-    parts.push(format!("cores {:.0} % busy", run.busy * 100.0));
-    parts.extend(run.mean_batch_size.map(|size| format!("mean batch {size:.2} rows")));
-    parts.extend(run.served_to_bare.map(|ratio| format!("{ratio:.3} of the bare loop's rows/s")));
-    format!("{:>12}{}", "", parts.join(", "))
-}
-
-fn errors(text: &mut String, errors: &BTreeMap<String, u64>) -> std::fmt::Result {
-    for (kind, count) in errors {
-        writeln!(text, "{:>12}ERRORS {kind}: {count}", "")?;
-    }
-    Ok(())
-}
-
 /// `part` over `whole`, where that says anything.
 fn ratio(part: f64, whole: f64) -> Option<f64> {
     (whole > 0.0).then(|| part / whole)
@@ -222,10 +199,15 @@ pub(super) mod tests {
         tally.bad("503");
         let counted = bare(8, 2, &tally, (Duration::from_secs(1), 0.01));
         let slower = bare(1, 2, &tally, (Duration::from_secs(1), 0.01));
-        let before = Reading { own_cpu: 1.0, server_cpu: Some(2.0), batches: Some((0.0, 0.0)) };
-        let after = Reading { own_cpu: 1.101, server_cpu: Some(2.202), batches: Some((30.0, 10.0)) };
+        let reading = |own_cpu, server_cpu, batches| Reading {
+            own_cpu,
+            server_cpu: Some(server_cpu),
+            batches: Some(batches),
+            batch_sizes: vec![(2.0, batches.1 * 0.75), (4.0, batches.1), (f64::INFINITY, batches.1)],
+        };
+        let (before, after) = (reading(1.0, 2.0, (0.0, 0.0)), reading(1.101, 2.202, (30.0, 12.0)));
         let measured = Measured { tally, elapsed: Duration::from_secs(1), readings: (before, after) };
-        let run = Run::new(4, 2, 2, &measured);
+        let run = Run::closed(4, 2, 2, &measured);
         let mut report = Report {
             target: "m".to_owned(),
             mode: "http",
@@ -240,6 +222,28 @@ pub(super) mod tests {
         report
     }
 
+    /// An open loop with as many answers as its rate, some of them late or refused.
+    pub(in crate::cli::bench) fn opened(rate: f64) -> Run {
+        let run = report().runs.remove(0);
+        let figures = OpenFigures {
+            rate,
+            rate_of_capacity: None,
+            arrivals: "poisson",
+            seed: 1,
+            deadline_ms: Some(50.0),
+            sent: 120,
+            unsent: 3,
+            goodput_per_second: rate * 0.9,
+            late: 4,
+            refused: BTreeMap::from([("503".to_owned(), 20)]),
+            refusal_latency_ms: run.latency_ms,
+            waited: 7,
+            most_in_flight: 9,
+            schedule_lag_ms: Latency::default(),
+        };
+        Run { kind: "open", open: Some(figures), errors: BTreeMap::new(), ..run }
+    }
+
     fn close(a: f64, b: f64) -> bool {
         (a - b).abs() < 1e-6
     }
@@ -252,7 +256,7 @@ pub(super) mod tests {
         assert!(close(run.requests_per_second, 100.0) && close(run.rows_per_second, 200.0));
         assert!(close(run.own_cpu_us_per_request, 1000.0), "{}", run.own_cpu_us_per_request);
         assert!(run.server_cpu_us_per_request.is_some_and(|cpu| close(cpu, 2000.0)));
-        assert!(run.mean_batch_size.is_some_and(|size| close(size, 3.0)));
+        assert!(run.mean_batch_size.is_some_and(|size| close(size, 2.5)));
         assert!(run.served_to_bare.is_some_and(|ratio| close(ratio, 0.25)), "{:?}", run.served_to_bare);
         assert!(close(report.bare[1].cpu_us_per_row, 12.5));
         assert_eq!(ratio(1.0, 0.0), None);
@@ -266,5 +270,26 @@ pub(super) mod tests {
         assert_eq!(json["runs"][0]["errors"]["503"], 1);
         assert_eq!(json["loop"], "closed");
         assert!(json["runs"][0]["latency_ms"]["p99.9"].is_number());
+    }
+
+    #[test]
+    fn an_open_loop_has_its_own_figures_and_its_refusals_are_no_errors() {
+        let mut report = report();
+        report.runs = vec![opened(100.0)];
+        assert!(report.is_good());
+        let json: serde_json::Value = serde_json::from_str(&report.json().unwrap()).unwrap();
+        let run = &json["runs"][0];
+        assert_eq!((&run["kind"], &run["rate"]), (&"open".into(), &100.0.into()));
+        assert_eq!(
+            (&run["refused"]["503"], &run["late"], &run["sent"]),
+            (&20.into(), &4.into(), &120.into())
+        );
+        assert!(run["refusal_latency_ms"]["p99"].is_number());
+        assert!(run["latency_ms"]["p99.9"].is_number());
+        for said in ["refused 503: 20", "7 waited", "3 never sent", "4 answers beyond", "deadline 50 ms"] {
+            assert!(report.text().contains(said), "{said}: {}", report.text());
+        }
+        report.runs[0].errors.insert("closed".to_owned(), 1);
+        assert!(!report.is_good());
     }
 }
