@@ -188,6 +188,14 @@ class Connections:
         self.idle.append(connection)
         return int(lines[0].split()[1])
 
+    def forget_closed(self) -> None:
+        """Lets go of kept connections that the server has closed for being idle."""
+        closed = [kept for kept in self.idle if kept[0].at_eof()]
+        self.idle = [kept for kept in self.idle if not kept[0].at_eof()]
+        self.open -= len(closed)
+        for _, writer in closed:
+            writer.close()
+
     def close(self) -> None:
         """Closes what is kept."""
         for _, writer in self.idle:
@@ -255,6 +263,7 @@ class Soak:
         began = told = time.monotonic()
         while True:
             now = time.monotonic()
+            self.connections.forget_closed()
             descriptors = self.server.descriptors() - self.connections.open
             self.samples.append(Sample(now - began, self.server.resident(), descriptors))
             if now - told >= PROGRESS_S:
