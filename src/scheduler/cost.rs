@@ -21,6 +21,9 @@ const SETTLED: u32 = 6;
 /// A run counts as at most this many times what was expected: one that was interrupted for long by
 /// other work says little.
 const MOST: f64 = 8.0;
+/// What is shorter or longer than these is taken to be so long: no sum of it leaves the range of a time.
+const LEAST_SECONDS: f64 = 1e-9;
+const MOST_SECONDS: f64 = 3_600.0;
 /// A batch size whose rows cost at most this much more than the cheapest is as good.
 const AS_GOOD: f64 = 1.03;
 /// A run of at most this is short: less than what handing it to another thread costs the caller.
@@ -84,7 +87,7 @@ impl CostModel {
     pub(super) fn new(measured: &[Measured]) -> Self {
         let mut cost = Self::default();
         for run in measured {
-            let seconds = run.took.as_secs_f64();
+            let seconds = run.took.as_secs_f64().clamp(LEAST_SECONDS, MOST_SECONDS);
             if run.rows <= 1 {
                 cost.alone[place(run.width, WIDTHS)] =
                     Point { at: float(run.width), value: seconds, runs: 1 };
@@ -109,13 +112,14 @@ impl CostModel {
     }
 
     fn learn(&mut self, rows: usize, width: usize, seconds: f64) {
+        let seconds = seconds.clamp(LEAST_SECONDS, MOST_SECONDS);
         let expected = self.seconds(rows, width);
         let seconds = expected.map_or(seconds, |expected| seconds.min(expected * MOST));
         let of_one = seconds / float(rows);
         if rows > 1
             && let Some(alone) = self.alone(width)
         {
-            let share = of_one / alone.max(f64::MIN_POSITIVE);
+            let share = (of_one / alone).min(MOST);
             self.share[place(rows, ROWS)].observe(float(rows), share, SHARE_WEIGHT);
         }
         let share = self.share(rows).unwrap_or(1.0);
@@ -124,7 +128,8 @@ impl CostModel {
 
     /// Seconds that a run of `rows` rows of `width` takes; none before anything was measured.
     pub(super) fn seconds(&self, rows: usize, width: usize) -> Option<f64> {
-        Some(float(rows) * self.alone(width)? * self.share(rows).unwrap_or(1.0))
+        let seconds = float(rows) * self.alone(width)? * self.share(rows).unwrap_or(1.0);
+        Some(seconds.min(MOST_SECONDS))
     }
 
     /// Seconds of one row of `width` by itself.
@@ -233,6 +238,18 @@ mod tests {
             cost.observe(run(4, 1, 2_000));
         }
         assert_eq!(cost.best_rows(32), 7);
+    }
+
+    #[test]
+    fn no_run_makes_a_time_that_is_none() {
+        let mut cost = CostModel::new(&[run(1, 1, 0), run(8, usize::MAX, u64::MAX)]);
+        cost.observe(run(usize::MAX, usize::MAX, u64::MAX));
+        cost.observe(run(32, 1, u64::MAX));
+        for (rows, width) in [(1, 1), (32, 1), (usize::MAX, usize::MAX), (0, 0)] {
+            let seconds = cost.seconds(rows, width).unwrap();
+            assert!((0.0..=MOST_SECONDS).contains(&seconds), "{rows} x {width}: {seconds}");
+        }
+        assert!((1..=32).contains(&cost.best_rows(32)));
     }
 
     #[test]
