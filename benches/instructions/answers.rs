@@ -27,7 +27,8 @@ fn tabular(instances: usize) -> Result<(), Fault> {
     } else {
         format!("{{\"instances\": [{}]}}", vec![instance; instances].join(","))
     };
-    let scores = models::numbers(instances).into_iter().flat_map(|score| [1.0 - score, score]).collect();
+    let scores: Vec<f32> =
+        models::numbers(instances).into_iter().flat_map(|score| [1.0 - score, score]).collect();
     let labels = Tensor::new(vec![instances], vec![0_i64; instances])?;
     answer(&task, body.as_bytes(), &[labels, Tensor::new(vec![instances, 2], scores)?])
 }

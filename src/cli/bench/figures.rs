@@ -163,7 +163,8 @@ mod tests {
         let batches = |rows, batches| Batches { rows, batches };
         let all = Reading::batch_sizes(&Reading::default(), &after);
         assert_eq!(all, [batches(Some(1), 4), batches(Some(2), 2), batches(None, 1)]);
-        let before = Reading { batch_sizes: vec![(1.0, 4.0), (2.0, 5.0)], ..Reading::default() };
+        let sizes = vec![(1.0, 4.0), (2.0, 5.0), (f64::INFINITY, 5.0)];
+        let before = Reading { batch_sizes: sizes, ..Reading::default() };
         let later = Reading::batch_sizes(&before, &after);
         assert_eq!(later, [batches(Some(1), 0), batches(Some(2), 1), batches(None, 1)]);
         assert_eq!(Reading::batch_sizes(&before, &Reading::default()), []);
