@@ -138,7 +138,7 @@ class Child:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
             self.process.wait()
-            if not self.stats():
+            if all(fields[0] == "Z" for fields in self.stats().values()):
                 break
             time.sleep(0.05)
         self.log.close()
