@@ -82,7 +82,9 @@ class Child:
                 except OSError:
                     continue
                 found[int(entry.name)] = text.rpartition(")")[2].split()
-        ours = {pid for pid, fields in found.items() if int(fields[3]) == self.pid} | {self.pid}
+        ours = {pid for pid, fields in found.items() if int(fields[3]) == self.pid}
+        # Once it has been waited for, its number may be another's.
+        ours |= {self.pid} if self.process.returncode is None else set()
         while more := {pid for pid, fields in found.items() if int(fields[1]) in ours} - ours:
             ours |= more
         return {pid: found[pid] for pid in ours if pid in found}
@@ -120,29 +122,27 @@ class Child:
         """Ends it, in peace where it obeys within ten seconds; how long that took, in seconds."""
         begun = time.perf_counter()
         self.go()
-        started = list(self.stats())
         self.process.send_signal(number)
         try:
             self.process.wait(timeout=10)
         except subprocess.TimeoutExpired:
             tell(f"{self.name} did not end by itself")
         took = time.perf_counter() - begun
-        self.kill(started)
+        self.kill()
         return took
 
-    def kill(self, started=()):
-        """Ends what is left of it, process by process."""
-        for pid in {*started, *self.stats()}:
-            if self.belongs(pid):
+    def kill(self):
+        """Ends what is left of it, process by process; again, since one may have started another meanwhile."""
+        for _ in range(20):
+            for pid in self.stats():
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
-        self.process.wait()
+            self.process.wait()
+            if all(fields[0] == "Z" for fields in self.stats().values()):
+                break
+            time.sleep(0.05)
         self.log.close()
         Child.running.discard(self)
-
-    def belongs(self, pid):
-        """Whether a process is still of this session or below it, so that a number used anew is left alone."""
-        return pid in self.stats()
 
 
 @atexit.register
