@@ -79,12 +79,12 @@ fn pass(queue: &ModelQueue, jobs: Vec<JobRequest>) -> Result<usize, Fault> {
         .into_iter()
         .map(|job| queue.try_submit_near(job).map_err(refused))
         .collect::<Result<Vec<_>, String>>()?;
-    // The last one's help runs all that came before it.
-    let last = tickets.last_mut().ok_or("no jobs")?;
-    if !last.wants_help() {
+    // The first one comes back and runs all that came after it.
+    let first = tickets.first_mut().ok_or("no jobs")?;
+    if !first.leads() {
         return Err("the run was left to a worker: too long for this thread".into());
     }
-    last.help();
+    first.help();
     let mut context = Context::from_waker(Waker::noop());
     let mut outputs = 0;
     for ticket in &mut tickets {

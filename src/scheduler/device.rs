@@ -102,7 +102,7 @@ impl DeviceState {
         let width = tokens.map_or_else(|| grouping.width(&request), |&tokens| tokens as usize);
         self.admits(queue, (request.rows, width, request.priority), request.deadline, now)?;
         let entry = &mut self.queues[queue];
-        entry.make_room(request.rows);
+        entry.make_room(request.rows, now);
         let id = self.next_id;
         self.next_id += 1;
         let (job, reply) = Pending::new(id, request, now, entry.queued_rows());
@@ -128,10 +128,10 @@ impl DeviceState {
             return Err(SubmitError::Closed);
         }
         if !entry.can_take(rows, priority) {
-            return Err(SubmitError::Full { retry_after_s: entry.retry_after() });
+            return Err(SubmitError::Full { retry_after_s: entry.retry_after(now) });
         }
         if !entry.can_meet((rows, width, priority), deadline, now, self.slots(queue)) {
-            return Err(SubmitError::DeadlineUnmeetable { retry_after_s: entry.retry_after() });
+            return Err(SubmitError::DeadlineUnmeetable { retry_after_s: entry.retry_after(now) });
         }
         Ok(())
     }
@@ -147,8 +147,8 @@ impl DeviceState {
     }
 
     /// Takes an abandoned job out of its queue, so that it holds no room.
-    pub(super) fn withdraw(&mut self, queue: usize, place: Place) {
-        if self.queues[queue].withdraw(place) {
+    pub(super) fn withdraw(&mut self, queue: usize, place: Place, now: Instant) {
+        if self.queues[queue].withdraw(place, now) {
             self.settle();
         }
     }

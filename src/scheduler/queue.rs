@@ -131,17 +131,17 @@ impl QueueState {
     }
 
     /// Makes that room: the last of those jobs go first.
-    pub(super) fn make_room(&mut self, rows: usize) {
+    pub(super) fn make_room(&mut self, rows: usize, now: Instant) {
         while !self.has_room(rows) {
             let Some(entry) = self.jobs.pop_back() else { break };
             self.left(&entry);
-            let retry_after_s = self.retry_after();
+            let retry_after_s = self.retry_after(now);
             entry.job.fail(FailureKind::Displaced { retry_after_s }, None);
         }
     }
 
-    pub(super) fn retry_after(&self) -> u64 {
-        retry_after(self.seconds_ahead((0, 0.0), u32::MAX, Instant::now(), 1.0), fastrand::f64())
+    pub(super) fn retry_after(&self, now: Instant) -> u64 {
+        retry_after(self.seconds_ahead((0, 0.0), u32::MAX, now, 1.0), fastrand::f64())
     }
 
     /// Whether a job of `rows` rows of `width` would end by `deadline`, when this queue's runs have so
@@ -222,14 +222,14 @@ impl QueueState {
     }
 
     /// Takes out the job at `at`, if any of it still waits.
-    pub(super) fn withdraw(&mut self, at: Place) -> bool {
+    pub(super) fn withdraw(&mut self, at: Place, now: Instant) -> bool {
         let Ok(position) = self.jobs.binary_search_by_key(&at, |entry| entry.job.place()) else {
             return false;
         };
         let Some(entry) = self.jobs.remove(position) else { return false };
         self.left(&entry);
         // Its caller's timer may have been the first to see that its time was over.
-        if entry.waiting.deadline <= Instant::now() {
+        if entry.waiting.deadline <= now {
             self.pace.missed();
         }
         true

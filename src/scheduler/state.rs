@@ -122,7 +122,7 @@ impl Shared {
 
     /// Takes an abandoned job out of its queue, so that it holds no room.
     pub(super) fn withdraw(&self, queue: usize, place: Place) {
-        self.lock().device.withdraw(queue, place);
+        self.lock().device.withdraw(queue, place, Instant::now());
     }
 
     pub(super) fn is_full(&self, queue: usize, rows: usize) -> bool {
@@ -130,7 +130,7 @@ impl Shared {
     }
 
     pub(super) fn retry_after(&self, queue: usize) -> u64 {
-        self.lock().device.queues[queue].retry_after()
+        self.lock().device.queues[queue].retry_after(Instant::now())
     }
 
     /// Takes runs into account that took place elsewhere.

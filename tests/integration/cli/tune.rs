@@ -14,7 +14,7 @@ const MANIFEST: &str = "# ours\nname = \"add-one\" # a name\n\n[[golden]]\ninput
 
 fn tune(path: &Path, more: &[&str]) -> Finished {
     let mut arguments = vec!["tune".as_ref(), path.as_os_str(), "--budget".as_ref(), "2s".as_ref()];
-    arguments.extend(more.iter().map(AsRef::as_ref));
+    arguments.extend(more.iter().map(AsRef::<std::ffi::OsStr>::as_ref));
     run(arguments).finish()
 }
 
