@@ -43,9 +43,9 @@ fn assert_keeps(what: &str, own: &Outcome) {
 
 #[test]
 fn goodput_holds_at_three_and_ten_times_the_capacity() {
-    for (what, world) in
-        [("classifier", scenarios::steady as fn(f64, f64) -> World), ("texts", scenarios::texts)]
-    {
+    let worlds: [(&str, fn(f64, f64) -> World); 2] =
+        [("classifier", scenarios::steady), ("texts", scenarios::texts)];
+    for (what, world) in worlds {
         let loads = [0.9, 1.0, 1.5, 3.0, 10.0];
         let good = loads.map(|load| {
             let own = ours(&world(load, SECONDS));

@@ -65,7 +65,7 @@ impl Ours {
     pub(super) fn new(world: &World) -> Self {
         let said = Arc::new(AtomicUsize::new(0));
         let mut device = DeviceState::new(world.slots);
-        let metrics = Metrics::new(None, &BuildInfo::default());
+        let metrics = Arc::new(Metrics::new(None, &BuildInfo::default()));
         for model in &world.models {
             device.queues.push(queue(model, &metrics, &said));
         }
@@ -186,13 +186,8 @@ impl Strategy for Ours {
             let batch = BatchSummary { size: rows.len(), index: 0, context: None, depth_at_enqueue: 0 };
             job.part_done(rows, Vec::new(), (times, batch));
             let held = self.held.get_mut(&request).expect("it was let in");
-            if !held.job.is_over() {
-                continue;
-            }
-            if let Ok(answer) = held.reply.try_recv() {
-                if answer.is_ok() {
-                    answered.push(request);
-                }
+            if held.reply.try_recv().is_ok_and(|answer| answer.is_ok()) {
+                answered.push(request);
             }
         }
         self.device.give_back(done, now);

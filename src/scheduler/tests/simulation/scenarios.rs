@@ -1,6 +1,6 @@
 //! The worlds: what comes, and what goes wrong.
 
-use super::world::{CLASSIFIER, ENCODER, Lengths, Traffic, World, arrivals, capacity};
+use super::world::{Arrival, CLASSIFIER, ENCODER, Lengths, Traffic, World, arrivals, capacity};
 
 /// Of rows that are all of one shape.
 pub(super) const SAME: Lengths = Lengths::Same(1);
@@ -32,14 +32,19 @@ pub(super) fn ramp(seconds: f64) -> World {
     World::of_rate(CLASSIFIER, SAME, (&rate, 3.0 * full), seconds)
 }
 
+/// Rows that come one by one.
+fn singles(model: usize, rate: &dyn Fn(f64) -> f64, peak: f64) -> Traffic<'_> {
+    Traffic { model, lengths: SAME, rate, peak, rows: &|_| 1 }
+}
+
 /// Single rows at half of the capacity, and a list of 1000 rows every four seconds. Clients wait ten seconds.
 pub(super) fn mixed(seconds: f64) -> World {
-    let rate = capacity(&CLASSIFIER, SAME) * 0.5;
-    let of = |rate, rows| Traffic { model: 0, lengths: SAME, rate, peak: 0.0, rows };
-    let singles = Traffic { peak: rate, ..of(&|_| rate, &|_| 1) };
+    let peak = capacity(&CLASSIFIER, SAME) * 0.5;
+    let rate = |_: f64| peak;
+    let singles = singles(0, &rate, peak);
     let mut all = arrivals(7, seconds, &[singles]);
     for at in (1..).map(|number| f64::from(number) * 4.0 - 2.0).take_while(|at| *at < seconds) {
-        all.push(super::world::Arrival { at: (at * 1e9) as u64, model: 0, lengths: vec![1; 1000].into() });
+        all.push(Arrival { at: (at * 1e9) as u64, model: 0, lengths: vec![1; 1000].into() });
     }
     all.sort_by_key(|arrival| arrival.at);
     World { patience: 10.0, deadline: 10.0, ..World::of(vec![CLASSIFIER], all, seconds) }
@@ -47,22 +52,23 @@ pub(super) fn mixed(seconds: f64) -> World {
 
 /// One of two sessions takes three times as long for half of the time, under six tenths of the load.
 pub(super) fn slow_instance(seconds: f64) -> World {
-    let trouble = |session, second| if session == 0 && (5.0..15.0).contains(&second) { 3.0 } else { 1.0 };
+    let trouble =
+        |session: usize, second: f64| if session == 0 && (5.0..15.0).contains(&second) { 3.0 } else { 1.0 };
     World { trouble, ..steady(0.6, seconds) }
 }
 
 /// Every run takes twice as long after twenty seconds as in the beginning.
 pub(super) fn drift(seconds: f64) -> World {
-    World { trouble: |_, second| (1.0 + second / 20.0).min(2.0), ..steady(1.5, seconds) }
+    World { trouble: |_: usize, second: f64| (1.0 + second / 20.0).min(2.0), ..steady(1.5, seconds) }
 }
 
 /// Three models share the slots: two at a tenth of the capacity each, the first at `load`.
 pub(super) fn neighbours(load: f64, seconds: f64) -> World {
     let full = capacity(&CLASSIFIER, SAME);
     let (own, others) = (full * load, full * 0.1);
-    let of = |model, rate, peak| Traffic { model, lengths: SAME, rate, peak, rows: &|_| 1 };
     let (own_rate, others_rate) = (|_: f64| own, |_: f64| others);
-    let traffic = [of(0, &own_rate, own.max(1e-3)), of(1, &others_rate, others), of(2, &others_rate, others)];
+    let traffic =
+        [singles(0, &own_rate, own), singles(1, &others_rate, others), singles(2, &others_rate, others)];
     World::of(vec![CLASSIFIER; 3], arrivals(7, seconds, &traffic), seconds)
 }
 
