@@ -97,6 +97,11 @@ bench: build models ## measure the budgets, beside FastAPI: ARGS='[--write] [--o
 soak: build models ## random shapes for 20 minutes, with flat memory: ARGS='--minutes 3', '--shapes', '--quota'
 	@scripts/soak/run.sh $(RELEASE)/ml-inference-api $(ARGS)
 
+.PHONY: simulate
+simulate: prerequisites ## simulate the scheduler: renew docs/performance/scheduler.md and its plots
+	@INFERENCE_TEST_FIGURES=$(CURDIR)/docs/performance \
+	    cargo test --release --locked --lib scheduler::tests::simulation
+
 .PHONY: variants
 variants: prerequisites ## compare int8, fused and FP16 variants of the text encoder
 	@scripts/models/variants.sh $(ARGS)

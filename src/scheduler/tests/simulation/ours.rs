@@ -178,6 +178,7 @@ impl Strategy for Ours {
         guard.close();
         let rows = members.iter().map(|member| member.rows.len()).sum();
         done.ran = Some(Measured { rows, width: done.width, took });
+        done.missed = members.iter().filter(|member| member.job.request.deadline < now).count();
         let mut answered = Vec::new();
         for member in members {
             let (job, rows) = (member.job, member.rows);
