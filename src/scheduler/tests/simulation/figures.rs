@@ -45,8 +45,16 @@ fn write(folder: &Path, drawings: &[Drawing], tables: &str) {
     let text = std::fs::read_to_string(&page).expect("the page is there");
     let (before, rest) = text.split_once("<!-- figures: begin -->").expect("the page has a mark");
     let (_, after) = rest.split_once("<!-- figures: end -->").expect("the page has a second mark");
-    let text = format!("{before}<!-- figures: begin -->\n{tables}\n<!-- figures: end -->{after}");
+    let plots: String =
+        drawings.iter().map(|(name, drawing)| format!("\n![{}]({name})\n", title(drawing))).collect();
+    let text = format!("{before}<!-- figures: begin -->\n{plots}{tables}\n<!-- figures: end -->{after}");
     std::fs::write(&page, text).expect("the page takes its tables");
+}
+
+/// A drawing's title, which is its first text.
+fn title(drawing: &str) -> &str {
+    let text = drawing.split_once("<text ").and_then(|(_, rest)| rest.split_once('>'));
+    text.and_then(|(_, rest)| rest.split_once("</text>")).map_or("plot", |(title, _)| title)
 }
 
 fn figures(loads: &[f64], seconds: f64) -> (Vec<Drawing>, String) {
