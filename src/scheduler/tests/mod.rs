@@ -3,6 +3,7 @@
 
 mod policy;
 mod properties;
+mod simulation;
 
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
