@@ -101,6 +101,7 @@ soak: build models ## random shapes for 20 minutes, with flat memory: ARGS='--mi
 .PHONY: instructions
 instructions: prerequisites ## count the hot path's instructions under callgrind, fail on more: ARGS=--write renews
 	@exec scripts/instructions/run.sh $(ARGS)
+
 .PHONY: simulate
 simulate: prerequisites ## simulate the scheduler: renew docs/performance/scheduler.md and its plots
 	@INFERENCE_TEST_FIGURES=$(CURDIR)/docs/performance \

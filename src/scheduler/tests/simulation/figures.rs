@@ -6,7 +6,7 @@ use std::path::Path;
 use super::outcome::{Outcome, STRATEGIES, percentile};
 use super::plot::{Axis, Line, Panel, svg};
 use super::scenarios;
-use super::world::{CLASSIFIER, ENCODER, Lengths, World, capacity};
+use super::world::{ByLoad, CLASSIFIER, ENCODER, Lengths, World, capacity};
 
 /// Names the folder into which the figures go.
 const FOLDER: &str = "INFERENCE_TEST_FIGURES";
@@ -45,8 +45,9 @@ fn write(folder: &Path, drawings: &[Drawing], tables: &str) {
     let text = std::fs::read_to_string(&page).expect("the page is there");
     let (before, rest) = text.split_once("<!-- figures: begin -->").expect("the page has a mark");
     let (_, after) = rest.split_once("<!-- figures: end -->").expect("the page has a second mark");
-    let plots: String =
+    let plots: Vec<String> =
         drawings.iter().map(|(name, drawing)| format!("\n![{}]({name})\n", title(drawing))).collect();
+    let plots = plots.concat();
     let text = format!("{before}<!-- figures: begin -->\n{plots}{tables}\n<!-- figures: end -->{after}");
     std::fs::write(&page, text).expect("the page takes its tables");
 }
@@ -62,7 +63,7 @@ fn figures(loads: &[f64], seconds: f64) -> (Vec<Drawing>, String) {
     let mut drawings = Vec::new();
     let classifier = capacity(&CLASSIFIER, scenarios::SAME);
     let encoder = capacity(&ENCODER, scenarios::TAIL);
-    let by_load: [(_, _, fn(f64, f64) -> World, f64); 2] = [
+    let by_load: [(_, _, ByLoad, f64); 2] = [
         ("scheduler-classifier.svg", "Classifier", scenarios::steady, classifier),
         ("scheduler-texts.svg", "Encoder of texts", scenarios::texts, encoder),
     ];

@@ -20,7 +20,7 @@ mod scenarios;
 mod world;
 
 use outcome::{Outcome, STRATEGIES, ours, percentile};
-use world::World;
+use world::{ByLoad, World};
 
 /// How long a world is.
 const SECONDS: f64 = 20.0;
@@ -43,8 +43,7 @@ fn assert_keeps(what: &str, own: &Outcome) {
 
 #[test]
 fn goodput_holds_at_three_and_ten_times_the_capacity() {
-    let worlds: [(&str, fn(f64, f64) -> World); 2] =
-        [("classifier", scenarios::steady), ("texts", scenarios::texts)];
+    let worlds: [(&str, ByLoad); 2] = [("classifier", scenarios::steady), ("texts", scenarios::texts)];
     for (what, world) in worlds {
         let loads = [0.9, 1.0, 1.5, 3.0, 10.0];
         let good = loads.map(|load| {

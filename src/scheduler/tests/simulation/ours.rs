@@ -154,7 +154,7 @@ impl Strategy for Ours {
         true
     }
 
-    fn leave(&mut self, request: usize, _: Instant) {
+    fn leave(&mut self, request: usize, now: Instant) {
         let Some(held) = self.held.get(&request) else { return };
         held.job.abandon();
         self.device.withdraw(held.queue, held.job.place(), now);

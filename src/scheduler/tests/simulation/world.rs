@@ -126,6 +126,9 @@ pub(super) fn arrivals(seed: u64, seconds: f64, traffic: &[Traffic<'_>]) -> Vec<
     all
 }
 
+/// A world of so many times the capacity, over so many seconds.
+pub(super) type ByLoad = fn(load: f64, seconds: f64) -> World;
+
 /// By how much longer a run takes than it should: of which session, at which second.
 pub(super) type Trouble = fn(session: usize, second: f64) -> f64;
 
