@@ -13,9 +13,9 @@ const LEAST_TARGET: Duration = Duration::from_millis(100);
 /// Nor is that of so many of the model's batches.
 const BATCHES: u32 = 8;
 /// The shortest time over which the least wait is taken.
-const WINDOW: Duration = Duration::from_secs(1);
+const WINDOW: Duration = Duration::from_millis(500);
 /// A window changes the limit by no more than this factor downwards.
-const STEEPEST: f64 = 0.5;
+const STEEPEST: f64 = 0.3;
 
 /// The limit, and what it is learnt from.
 #[derive(Debug)]

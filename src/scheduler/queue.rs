@@ -23,6 +23,8 @@ use crate::engine::Run;
 /// How much of what it should take the time left may be for a job to be run at all: what would end
 /// after its deadline for certain is not begun.
 const HOPELESS: f64 = 0.5;
+/// The weight of a batch in what batches have taken lately.
+const RECENT: f64 = 0.2;
 /// A measured pace is believed to be at most this many times slower than what runs cost.
 const SLOWEST: f64 = 8.0;
 
@@ -48,6 +50,8 @@ pub(super) struct QueueState {
     /// Seconds that all waiting rows would take, each alone.
     queued_seconds: f64,
     batches: u32,
+    /// What its batches have taken lately.
+    batch_seconds: f64,
     /// Ends of the runs that go on, as they were predicted.
     running: Vec<Instant>,
 }
@@ -97,6 +101,7 @@ impl QueueState {
             queued_rows: 0,
             queued_seconds: 0.0,
             batches: 0,
+            batch_seconds: 0.0,
             running: Vec::with_capacity(sessions),
         }
     }
@@ -159,9 +164,10 @@ impl QueueState {
             return true;
         }
         let Some(alone) = self.cost.alone(width) else { return true };
-        // Where others wait it runs with others: as long as the best batch does, which a large job fills alone.
+        // Where others wait it runs with others, and a large job fills batches of its own.
         let best = self.cost.best_rows(self.facts.limits.max_rows);
-        let own = self.cost.seconds(best, width).unwrap_or(alone);
+        let by_itself = self.cost.seconds(rows.min(best), width).unwrap_or(alone);
+        let own = by_itself + self.batch_seconds;
         let ahead = self.seconds_ahead((rows.saturating_sub(best), alone), priority, now, slots);
         let left = deadline.saturating_duration_since(now).as_secs_f64();
         (ahead + own) * self.pace.caution() <= left
@@ -309,6 +315,7 @@ impl QueueState {
             self.running.swap_remove(first);
         }
         if let Some(run) = run {
+            self.batch_seconds += (run.took.as_secs_f64() - self.batch_seconds) * RECENT;
             self.cost.observe(run);
         }
     }
