@@ -139,7 +139,9 @@ impl Served {
                 break;
             }
             // The executor's own timer has a grain of a millisecond, which is many requests.
-            std::thread::sleep(due.saturating_sub(begun.elapsed()));
+            while let Some(left) = due.checked_sub(begun.elapsed()).filter(|left| !left.is_zero()) {
+                std::thread::park_timeout(left);
+            }
             let (caller, answered, from) = (caller.clone(), answered.clone(), begun + due);
             self.executor.spawn(async move {
                 let result = caller.once().await.map(|()| from.elapsed());
