@@ -97,9 +97,7 @@ impl DeviceState {
         request: JobRequest,
         now: Instant,
     ) -> Result<(Arc<Pending>, oneshot::Receiver<Answer>), SubmitError> {
-        let tokens = request.row_tokens.as_deref().and_then(|tokens| tokens.iter().max());
-        let grouping = self.queues[queue].grouping;
-        let width = tokens.map_or_else(|| grouping.width(&request), |&tokens| tokens as usize);
+        let width = self.queues[queue].grouping.width(&request);
         self.admits(queue, (request.rows, width, request.priority), request.deadline, now)?;
         let entry = &mut self.queues[queue];
         entry.make_room(request.rows, now);

@@ -33,8 +33,12 @@ impl Grouping {
         (hasher.finish(), false)
     }
 
-    /// How wide a row is, for what it costs: the elements of its largest input where shapes are free.
+    /// How wide its widest row is, for what it costs: its tokens, or the elements of its largest input where
+    /// shapes are free.
     pub(super) fn width(self, request: &JobRequest) -> usize {
+        if let Some(tokens) = request.row_tokens.as_deref().and_then(|tokens| tokens.iter().max()) {
+            return *tokens as usize;
+        }
         if !self.has_free_shape {
             return 1;
         }

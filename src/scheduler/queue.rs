@@ -203,7 +203,7 @@ impl QueueState {
     pub(super) fn push(&mut self, job: Arc<Pending>) {
         let request = &job.request;
         let (group, is_alone) = self.grouping.of(request);
-        let width = job.width_at(0).unwrap_or_else(|| self.grouping.width(request));
+        let width = self.grouping.width(request);
         let waiting = Waiting {
             group,
             is_alone,

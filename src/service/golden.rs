@@ -1,6 +1,6 @@
 //! Golden samples: instances whose predictions are known. A model that gets one wrong never serves.
 
-use super::verify::rows_of;
+use super::verify::LIMITS;
 use crate::engine::{LoadedGraph, Run};
 use crate::model::{Golden, Manifest, ProviderKind, Tolerance};
 use crate::task::Task;
@@ -27,7 +27,7 @@ fn check_one(
     session: &mut dyn Run,
     provider: ProviderKind,
 ) -> Result<(), String> {
-    let rows = rows_of(task, &golden.input)?;
+    let rows = task.rows_of(golden.input.clone(), &LIMITS)?;
     let outputs = session.run(&rows.inputs).map_err(|error| format!("the run failed: {error}"))?;
     let predictions = task.predictions(&outputs, &rows.reply).map_err(|error| error.to_string())?;
     let actual = toml::Value::try_from(predictions.bare()).map_err(|error| error.to_string())?;

@@ -7,7 +7,7 @@ use super::{golden, warm_up};
 use crate::engine::{self, BatchCheck, LoadedGraph};
 use crate::model::{Description, Manifest, Tolerance};
 use crate::scheduler::Measured;
-use crate::task::{DecodeLimits, DecodeReport, Rows, Task, TaskSpec};
+use crate::task::{DecodeLimits, Rows, Task, TaskSpec};
 use crate::tensor::{Tensor, split, with_width};
 
 /// What verification found.
@@ -85,23 +85,12 @@ fn warmup_rows(task: &Task, manifest: &Manifest) -> (Vec<Rows>, Vec<String>) {
     let mut rows = Vec::new();
     let mut problems = Vec::new();
     for (index, input) in manifest.warmup.inputs.iter().enumerate() {
-        match rows_of(task, input) {
+        match task.rows_of(input.clone(), &LIMITS) {
             Ok(made) => rows.push(made),
             Err(problem) => problems.push(format!("warmup.inputs[{index}]: {problem}")),
         }
     }
     (rows, problems)
-}
-
-/// The rows of an instance that a manifest gives.
-pub(super) fn rows_of(task: &Task, instance: &toml::Value) -> Result<Rows, String> {
-    let mut report = DecodeReport::default();
-    let decoded = task.decode_instance(instance.clone(), &LIMITS, &mut report);
-    let decoded = decoded.map_err(|error| match report.failure() {
-        Some(failure) => failure.to_string(),
-        None => error.to_string(),
-    })?;
-    task.encode(decoded).map_err(|failure| failure.to_string())
 }
 
 /// Whether two different rows give alone what they give together.

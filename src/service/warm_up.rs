@@ -34,17 +34,19 @@ pub(super) fn made(
     let between = between.take_while(|&size| size < largest);
     let ends = [1, largest].into_iter().take(if largest > 1 { 2 } else { 1 });
     let sizes: Vec<usize> = ends.chain(between).collect();
+    let example = task.example_rows().and_then(|examples| examples.into_iter().next());
     let mut measured: Vec<Measured> = Vec::new();
     for (pass, &size) in (0..PASSES).flat_map(|pass| sizes.iter().map(move |size| (pass, size))) {
         let is_end = pass == 0 && (size == 1 || size == largest);
         if !is_end && started.elapsed() > LONG {
             break;
         }
-        let Some(inputs) = made_inputs(task, graph, size) else {
+        let Some(inputs) = made_inputs(example.as_ref(), &graph.signature, size) else {
             notes.push("no warm-up inputs could be made from the signature".to_owned());
             break;
         };
-        let width = width_of(task, &graph.signature, &inputs);
+        let tokens = example.as_ref().and_then(|example| example.row_tokens.as_deref());
+        let width = width_of_rows(&graph.signature, tokens, &inputs);
         let count = if is_end { graph.sessions.len() } else { 1 };
         let mut shortest: Result<_, RunError> = Ok(Duration::MAX);
         for session in graph.sessions.iter_mut().take(count) {
@@ -88,41 +90,29 @@ pub(super) fn has_free_shape(signature: &Signature) -> bool {
 }
 
 /// How wide a row is: its tokens, its elements where shapes are free, else 1.
-fn width_of(task: &Task, signature: &Signature, inputs: &[Tensor]) -> usize {
+fn width_of_rows(signature: &Signature, row_tokens: Option<&[u32]>, inputs: &[Tensor]) -> usize {
     if !has_free_shape(signature) {
         return 1;
     }
-    let examples = task.example_rows().unwrap_or_default();
-    width_of_rows(examples.first().and_then(|example| example.row_tokens.as_deref()), inputs)
-}
-
-fn width_of_rows(row_tokens: Option<&[u32]>, inputs: &[Tensor]) -> usize {
     let longest = row_tokens.and_then(|tokens| tokens.iter().max());
     let elements = inputs.iter().map(Tensor::row_len).max().unwrap_or(1);
     longest.map_or(elements, |&tokens| tokens as usize).max(1)
 }
 
-fn made_inputs(task: &Task, graph: &LoadedGraph, rows: usize) -> Option<Vec<Tensor>> {
-    let examples = task.example_rows();
-    match examples.as_ref().and_then(|examples| examples.first()) {
-        None => engine::made_inputs(&graph.signature, rows),
-        Some(example) => {
-            let repeat = |input: &Tensor| concatenate(&vec![input; rows]).ok();
-            example.inputs.iter().map(repeat).collect()
-        }
-    }
+fn made_inputs(example: Option<&Rows>, signature: &Signature, rows: usize) -> Option<Vec<Tensor>> {
+    let Some(example) = example else { return engine::made_inputs(signature, rows) };
+    let repeat = |input: &Tensor| concatenate(&vec![input; rows]).ok();
+    example.inputs.iter().map(repeat).collect()
 }
 
 /// Runs the `[warmup]` inputs on every session; what they took, and what went wrong.
 pub(super) fn given(graph: &mut LoadedGraph, given: &[Rows]) -> (Vec<Measured>, Vec<String>) {
     let (mut problems, mut measured) = (Vec::new(), Vec::new());
-    let is_free = has_free_shape(&graph.signature);
     for session in &mut graph.sessions {
         for (index, rows) in given.iter().enumerate() {
             match shortest_run(session, &rows.inputs) {
                 Ok(took) => {
-                    let width =
-                        if is_free { width_of_rows(rows.row_tokens.as_deref(), &rows.inputs) } else { 1 };
+                    let width = width_of_rows(&graph.signature, rows.row_tokens.as_deref(), &rows.inputs);
                     measured.push(Measured { rows: rows.rows, width, took });
                 }
                 Err(error) => problems.push(format!("warmup.inputs[{index}]: the run failed: {error}")),

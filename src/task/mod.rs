@@ -198,6 +198,24 @@ impl Task {
         Some(Decoded::bare(Payload::Tensors(vec![tabular.decode_plain(json)?])))
     }
 
+    /// The rows of one instance, as it would stand in `instances`.
+    ///
+    /// # Errors
+    /// What is wrong with it, for people.
+    pub fn rows_of<'de, D: Deserializer<'de>>(
+        &self,
+        instance: D,
+        limits: &DecodeLimits,
+    ) -> Result<Rows, String> {
+        let mut report = DecodeReport::default();
+        let decoded = self.decode_instance(instance, limits, &mut report);
+        let decoded = decoded.map_err(|error| match report.failure() {
+            Some(failure) => failure.to_string(),
+            None => error.to_string(),
+        })?;
+        self.encode(decoded).map_err(|failure| failure.to_string())
+    }
+
     /// Decodes a table with a header row; only tabular tasks take one.
     ///
     /// # Errors

@@ -56,5 +56,5 @@ fn measure(arguments: &BenchArguments) -> Result<Report, Failure> {
 
 /// The cores that this process may use.
 fn cores() -> usize {
-    std::thread::available_parallelism().map_or(1, usize::from)
+    crate::cores::Cores::read().threads()
 }

@@ -9,7 +9,7 @@ use crate::cli::Failure;
 use crate::engine::Run;
 use crate::model::Golden;
 use crate::service::LoadedModel;
-use crate::task::{DecodeLimits, DecodeReport, Rows, Task};
+use crate::task::{DecodeLimits, Task};
 use crate::tensor::Tensor;
 
 /// Files of ours hold one instance at a time.
@@ -54,7 +54,9 @@ impl Samples {
             "the model's example".clone_into(&mut origin);
         }
         for (index, sample) in all.iter().enumerate() {
-            rows(&loaded.task, &sample.instance)
+            loaded
+                .task
+                .rows_of(sample.instance.clone(), &LIMITS)
                 .map_err(|error| Failure::failed(format!("instance {index} of {origin}: {error}")))?;
         }
         Ok(Self { all, origin })
@@ -71,7 +73,7 @@ impl Samples {
         let mut encoded: Vec<Vec<Tensor>> = self
             .all
             .iter()
-            .map(|sample| rows(task, &sample.instance).map(|rows| rows.inputs))
+            .map(|sample| task.rows_of(sample.instance.clone(), &LIMITS).map(|rows| rows.inputs))
             .collect::<Result<_, _>>()?;
         encoded.sort_by_key(|inputs| inputs.iter().map(|tensor| tensor.data().len()).sum::<usize>());
         let middle = encoded.len() / 2;
@@ -128,22 +130,12 @@ fn sample(value: Value) -> Sample {
     }
 }
 
-fn rows(task: &Task, instance: &Value) -> Result<Rows, String> {
-    let mut report = DecodeReport::default();
-    let decoded = task.decode_instance(instance.clone(), &LIMITS, &mut report);
-    let decoded = decoded.map_err(|error| match report.failure() {
-        Some(failure) => failure.to_string(),
-        None => error.to_string(),
-    })?;
-    task.encode(decoded).map_err(|failure| failure.to_string())
-}
-
 /// What a loaded model answers to each of `samples`, alone.
 pub(super) fn answers(loaded: &mut LoadedModel, samples: &[Sample]) -> Result<Vec<Value>, String> {
     let LoadedModel { task, sessions, .. } = loaded;
     let session = sessions.first_mut().ok_or("no session")?;
     let mut answer = |sample: &Sample| {
-        let rows = rows(task, &sample.instance)?;
+        let rows = task.rows_of(sample.instance.clone(), &LIMITS)?;
         let outputs = session.run(&rows.inputs).map_err(|error| error.to_string())?;
         let predictions = task.predictions(&outputs, &rows.reply).map_err(|error| error.to_string())?;
         serde_json::to_value(predictions.bare()).map_err(|error| error.to_string())
