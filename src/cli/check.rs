@@ -147,6 +147,7 @@ fn good_json(good: &Good) -> Value {
         "batchable": facts.batchable,
         "batchable_reason": facts.batchable_reason,
         "max_batch_size": facts.max_batch_size,
+        "max_batch_tokens": facts.max_batch_tokens,
         "golden": facts.golden,
         "sha256": facts.digest,
         "load_seconds": facts.load_time.as_secs_f64(),

@@ -103,7 +103,7 @@ pub struct Batching {
     pub enabled: Option<bool>,
     /// Most rows of one run (default 32).
     pub max_batch_size: Option<NonZeroUsize>,
-    /// Most padded tokens of one run (text models).
+    /// Most padded tokens of one run (text models; default 2048 on a CPU, else no bound).
     pub max_batch_tokens: Option<NonZeroUsize>,
     /// How long a run may wait for company (default `0ms`).
     pub max_queue_delay: Option<Timespan>,

@@ -12,8 +12,6 @@ use crate::model::{
 use crate::scheduler::Measured;
 use crate::task::Task;
 
-/// Default for `batching.max_batch_size`, rows.
-const MAX_BATCH_SIZE: usize = 32;
 /// Default for `queue.max_size`, rows.
 const QUEUE_SIZE: usize = 2048;
 
@@ -66,9 +64,8 @@ pub fn load_version(
     evidence::weigh(&mut description, folders, &mut graph);
     let manifest = &description.manifest;
     let warm = Instant::now();
-    let Verified { task, batchable, batchable_reason, pads, measured, golden, notes } =
+    let Verified { task, batchable, batchable_reason, bounds, pads, measured, golden, notes } =
         verify::verify(&description, folders, &mut graph).map_err(all)?;
-    let max_batch_size = manifest.batching.max_batch_size.map_or(MAX_BATCH_SIZE, std::num::NonZero::get);
     let facts = ModelFacts {
         name: source.name.clone(),
         version: version.version,
@@ -82,8 +79,8 @@ pub fn load_version(
         device: graph.device.clone(),
         instances: graph.sessions.len(),
         intra_threads: graph.intra_threads,
-        max_batch_size: if batchable { max_batch_size } else { 1 },
-        max_batch_tokens: manifest.batching.max_batch_tokens.map(std::num::NonZero::get),
+        max_batch_size: bounds.rows,
+        max_batch_tokens: bounds.tokens,
         max_queue_delay: manifest.batching.max_queue_delay.map_or(Duration::ZERO, |delay| delay.0),
         pads,
         queue_capacity: manifest.queue.max_size.map_or(QUEUE_SIZE, std::num::NonZero::get),

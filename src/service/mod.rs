@@ -5,6 +5,7 @@
 
 mod access;
 mod accounting;
+mod batch_bounds;
 mod error;
 mod evidence;
 mod golden;

@@ -38,7 +38,7 @@ pub struct ModelFacts {
     pub intra_threads: usize,
     /// Most rows of one run.
     pub max_batch_size: usize,
-    /// Most padded tokens of one run, where rows have tokens and the manifest says so.
+    /// Most padded tokens of one run, where rows have tokens: the manifest's, or the default.
     pub max_batch_tokens: Option<usize>,
     /// How long a run may wait for company.
     pub max_queue_delay: Duration,

@@ -3,6 +3,7 @@
 
 use std::path::Path;
 
+use super::batch_bounds::BatchBounds;
 use super::{golden, warm_up};
 use crate::engine::{self, BatchCheck, LoadedGraph};
 use crate::model::{Description, Manifest, Tolerance};
@@ -15,6 +16,7 @@ pub(super) struct Verified {
     pub(super) task: Task,
     pub(super) batchable: bool,
     pub(super) batchable_reason: String,
+    pub(super) bounds: BatchBounds,
     /// Rows of tokens may be padded to share a batch.
     pub(super) pads: bool,
     /// What runs took.
@@ -61,7 +63,9 @@ pub(super) fn verify(
         (warm_rows, problems) = warmup_rows(&task, manifest);
     }
     let mut notes = Vec::new();
-    let mut measured = warm_up::made(&task, graph, batchable.then(|| largest_batch(manifest)), &mut notes);
+    let bounds = BatchBounds::of(manifest, &task, &graph.device);
+    let bounds = if batchable { bounds } else { BatchBounds { rows: 1, ..bounds } };
+    let mut measured = warm_up::made(&task, graph, bounds, &mut notes);
     let (of_given, failed) = warm_up::given(graph, &warm_rows);
     measured.extend(of_given);
     problems.extend(failed);
@@ -70,14 +74,10 @@ pub(super) fn verify(
     let pads = batchable && padding_is_harmless(&task, graph, &mut notes);
     if problems.is_empty() {
         let golden = manifest.golden.len();
-        Ok(Verified { task, batchable, batchable_reason, pads, measured, golden, notes })
+        Ok(Verified { task, batchable, batchable_reason, bounds, pads, measured, golden, notes })
     } else {
         Err(problems)
     }
-}
-
-fn largest_batch(manifest: &Manifest) -> usize {
-    manifest.batching.max_batch_size.map_or(32, std::num::NonZero::get)
 }
 
 /// The rows of the `[warmup]` inputs, and those that could not be made.

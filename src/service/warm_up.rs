@@ -3,6 +3,7 @@
 
 use std::time::{Duration, Instant};
 
+use super::batch_bounds::BatchBounds;
 use crate::engine::{self, LoadedGraph, Run, RunError};
 use crate::model::{Dim, Signature, WarmupSample};
 use crate::scheduler::Measured;
@@ -25,11 +26,11 @@ const PASSES: usize = 3;
 pub(super) fn made(
     task: &Task,
     graph: &mut LoadedGraph,
-    largest: Option<usize>,
+    bounds: BatchBounds,
     notes: &mut Vec<String>,
 ) -> Vec<Measured> {
     let started = Instant::now();
-    let largest = largest.unwrap_or(1);
+    let largest = bounds.rows;
     let between = std::iter::successors(Some(2_usize), |size| size.checked_mul(2));
     let between = between.take_while(|&size| size < largest);
     let ends = [1, largest].into_iter().take(if largest > 1 { 2 } else { 1 });
@@ -61,7 +62,40 @@ pub(super) fn made(
             None => measured.push(Measured { rows: size, width, took }),
         }
     }
+    measured.extend(widest(task, graph, bounds, notes));
     measured
+}
+
+/// Runs the longest row that `bounds` allow by itself, and as many of them as fit on every session, all
+/// sessions at once as they may come to run: what memory a session holds depends on the largest run that
+/// it has seen, and is found out now and not amid requests. What the row by itself took.
+fn widest(
+    task: &Task,
+    graph: &mut LoadedGraph,
+    bounds: BatchBounds,
+    notes: &mut Vec<String>,
+) -> Option<Measured> {
+    let row = task.longest_row(bounds.tokens?)?;
+    let width = row.row_tokens.as_deref().and_then(<[u32]>::first).map_or(1, |&tokens| tokens as usize);
+    let rows = bounds.rows_of(width);
+    let Some(batch) = repeated(&row, rows) else {
+        notes.push(format!("no warm-up batch of {rows} x {width} tokens could be made"));
+        return None;
+    };
+    let alone = graph.sessions.first_mut().map(|session| {
+        let begun = Instant::now();
+        session.run(&row.inputs).map(|_| begun.elapsed())
+    });
+    let failed = std::thread::scope(|scope| {
+        let runs: Vec<_> =
+            graph.sessions.iter_mut().map(|session| scope.spawn(|| session.run(&batch).is_err())).collect();
+        runs.into_iter().any(|run| run.join().unwrap_or(true))
+    });
+    if failed {
+        notes.push(format!("a warm-up run of {rows} x {width} tokens failed"));
+    }
+    let took = alone?.ok()?;
+    Some(Measured { rows: 1, width, took })
 }
 
 fn shortest_run(session: &mut engine::Session, inputs: &[Tensor]) -> Result<Duration, RunError> {
@@ -101,6 +135,10 @@ fn width_of_rows(signature: &Signature, row_tokens: Option<&[u32]>, inputs: &[Te
 
 fn made_inputs(example: Option<&Rows>, signature: &Signature, rows: usize) -> Option<Vec<Tensor>> {
     let Some(example) = example else { return engine::made_inputs(signature, rows) };
+    repeated(example, rows)
+}
+
+fn repeated(example: &Rows, rows: usize) -> Option<Vec<Tensor>> {
     let repeat = |input: &Tensor| concatenate(&vec![input; rows]).ok();
     example.inputs.iter().map(repeat).collect()
 }

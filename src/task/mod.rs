@@ -54,7 +54,7 @@ use request::Payload;
 pub use request::{DecodeLimits, Decoded, Reply, Rows};
 pub use tabular::Tabular;
 pub use tensors::Tensors;
-use text::TextBuilder;
+use text::{TextBuilder, TextInput};
 pub use text_classification::TextClassification;
 
 /// What a task is built from.
@@ -245,11 +245,7 @@ impl Task {
     /// that a request which would be refused anyway can be refused without it.
     pub fn foreseen_width(&self, decoded: &Decoded) -> Option<usize> {
         let Payload::Texts(texts) = &decoded.payload else { return None };
-        let width = match self {
-            Self::Embedding(task) => task.input().foreseen_tokens(texts, decoded.reply.truncate),
-            Self::TextClassification(task) => task.input().foreseen_tokens(texts, decoded.reply.truncate),
-            Self::Tensors(_) | Self::Tabular(_) | Self::Image(_) => None,
-        };
+        let width = self.text_input()?.foreseen_tokens(texts, decoded.reply.truncate);
         // Padded to the longest they must not take more than a body may.
         width.filter(|_| (decoded.work_estimate() * texts.len() * TOKEN_BYTES) as u64 <= decoded.max_bytes)
     }
@@ -262,11 +258,9 @@ impl Task {
     pub fn encode(&self, decoded: Decoded) -> Result<Rows, InputError> {
         let Decoded { payload, reply, input_length, max_bytes } = decoded;
         let inputs = match (self, payload) {
-            (Self::Embedding(task), Payload::Texts(texts)) => {
-                return task.input().encode(&texts, reply, (input_length, max_bytes));
-            }
-            (Self::TextClassification(task), Payload::Texts(texts)) => {
-                return task.input().encode(&texts, reply, (input_length, max_bytes));
+            (Self::Embedding(_) | Self::TextClassification(_), Payload::Texts(texts)) => {
+                let input = self.text_input().ok_or_else(|| InputError::whole("this model takes no texts"))?;
+                return input.encode(&texts, reply, (input_length, max_bytes));
             }
             (Self::Image(task), Payload::Pictures(pictures)) => {
                 return task.encode(&pictures, reply, input_length);
@@ -325,6 +319,25 @@ impl Task {
             Self::Embedding(task) => Some(task.input().example_rows()),
             Self::Image(task) => Some(task.example_rows()),
             Self::Tensors(_) | Self::Tabular(_) => None,
+        }
+    }
+
+    /// Whether rows are tokens, as many as their text has.
+    pub fn has_tokens(&self) -> bool {
+        self.text_input().is_some_and(TextInput::has_free_length)
+    }
+
+    /// One row of as many tokens as the longest text that the model takes, at most `most`; none where rows
+    /// have no tokens.
+    pub fn longest_row(&self, most: usize) -> Option<Rows> {
+        self.text_input().filter(|input| input.has_free_length())?.longest_row(most)
+    }
+
+    fn text_input(&self) -> Option<&TextInput> {
+        match self {
+            Self::TextClassification(task) => Some(task.input()),
+            Self::Embedding(task) => Some(task.input()),
+            Self::Tensors(_) | Self::Tabular(_) | Self::Image(_) => None,
         }
     }
 

@@ -236,6 +236,21 @@ fn warm_up_has_one_and_two_different_rows() {
 }
 
 #[test]
+fn the_longest_row_is_as_long_as_a_text_may_be() {
+    let width = |manifest: &str, most: usize| {
+        let row = embedder(manifest).longest_row(most).unwrap();
+        let widths: Vec<_> = row.inputs.iter().map(|input| input.shape().to_vec()).collect();
+        assert!(widths.iter().all(|shape| shape == &widths[0]), "{widths:?}");
+        assert_eq!(row.row_tokens.unwrap().as_slice(), [u32::try_from(widths[0][1]).unwrap()]);
+        widths[0][1]
+    };
+    assert_eq!(width("max_length = 7", 100), 7);
+    assert_eq!(width("max_length = 7", 5), 5, "bounded");
+    assert_eq!(width("", 100), 100, "texts of any length");
+    assert!(embedder("").has_tokens());
+}
+
+#[test]
 fn what_a_text_model_lacks_is_told() {
     let folder = tempfile::tempdir().unwrap();
     let inputs = [ids("pixels", DataType::Fp32)];

@@ -18,6 +18,7 @@ use super::parameters::Accepted;
 use super::problem::InputErrorCode::{InvalidInput, TooLarge};
 use super::report::DecodeReport;
 use super::{Decoded, InputError, Payload, Reply, Rows, TaskError, TaskSpec};
+use crate::tensor::with_width;
 use tokens::Encoder;
 
 /// Bytes of a text for each of its tokens, about.
@@ -138,6 +139,23 @@ impl TextInput {
             row_tokens: (!self.encoder.has_fixed_width()).then_some(lengths),
             truncated,
         })
+    }
+
+    /// Whether a row is as wide as its text, and not of one width.
+    pub(super) fn has_free_length(&self) -> bool {
+        !self.encoder.has_fixed_width()
+    }
+
+    /// A row of as many tokens as a text may have, at most `most`.
+    pub(super) fn longest_row(&self, most: usize) -> Option<Rows> {
+        let tokens = self.encoder.max_length().map_or(most, |length| length.min(most));
+        let text = Text { text: "a ".repeat(tokens), pair: None };
+        let reply = Reply { truncate: Some(true), ..Decoded::list(Payload::Texts(Vec::new()), 1).reply };
+        let mut row = self.encode(&[text], reply, (0, u64::MAX)).ok()?;
+        // Marks around the text come on top where nothing bounds its length.
+        row.inputs = row.inputs.iter().map(|input| with_width(input, tokens).ok()).collect::<Option<_>>()?;
+        row.row_tokens = Some(vec![u32::try_from(tokens).ok()?]);
+        Some(row)
     }
 
     /// One short text, and two different ones.
