@@ -15,6 +15,7 @@ mod embedding;
 mod halves;
 mod image;
 mod key;
+mod lengths;
 mod misfit;
 mod names;
 mod nested;
@@ -54,7 +55,7 @@ use request::Payload;
 pub use request::{DecodeLimits, Decoded, Reply, Rows};
 pub use tabular::Tabular;
 pub use tensors::Tensors;
-use text::{TextBuilder, TextInput};
+use text::TextBuilder;
 pub use text_classification::TextClassification;
 
 /// What a task is built from.
@@ -88,9 +89,6 @@ pub enum Task {
     /// Image in, label and scores out.
     Image(Box<ImageClassification>),
 }
-
-/// Most bytes that a token takes in all inputs of a graph.
-const TOKEN_BYTES: usize = 32;
 
 impl Task {
     /// The task that manifest and signature describe.
@@ -241,15 +239,6 @@ impl Task {
         }
     }
 
-    /// About how wide the rows of `decoded` will be, where making them is work that is sure to succeed: so
-    /// that a request which would be refused anyway can be refused without it.
-    pub fn foreseen_width(&self, decoded: &Decoded) -> Option<usize> {
-        let Payload::Texts(texts) = &decoded.payload else { return None };
-        let width = self.text_input()?.foreseen_tokens(texts, decoded.reply.truncate);
-        // Padded to the longest they must not take more than a body may.
-        width.filter(|_| (decoded.work_estimate() * texts.len() * TOKEN_BYTES) as u64 <= decoded.max_bytes)
-    }
-
     /// Makes rows that are ready to run. Cheap for numbers; texts are tokenised and images unpacked
     /// here ([`Decoded::is_heavy`]).
     ///
@@ -259,7 +248,8 @@ impl Task {
         let Decoded { payload, reply, input_length, max_bytes } = decoded;
         let inputs = match (self, payload) {
             (Self::Embedding(_) | Self::TextClassification(_), Payload::Texts(texts)) => {
-                let input = self.text_input().ok_or_else(|| InputError::whole("this model takes no texts"))?;
+                let input =
+                    self.text_input().ok_or_else(|| InputError::whole("this model takes no texts"))?;
                 return input.encode(&texts, reply, (input_length, max_bytes));
             }
             (Self::Image(task), Payload::Pictures(pictures)) => {
@@ -319,25 +309,6 @@ impl Task {
             Self::Embedding(task) => Some(task.input().example_rows()),
             Self::Image(task) => Some(task.example_rows()),
             Self::Tensors(_) | Self::Tabular(_) => None,
-        }
-    }
-
-    /// Whether rows are tokens, as many as their text has.
-    pub fn has_tokens(&self) -> bool {
-        self.text_input().is_some_and(TextInput::has_free_length)
-    }
-
-    /// One row of as many tokens as the longest text that the model takes, at most `most`; none where rows
-    /// have no tokens.
-    pub fn longest_row(&self, most: usize) -> Option<Rows> {
-        self.text_input().filter(|input| input.has_free_length())?.longest_row(most)
-    }
-
-    fn text_input(&self) -> Option<&TextInput> {
-        match self {
-            Self::TextClassification(task) => Some(task.input()),
-            Self::Embedding(task) => Some(task.input()),
-            Self::Tensors(_) | Self::Tabular(_) | Self::Image(_) => None,
         }
     }
 

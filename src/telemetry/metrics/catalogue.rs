@@ -1,15 +1,14 @@
 //! The catalogue: every metric's name, labels, buckets and help, in one place.
 //!
 //! Built once by [`super::Metrics`]; the other files here only take handles from it. Invariant: the
-//! names are the contract; the label `service` is no metric's own, the registry adds it to all.
+//! names are the contract; the label `service` is no metric's own, `render` adds it to all.
 
-use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
-use prometheus::core::Collector;
-use prometheus::{
-    Counter, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
-    IntGaugeVec, Opts, Registry,
-};
+use prometheus::{Counter, Gauge, Histogram, HistogramOpts, IntCounter, IntGauge};
+
+use super::family::{Family, Rendered};
+use super::text::{Series, Writer};
 
 const LATENCY: &[f64] =
     &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0];
@@ -43,42 +42,41 @@ const LENGTH: &[f64] = &[
 ];
 
 /// A metric that can be made from its name, help and labels.
-trait Made: Collector + Clone + Sized + 'static {
-    fn made(text: (&str, &str), labels: &[&str], buckets: &[f64]) -> prometheus::Result<Self>;
+trait Made: Sized {
+    fn made(
+        text: (&'static str, &'static str),
+        labels: &'static [&'static str],
+        buckets: &'static [f64],
+    ) -> Self;
 }
 
-macro_rules! made_plain {
-    ($($type:ty),*) => {$(
+macro_rules! made {
+    ($($type:ty: $make:expr;)*) => {$(
         impl Made for $type {
-            fn made((name, help): (&str, &str), _: &[&str], _: &[f64]) -> prometheus::Result<Self> {
-                Self::new(name, help)
+            fn made(text: (&'static str, &'static str), _: &'static [&'static str], buckets: &'static [f64]) -> Self {
+                $make(text, buckets).expect("the catalogue's names and buckets are valid")
             }
         }
     )*};
 }
 
-macro_rules! made_labelled {
-    ($($type:ty),*) => {$(
-        impl Made for $type {
-            fn made((name, help): (&str, &str), labels: &[&str], _: &[f64]) -> prometheus::Result<Self> {
-                Self::new(Opts::new(name, help), labels)
-            }
-        }
-    )*};
+made! {
+    Counter: |(name, help), _| Counter::new(name, help);
+    Gauge: |(name, help), _| Gauge::new(name, help);
+    IntCounter: |(name, help), _| IntCounter::new(name, help);
+    IntGauge: |(name, help), _| IntGauge::new(name, help);
+    Histogram: |(name, help), buckets: &[f64]| {
+        Histogram::with_opts(HistogramOpts::new(name, help).buckets(buckets.to_vec()))
+    };
 }
 
-made_plain!(Counter, Gauge, IntCounter, IntGauge);
-made_labelled!(GaugeVec, IntCounterVec, IntGaugeVec);
-
-impl Made for Histogram {
-    fn made((name, help): (&str, &str), _: &[&str], buckets: &[f64]) -> prometheus::Result<Self> {
-        Self::with_opts(HistogramOpts::new(name, help).buckets(buckets.to_vec()))
-    }
-}
-
-impl Made for HistogramVec {
-    fn made((name, help): (&str, &str), labels: &[&str], buckets: &[f64]) -> prometheus::Result<Self> {
-        Self::new(HistogramOpts::new(name, help).buckets(buckets.to_vec()), labels)
+impl<T: Made + Series + 'static> Made for Family<T> {
+    fn made(
+        text: (&'static str, &'static str),
+        labels: &'static [&'static str],
+        buckets: &'static [f64],
+    ) -> Self {
+        Self::new(labels, Box::new(move || T::made(text, &[], buckets)))
     }
 }
 
@@ -88,17 +86,24 @@ macro_rules! catalogue {
         #[derive(Debug)]
         pub(super) struct Catalogue {
             $(pub(super) $field: $type,)*
+            /// Bytes of the last text.
+            last_size: AtomicUsize,
         }
 
         impl Catalogue {
-            fn build(registry: &Registry) -> prometheus::Result<Self> {
-                Ok(Self {
-                    $($field: {
-                        let metric = <$type as Made>::made(($name, $help), &[$($label),*], $buckets)?;
-                        registry.register(Box::new(metric.clone()))?;
-                        metric
-                    },)*
-                })
+            /// Metrics without series, but for those that have no labels.
+            pub(super) fn new() -> Self {
+                Self {
+                    $($field: Made::made(($name, $help), &[$($label),*], $buckets),)*
+                    last_size: AtomicUsize::new(64 << 10),
+                }
+            }
+
+            /// Every metric with its name and help, by name.
+            fn all(&self) -> Vec<(&'static str, &'static str, &dyn Rendered)> {
+                let mut all: Vec<(&str, &str, &dyn Rendered)> = vec![$(($name, $help, &self.$field),)*];
+                all.sort_unstable_by_key(|&(name, ..)| name);
+                all
             }
 
             #[cfg(test)]
@@ -108,77 +113,99 @@ macro_rules! catalogue {
     };
 }
 
+impl Catalogue {
+    /// Everything, in text format 0.0.4; every series gets the labels that `common` is.
+    pub(super) fn render(&self, common: &str) -> String {
+        let size = self.last_size.load(Ordering::Relaxed);
+        // Some more: numbers grow.
+        let mut writer = Writer::new(common, size + size / 8);
+        for (name, help, metric) in self.all() {
+            metric.render(name, help, &mut writer);
+        }
+        let text = writer.into_text();
+        self.last_size.store(text.len(), Ordering::Relaxed);
+        text
+    }
+
+    /// Removes every series of a version of a model.
+    pub(super) fn forget(&self, model: &str, version: &str) {
+        for (.., metric) in self.all() {
+            metric.forget(model, version);
+        }
+    }
+}
+
 catalogue! {
-    http_requests: IntCounterVec = "http_requests_total", ["method", "route", "status"], &[],
+    http_requests: Family<IntCounter> = "http_requests_total", ["method", "route", "status"], &[],
         "Requests finished, rejected, timed out and aborted (499) ones included.";
-    http_duration: HistogramVec = "http_request_duration_seconds", ["method", "route", "status"], LATENCY,
+    http_duration: Family<Histogram> = "http_request_duration_seconds", ["method", "route", "status"], LATENCY,
         "From the parsed header to the last byte of the answer, or the abort.";
-    http_in_flight: IntGaugeVec = "http_requests_in_flight", ["route"], &[],
+    http_in_flight: Family<IntGauge> = "http_requests_in_flight", ["route"], &[],
         "Requests being served, until the end of the answer's body.";
-    http_request_body: HistogramVec = "http_request_body_bytes", ["route"], BODY, "Bytes of request bodies.";
-    http_response_body: HistogramVec = "http_response_body_bytes", ["route"], BODY, "Bytes of response bodies.";
-    http_connections: IntGaugeVec = "http_connections", ["state"], &[], "Open connections by state.";
-    http_connection_errors: IntCounterVec = "http_connection_errors_total", ["kind"], &[],
+    http_request_body: Family<Histogram> = "http_request_body_bytes", ["route"], BODY, "Bytes of request bodies.";
+    http_response_body: Family<Histogram> = "http_response_body_bytes", ["route"], BODY, "Bytes of response bodies.";
+    http_connections: Family<IntGauge> = "http_connections", ["state"], &[], "Open connections by state.";
+    http_connection_errors: Family<IntCounter> = "http_connection_errors_total", ["kind"], &[],
         "Connections refused or ended by a fault below the routes.";
-    requests: IntCounterVec = "inference_requests_total", ["model", "version", "outcome"], &[],
+    requests: Family<IntCounter> = "inference_requests_total", ["model", "version", "outcome"], &[],
         "Inference requests by outcome.";
-    rejected: IntCounterVec = "inference_requests_rejected_total", ["model", "version", "reason"], &[],
+    rejected: Family<IntCounter> = "inference_requests_rejected_total", ["model", "version", "reason"], &[],
         "Inference requests not admitted, by error code.";
-    queue_depth: IntGaugeVec = "inference_queue_depth", ["model", "version"], &[], "Rows waiting for a worker.";
-    queue_capacity: IntGaugeVec = "inference_queue_capacity", ["model", "version"], &[],
+    queue_depth: Family<IntGauge> = "inference_queue_depth", ["model", "version"], &[], "Rows waiting for a worker.";
+    queue_capacity: Family<IntGauge> = "inference_queue_capacity", ["model", "version"], &[],
         "Rows that may wait at most.";
-    queue_limit: IntGaugeVec = "inference_queue_limit", ["model", "version"], &[],
+    queue_limit: Family<IntGauge> = "inference_queue_limit", ["model", "version"], &[],
         "Rows that may wait now: the capacity, or less while a queue stands that does not drain.";
-    queue_wait: HistogramVec = "inference_queue_wait_seconds", ["model", "version"], QUEUE_WAIT,
+    queue_wait: Family<Histogram> = "inference_queue_wait_seconds", ["model", "version"], QUEUE_WAIT,
         "From the queue's entry to its exit.";
-    queue_expired: IntCounterVec = "inference_queue_expired_total", ["model", "version"], &[],
+    queue_expired: Family<IntCounter> = "inference_queue_expired_total", ["model", "version"], &[],
         "Requests whose deadline passed in the queue.";
-    batch_size: HistogramVec = "inference_batch_size", ["model", "version"], BATCH, "Rows in a batch.";
-    batch_padding: HistogramVec = "inference_batch_padding_ratio", ["model", "version"], PADDING,
+    batch_size: Family<Histogram> = "inference_batch_size", ["model", "version"], BATCH, "Rows in a batch.";
+    batch_padding: Family<Histogram> = "inference_batch_padding_ratio", ["model", "version"], PADDING,
         "Share of a batch that is padding.";
-    batch_splits: IntCounterVec = "inference_batch_splits_total", ["model", "version"], &[],
+    batch_splits: Family<IntCounter> = "inference_batch_splits_total", ["model", "version"], &[],
         "Batches that failed and were run again member by member.";
-    duration: HistogramVec = "inference_duration_seconds", ["model", "version", "device"], LATENCY,
+    duration: Family<Histogram> = "inference_duration_seconds", ["model", "version", "device"], LATENCY,
         "The model's run, once per batch.";
-    stage_duration: HistogramVec = "inference_stage_duration_seconds", ["model", "version", "stage"], LATENCY,
+    stage_duration: Family<Histogram> = "inference_stage_duration_seconds", ["model", "version", "stage"], LATENCY,
         "Stages of a request, once per request.";
-    input_length: HistogramVec = "inference_input_length", ["model", "version"], LENGTH,
+    input_length: Family<Histogram> = "inference_input_length", ["model", "version"], LENGTH,
         "Characters, features, bytes or elements of a request's input.";
-    confidence: HistogramVec = "inference_prediction_confidence", ["model", "version"], CONFIDENCE,
+    confidence: Family<Histogram> = "inference_prediction_confidence", ["model", "version"], CONFIDENCE,
         "Confidence of predictions.";
-    predictions: IntCounterVec = "inference_predictions_total", ["model", "version", "label"], &[],
+    predictions: Family<IntCounter> = "inference_predictions_total", ["model", "version", "label"], &[],
         "Predictions by label; labels beyond the first hundred of a model count as _other.";
-    in_flight: IntGaugeVec = "inference_in_flight", ["model", "version"], &[], "Inference requests being served.";
-    session_threads: IntGaugeVec = "inference_session_threads", ["model", "version"], &[],
+    in_flight: Family<IntGauge> = "inference_in_flight", ["model", "version"], &[], "Inference requests being served.";
+    session_threads: Family<IntGauge> = "inference_session_threads", ["model", "version"], &[],
         "Threads of all sessions of a model inside runs, if all ran at once.";
-    workers: IntGaugeVec = "inference_workers", ["device", "state"], &[], "Workers by state.";
-    errors: IntCounterVec = "inference_errors_total", ["model", "version", "kind"], &[],
+    workers: Family<IntGauge> = "inference_workers", ["device", "state"], &[], "Workers by state.";
+    errors: Family<IntCounter> = "inference_errors_total", ["model", "version", "kind"], &[],
         "Failed inferences by kind.";
-    cancelled: IntCounterVec = "inference_cancelled_total", ["model", "version", "stage"], &[],
+    cancelled: Family<IntCounter> = "inference_cancelled_total", ["model", "version", "stage"], &[],
         "Requests whose client went away, by the stage reached.";
-    model_info: IntGaugeVec = "model_info", ["model", "version", "digest", "runtime", "provider"], &[],
+    model_info: Family<IntGauge> = "model_info", ["model", "version", "digest", "runtime", "provider"], &[],
         "One series per loaded model.";
-    model_load: GaugeVec = "model_load_seconds", ["model", "version"], &[], "Duration of the last load.";
-    model_warmup: GaugeVec = "model_warmup_seconds", ["model", "version"], &[], "Duration of the last warm-up.";
-    model_loads: IntCounterVec = "model_load_total", ["model", "version", "result"], &[], "Loads by result.";
-    model_loaded_at: GaugeVec = "model_loaded_timestamp_seconds", ["model", "version"], &[],
+    model_load: Family<Gauge> = "model_load_seconds", ["model", "version"], &[], "Duration of the last load.";
+    model_warmup: Family<Gauge> = "model_warmup_seconds", ["model", "version"], &[], "Duration of the last warm-up.";
+    model_loads: Family<IntCounter> = "model_load_total", ["model", "version", "result"], &[], "Loads by result.";
+    model_loaded_at: Family<Gauge> = "model_loaded_timestamp_seconds", ["model", "version"], &[],
         "When the model was loaded, in seconds since the epoch.";
-    spans_processed: IntCounterVec = "otel_sdk_processor_span_processed_total", ["error_type"], &[],
+    spans_processed: Family<IntCounter> = "otel_sdk_processor_span_processed_total", ["error_type"], &[],
         "Spans handed to the exporter, or dropped before it (queue_full).";
-    spans_exported: IntCounterVec = "otel_sdk_exporter_span_exported_total", ["error_type"], &[],
+    spans_exported: Family<IntCounter> = "otel_sdk_exporter_span_exported_total", ["error_type"], &[],
         "Spans whose export ended, by error.";
     span_queue_size: IntGauge = "otel_sdk_processor_span_queue_size", [], &[], "Spans waiting for export.";
     span_queue_capacity: IntGauge = "otel_sdk_processor_span_queue_capacity", [], &[],
         "Spans that may wait for export at most.";
-    panics: IntCounterVec = "panics_total", ["task"], &[], "Panics caught, by task.";
-    secret_reloads: IntCounterVec = "secret_reload_total", ["secret", "result"], &[],
+    panics: Family<IntCounter> = "panics_total", ["task"], &[], "Panics caught, by task.";
+    secret_reloads: Family<IntCounter> = "secret_reload_total", ["secret", "result"], &[],
         "Files of keys or certificates that changed and were read again, by result.";
-    tls_expiry: GaugeVec = "tls_cert_expiry_timestamp_seconds", ["listener"], &[],
+    tls_expiry: Family<Gauge> = "tls_cert_expiry_timestamp_seconds", ["listener"], &[],
         "When the certificate in use ends, in seconds since the epoch.";
     shutdown_forced: IntCounter = "shutdown_forced_connections_total", [], &[],
         "Connections cut when the drain's time was over.";
     shutdown_duration: Gauge = "shutdown_duration_seconds", [], &[], "Duration of the drain so far, or in all.";
-    build_info: IntGaugeVec = "build_info", ["version", "revision", "rustc", "ort_version"], &[],
+    build_info: Family<IntGauge> = "build_info", ["version", "revision", "rustc", "ort_version"], &[],
         "What is running; always 1.";
     process_cpu: Counter = "process_cpu_seconds_total", [], &[], "User and system CPU time.";
     process_cpu_limit: Gauge = "process_cpu_limit_cores", [], &[],
@@ -194,12 +221,4 @@ catalogue! {
     process_max_fds: IntGauge = "process_max_fds", [], &[], "Limit on open file descriptors.";
     process_start: Gauge = "process_start_time_seconds", [], &[], "Start, in seconds since the epoch.";
     process_threads: IntGauge = "process_threads", [], &[], "Threads of the process.";
-}
-
-/// A registry that adds `service` to every series (unless `None`), with the whole catalogue in it.
-pub(super) fn build(service: Option<&str>) -> (Registry, Catalogue) {
-    let labels = service.map(|name| HashMap::from([("service".to_owned(), name.to_owned())]));
-    let built = Registry::new_custom(None, labels)
-        .and_then(|registry| Catalogue::build(&registry).map(|catalogue| (registry, catalogue)));
-    built.expect("the catalogue's names are valid and unique")
 }

@@ -5,19 +5,21 @@
 
 use std::sync::{PoisonError, RwLock};
 
-use prometheus::{IntCounter, IntCounterVec};
+use prometheus::IntCounter;
+
+use super::family::Family;
 
 /// The children of one counter that differ only in the last label.
 #[derive(Debug)]
 pub(super) struct Children {
-    vec: IntCounterVec,
+    vec: Family<IntCounter>,
     labels: Vec<String>,
     known: RwLock<Vec<(&'static str, IntCounter)>>,
 }
 
 impl Children {
     /// Children under `labels`; those in `zero` exist at once, so that their first count is seen by `rate`.
-    pub(super) fn new(vec: &IntCounterVec, labels: &[&str], zero: &[&'static str]) -> Self {
+    pub(super) fn new(vec: &Family<IntCounter>, labels: &[&str], zero: &[&'static str]) -> Self {
         let labels = labels.iter().map(|&label| label.to_owned()).collect();
         let children = Self { vec: vec.clone(), labels, known: RwLock::default() };
         for value in zero {

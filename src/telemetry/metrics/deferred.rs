@@ -7,12 +7,14 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use prometheus::{Histogram, HistogramVec};
+use prometheus::Histogram;
+
+use super::family::Family;
 
 /// A histogram, made when it is first observed.
 #[derive(Debug)]
 pub(super) struct Deferred {
-    vec: HistogramVec,
+    vec: Family<Histogram>,
     labels: Box<[String]>,
     forgotten: Arc<AtomicBool>,
     made: OnceLock<Histogram>,
@@ -20,7 +22,7 @@ pub(super) struct Deferred {
 
 impl Deferred {
     /// The child of `vec` under `labels`; `forgotten` is raised when its model is unloaded.
-    pub(super) fn new(vec: &HistogramVec, labels: &[&str], forgotten: &Arc<AtomicBool>) -> Self {
+    pub(super) fn new(vec: &Family<Histogram>, labels: &[&str], forgotten: &Arc<AtomicBool>) -> Self {
         let labels = labels.iter().map(|&label| label.to_owned()).collect();
         Self { vec: vec.clone(), labels, forgotten: Arc::clone(forgotten), made: OnceLock::new() }
     }
@@ -38,6 +40,6 @@ impl Deferred {
         if made.is_some() || self.forgotten.load(Ordering::Relaxed) {
             return made;
         }
-        Some(self.made.get_or_init(|| self.vec.with_label_values(&self.labels)))
+        Some(self.made.get_or_init(|| self.vec.with_label_values::<String>(&self.labels)))
     }
 }

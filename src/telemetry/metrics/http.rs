@@ -7,9 +7,10 @@ use std::collections::HashMap;
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::Instant;
 
-use prometheus::{Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge};
+use prometheus::{Histogram, IntCounter, IntGauge};
 
 use super::catalogue::Catalogue;
+use super::family::Family;
 use crate::telemetry::labels::ConnectionError;
 
 /// Statuses that exist at zero for every route, so that alerts see the first one.
@@ -103,8 +104,8 @@ struct Route {
     in_flight: IntGauge,
     request_body: Histogram,
     response_body: Histogram,
-    requests: IntCounterVec,
-    durations: HistogramVec,
+    requests: Family<IntCounter>,
+    durations: Family<Histogram>,
     statuses: Box<[OnceLock<Status>]>,
 }
 

@@ -6,10 +6,12 @@
 mod catalogue;
 mod children;
 mod deferred;
+mod family;
 mod http;
 mod model;
 mod process;
 mod statistics;
+mod text;
 
 #[cfg(test)]
 mod tests;
@@ -18,8 +20,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use prometheus::core::{Collector, MetricVec, MetricVecBuilder};
-use prometheus::{IntCounter, IntCounterVec, IntGauge, Registry, TextEncoder};
+use prometheus::{IntCounter, IntGauge};
 
 pub use http::{HttpMetrics, HttpObservation};
 pub use model::ModelMetrics;
@@ -27,6 +28,7 @@ pub use statistics::{BatchStatistics, DurationTotal, Statistics, StatisticsSnaps
 
 use catalogue::Catalogue;
 use children::Children;
+use family::Family;
 use model::Admitted;
 use process::Process;
 
@@ -38,7 +40,8 @@ const UNKNOWN: &str = "_unknown";
 /// The service's metrics.
 #[derive(Debug)]
 pub struct Metrics {
-    registry: Registry,
+    /// The label `service`, as every series carries it.
+    common: String,
     catalogue: Arc<Catalogue>,
     http: HttpMetrics,
     models: Mutex<Models>,
@@ -56,7 +59,7 @@ struct Models {
 impl Metrics {
     /// Metrics whose every series carries `service`, unless it is `None`.
     pub fn new(service: Option<&str>, build: &BuildInfo) -> Self {
-        let (registry, catalogue) = catalogue::build(service);
+        let catalogue = Catalogue::new();
         let info = [build.version, &build.revision, &build.rustc, &build.runtime_version];
         catalogue.build_info.with_label_values(&info).set(1);
         let catalogue = Arc::new(catalogue);
@@ -68,7 +71,7 @@ impl Metrics {
             unknown: Outcome::ALL.map(unknown),
             panics: Children::new(&catalogue.panics, &[], &["encode", "http", "worker"]),
             process: Process::new(),
-            registry,
+            common: service.map(|name| text::label("service", name)).unwrap_or_default(),
             catalogue,
         }
     }
@@ -76,12 +79,7 @@ impl Metrics {
     /// Everything, in text format 0.0.4.
     pub fn render(&self) -> String {
         self.process.refresh(&self.catalogue);
-        let families = self.registry.gather();
-        let mut text = String::with_capacity(64 << 10);
-        if let Err(error) = TextEncoder::new().encode_utf8(&families, &mut text) {
-            tracing::error!(%error, "metrics could not be written");
-        }
-        text
+        self.catalogue.render(&self.common)
     }
 
     /// The HTTP metrics.
@@ -118,39 +116,7 @@ impl Metrics {
         if !models.handles.keys().any(|(name, ..)| name == model) {
             models.admitted.remove(model);
         }
-        let c = &*self.catalogue;
-        let pair = (model, version);
-        for vec in [
-            &c.requests,
-            &c.rejected,
-            &c.queue_expired,
-            &c.predictions,
-            &c.errors,
-            &c.cancelled,
-            &c.batch_splits,
-        ] {
-            remove(vec, pair);
-        }
-        for vec in [
-            &c.queue_depth,
-            &c.queue_capacity,
-            &c.queue_limit,
-            &c.in_flight,
-            &c.model_info,
-            &c.session_threads,
-        ] {
-            remove(vec, pair);
-        }
-        for vec in [&c.queue_wait, &c.batch_size, &c.batch_padding, &c.duration, &c.stage_duration] {
-            remove(vec, pair);
-        }
-        for vec in [&c.input_length, &c.confidence] {
-            remove(vec, pair);
-        }
-        for vec in [&c.model_load, &c.model_warmup, &c.model_loaded_at] {
-            remove(vec, pair);
-        }
-        remove(&c.model_loads, pair);
+        self.catalogue.forget(model, version);
     }
 
     /// An inference request ended before its model was known.
@@ -193,7 +159,7 @@ impl Metrics {
 
     /// The handles of the span queue.
     pub(super) fn spans(&self) -> SpanMetrics {
-        let counter = |vec: &IntCounterVec, error: &str| vec.with_label_values(&[error]);
+        let counter = |vec: &Family<IntCounter>, error: &str| vec.with_label_values(&[error]);
         let c = &*self.catalogue;
         SpanMetrics {
             processed: counter(&c.spans_processed, ""),
@@ -241,17 +207,3 @@ pub(super) struct SpanMetrics {
 /// So many models have all their series from the start, so that no rate misses a first observation.
 /// Of further ones most are rarely asked: their histograms begin with their first request.
 const EAGER: usize = 32;
-
-/// Removes the children of `vec` that carry this model and version.
-fn remove<B: MetricVecBuilder>(vec: &MetricVec<B>, (model, version): (&str, &str)) {
-    for family in vec.collect() {
-        for metric in family.get_metric() {
-            let labels: HashMap<&str, &str> =
-                metric.get_label().iter().map(|label| (label.name(), label.value())).collect();
-            let ours = labels.get("model") == Some(&model) && labels.get("version") == Some(&version);
-            if ours && let Err(error) = vec.remove(&labels) {
-                tracing::debug!(%error, model, version, "a series was gone before it could be removed");
-            }
-        }
-    }
-}

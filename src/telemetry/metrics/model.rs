@@ -13,6 +13,7 @@ use prometheus::{Gauge, IntCounter, IntGauge};
 use super::catalogue::Catalogue;
 use super::children::Children;
 use super::deferred::Deferred;
+use super::family::Rendered as _;
 use super::statistics::Statistics;
 use crate::telemetry::labels::{LoadResult, Outcome, Stage};
 
@@ -212,7 +213,7 @@ impl ModelMetrics {
         // A reload may bring another graph under the same version: one series per loaded model. The
         // search goes through the series of all models, so a first load spares itself it.
         if self.loaded_at.get() > 0.0 {
-            super::remove(&self.catalogue.model_info, (model, version));
+            self.catalogue.model_info.forget(model, version);
         }
         self.catalogue.model_info.with_label_values(&[model, version, digest, runtime, provider]).set(1);
         self.load.set(load.as_secs_f64());

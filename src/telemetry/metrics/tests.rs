@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant, SystemTime};
 
 use super::catalogue::Catalogue;
+use super::family::Rendered as _;
 use super::*;
 use crate::telemetry::labels::{ConnectionError, LoadResult, Stage};
 
@@ -302,4 +303,55 @@ fn the_process_is_seen() {
     }
     let start = value(&metrics, "process_start_time_seconds{service=\"fraud\"}").unwrap();
     assert!(start > 1.6e9, "{start}");
+}
+
+/// Series of every type, with values and labels that are hard to write, as the crate's own encoder
+/// writes them and as ours does.
+#[test]
+fn the_text_is_the_crates_own_to_the_byte() {
+    use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, Opts, Registry, TextEncoder};
+    const LABELS: &[&str] = &["model", "version", "device"];
+    const BOUNDS: &[f64] = &[0.0, 0.000_001, 0.25, 1.0, 131_072.0];
+    const HELP: &str = "Says \"this\" and \\ that.";
+    for service in [None, Some("fr\"aud\\\n")] {
+        let common = service.map(|name| HashMap::from([("service".to_owned(), name.to_owned())]));
+        let registry = Registry::new_custom(None, common).unwrap();
+        let theirs = (
+            IntCounterVec::new(Opts::new("counters", HELP), LABELS).unwrap(),
+            HistogramVec::new(HistogramOpts::new("histograms", HELP).buckets(BOUNDS.to_vec()), LABELS)
+                .unwrap(),
+            prometheus::Gauge::new("lone", HELP).unwrap(),
+        );
+        registry.register(Box::new(theirs.0.clone())).unwrap();
+        registry.register(Box::new(theirs.1.clone())).unwrap();
+        registry.register(Box::new(theirs.2.clone())).unwrap();
+        let histogram = || {
+            let options = HistogramOpts::new("histograms", HELP).buckets(BOUNDS.to_vec());
+            prometheus::Histogram::with_opts(options).unwrap()
+        };
+        let ours = (
+            Family::new(LABELS, Box::new(|| IntCounter::new("counters", HELP).unwrap())),
+            Family::new(LABELS, Box::new(histogram)),
+            theirs.2.clone(),
+        );
+        for (index, value) in [0.0, 3.7e-9, 0.1, 17.0, 1e15, 1e300].into_iter().enumerate() {
+            let labels = [["b", "10", "cpu"], ["a\"\\\n", "2", "cpu"], ["b", "9", "gpu"]][index % 3];
+            theirs.0.with_label_values(&labels).inc_by(index as u64);
+            ours.0.with_label_values(&labels).inc_by(index as u64);
+            theirs.1.with_label_values(&labels).observe(value);
+            ours.1.with_label_values(&labels).observe(value);
+            theirs.2.set([-1.0, value][index % 2]);
+            let common = service.map(|name| text::label("service", name)).unwrap_or_default();
+            let mut writer = text::Writer::new(&common, 0);
+            ours.0.render("counters", HELP, &mut writer);
+            ours.1.render("histograms", HELP, &mut writer);
+            ours.2.render("lone", HELP, &mut writer);
+            assert_eq!(writer.into_text(), TextEncoder::new().encode_to_string(&registry.gather()).unwrap());
+        }
+        ours.1.forget("b", "9");
+        let mut writer = text::Writer::new("", 0);
+        ours.1.render("histograms", HELP, &mut writer);
+        let text = writer.into_text();
+        assert!(!text.contains("version=\"9\"") && text.contains("version=\"10\""), "{text}");
+    }
 }
