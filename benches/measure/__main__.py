@@ -46,7 +46,9 @@ def parsed():
     modes.add_argument("--many-models", action="store_true", help="200 models at once, alone")
     modes.add_argument("--tensors", action="store_true", help="the rates of large tensors, alone")
     parser.add_argument("--minute", type=duration, default=MINUTE, help="length of each overload (60s)")
-    parser.add_argument("--overload-model", choices=(EMBEDDER, BERT), default=EMBEDDER, help="of --overload")
+    parser.add_argument(
+        "--overload-model", choices=(EMBEDDER, BERT), action="append", help="of --overload; both without it"
+    )
     parser.add_argument("--tensor-rounds", type=int, default=5, help="of large tensors")
     for name in ("release", "out", "null-server", "bare-runtime", "tensor-rates"):
         parser.add_argument(f"--{name}", required=True, help=argparse.SUPPRESS)
@@ -63,10 +65,11 @@ def whole(options, folder):
 
 def overloaded(options, folder):
     """The long overload."""
-    bench = rounds.Bench(options, Models(folder, (options.overload_model,)), folder)
+    models = options.overload_model or [EMBEDDER, BERT]
+    bench = rounds.Bench(options, Models(folder, models), folder)
     if not has_open_loop(bench.binary):
         sys.exit("error: this release's `bench` has no --rate, which an overload needs")
-    keep(options, "overload", *overload.run(bench, options.minute, options.overload_model))
+    keep(options, "overload", *overload.run(bench, options.minute, models))
 
 
 def many_models(options, folder):

@@ -1,21 +1,22 @@
 //! What a model's runs cost, learnt at warm-up and kept current by every run.
 //!
 //! Two curves describe it: how long one row runs alone, by its width (tokens, or elements where
-//! shapes are free), and which share of that a row costs in a batch of so many rows. A run of `n` rows
-//! of width `w` takes about `n * alone(w) * share(n)`. Both are kept at powers of two and are straight
-//! in between, so that nothing is assumed of their form: forests gain up to any size, transformers on
-//! a CPU are past their best at some rows already.
+//! shapes are free), and how dear a token is in a run of so many tokens, rows times width. A run of `n`
+//! rows of width `w` takes about `n * alone(w) * dear(n * w) / dear(w)`: what company brings depends on all
+//! that is in the run, so that two long texts are as good a batch as ten short ones. Both are kept at
+//! powers of two and are straight in between, so that nothing is assumed of their form: forests gain up
+//! to any size, transformers on a CPU are past their best at some hundred tokens already.
 
 use std::time::Duration;
 
 /// Powers of two of widths that are told apart.
 const WIDTHS: usize = 24;
-/// Powers of two of rows.
-const ROWS: usize = 14;
+/// Powers of two of rows times width.
+const TOTALS: usize = 32;
 /// The weight of a new run in what a row alone costs.
 const WEIGHT: f64 = 0.1;
-/// Its weight in a share, which is a property of the graph and changes little.
-const SHARE_WEIGHT: f64 = 0.05;
+/// Its weight in the other curve, which is a property of the graph and changes little.
+const DEAR_WEIGHT: f64 = 0.05;
 /// As many runs as a measurement at warm-up stands for.
 const SETTLED: u32 = 6;
 /// A run counts as at most this many times what was expected: one that was interrupted for long by
@@ -69,7 +70,8 @@ impl Point {
 #[derive(Clone, Debug, Default)]
 pub(super) struct CostModel {
     alone: [Point; WIDTHS],
-    share: [Point; ROWS],
+    /// Relative: only the ratio of two of its values means something.
+    dear: [Point; TOTALS],
     runs: u32,
     long_share: f64,
 }
@@ -97,7 +99,7 @@ impl CostModel {
             }
         }
         // Warm-up gives the shortest of several runs: one later run moves it, and does not replace it.
-        for point in cost.alone.iter_mut().chain(&mut cost.share).filter(|point| point.runs > 0) {
+        for point in cost.alone.iter_mut().chain(&mut cost.dear).filter(|point| point.runs > 0) {
             point.runs = point.runs.max(SETTLED);
         }
         cost
@@ -120,55 +122,81 @@ impl CostModel {
         if rows > 1
             && let Some(alone) = self.alone(width)
         {
-            let share = (of_one / alone).min(MOST);
-            self.share[place(rows, ROWS)].observe(float(rows), share, SHARE_WEIGHT);
+            let first = place(width, TOTALS);
+            if self.dear.iter().all(|point| point.runs == 0) {
+                self.dear[first] = Point { at: float(width), value: 1.0, runs: 1 };
+            }
+            let total = rows.saturating_mul(width.max(1));
+            let dear = (of_one / alone).min(MOST) * self.dear(width);
+            self.dear[place(total, TOTALS)].observe(float(total), dear, DEAR_WEIGHT);
         }
-        let share = self.share(rows).unwrap_or(1.0);
+        let share = self.share(rows, width);
         self.alone[place(width, WIDTHS)].observe(float(width), of_one / share, WEIGHT);
     }
 
     /// Seconds that a run of `rows` rows of `width` takes; none before anything was measured.
     pub(super) fn seconds(&self, rows: usize, width: usize) -> Option<f64> {
-        let seconds = float(rows) * self.alone(width)? * self.share(rows).unwrap_or(1.0);
+        let seconds = float(rows) * self.alone(width)? * self.share(rows, width);
         Some(seconds.min(MOST_SECONDS))
     }
 
     /// Seconds of one row of `width` by itself.
     pub(super) fn alone(&self, width: usize) -> Option<f64> {
-        interpolated(&self.alone, float(width), |nearest, at| nearest.value * at / nearest.at)
+        interpolated(&self.alone, float(width), proportional)
     }
 
-    /// What a row costs in a batch of `rows`, as a share of what it costs alone.
-    fn share(&self, rows: usize) -> Option<f64> {
+    /// How dear a token, or an element, is in a run of so many. Below all runs of several rows, single rows
+    /// tell.
+    fn dear(&self, total: usize) -> f64 {
+        let of_one = |at: f64| interpolated(&self.alone, at, proportional).map(|seconds| seconds / at);
+        let beyond = |nearest: Point, at: f64| match (of_one(at), of_one(nearest.at)) {
+            (Some(here), Some(there)) if at < nearest.at => nearest.value * here / there,
+            _ => nearest.value,
+        };
+        interpolated(&self.dear, float(total), beyond).unwrap_or(1.0)
+    }
+
+    /// What a row of `width` costs in a batch of `rows`, as a share of what it costs alone.
+    fn share(&self, rows: usize, width: usize) -> f64 {
         if rows <= 1 {
-            return Some(1.0);
+            return 1.0;
         }
+        let share = self.dear(rows.saturating_mul(width.max(1))) / self.dear(width);
         // That a row costs more in company than alone is noise: believed, no batch would ever show better.
-        interpolated(&self.share, float(rows), |nearest, _| nearest.value).map(|share| share.min(1.0))
+        share.clamp(f64::MIN_POSITIVE, 1.0)
     }
 
-    /// The fewest rows whose batch is as good as the best, at most `most`.
-    pub(super) fn best_rows(&self, most: usize) -> usize {
-        let seen = || self.share.iter().enumerate().filter(|(_, point)| point.runs > 0);
-        let Some(least) = seen().map(|(_, point)| point.value).min_by(f64::total_cmp) else { return most };
+    /// The fewest rows of `width` whose batch is as good as the best, at most `most`.
+    pub(super) fn best_rows(&self, most: usize, width: usize) -> usize {
+        if self.dear.iter().all(|point| point.runs == 0) {
+            return most;
+        }
+        let sizes = || {
+            std::iter::successors(Some(1_usize), |rows| rows.checked_mul(2)).take_while(|&rows| rows <= most)
+        };
+        let least = sizes().map(|rows| self.share(rows, width)).min_by(f64::total_cmp).unwrap_or(1.0);
         if least >= 1.0 / AS_GOOD {
             // Batches bring nothing; they cost nothing either, and save what surrounds a run.
             return most.min(2);
         }
-        let found = seen().find(|(_, point)| point.value <= least * AS_GOOD);
-        // A point stands for its power of two up to the next one.
-        found.map_or(most, |(place, _)| ((1 << (place + 1)) - 1).min(most).max(1)).min(most)
+        let found = sizes().find(|&rows| self.share(rows, width) <= least * AS_GOOD);
+        // A size stands for all up to the next one.
+        found.map_or(most, |rows| (rows.saturating_mul(2) - 1).min(most))
     }
 
-    /// The share of a row in the best batch of at most `most` rows.
-    pub(super) fn best_share(&self, most: usize) -> f64 {
-        self.share(self.best_rows(most)).unwrap_or(1.0).min(1.0)
+    /// The share of a row of `width` in the best batch of at most `most` rows.
+    pub(super) fn best_share(&self, most: usize, width: usize) -> f64 {
+        self.share(self.best_rows(most, width), width)
     }
 
     /// Whether runs have been short, all but a few.
     pub(super) fn is_short(&self) -> bool {
         self.runs >= ENOUGH && self.long_share < LONG_SHARE
     }
+}
+
+fn proportional(nearest: Point, at: f64) -> f64 {
+    nearest.value * at / nearest.at
 }
 
 /// The curve through `points` at `at`, straight between two of them, by `beyond` outside of them.
@@ -206,16 +234,21 @@ mod tests {
         let cost = CostModel::new(&[run(1, 32, 6_000), run(8, 32, 32_000), run(32, 32, 150_000)]);
         assert!(close(cost.seconds(1, 32), 6_000.0));
         assert!(close(cost.seconds(8, 32), 32_000.0));
-        assert!(close(cost.seconds(8, 64), 64_000.0), "proportional where nothing is known");
-        assert_eq!(cost.best_rows(32), 15, "8 rows are cheapest, and stand for up to 15");
-        assert_eq!(cost.best_rows(4), 4);
+        assert!(close(cost.alone(64), 12_000.0), "proportional where nothing is known");
+        let longer = cost.seconds(8, 64).unwrap() * 1e6;
+        assert!(
+            (64_000.0..75_000.0).contains(&longer),
+            "512 tokens, between those of 256 and 1024: {longer}"
+        );
+        assert_eq!(cost.best_rows(32, 32), 15, "8 rows are cheapest, and stand for up to 15");
+        assert_eq!(cost.best_rows(4, 32), 4);
         let given = [run(1, 1, 100), run(8, 1, 400), run(1, 1, 1_000)];
         assert!(
             close(CostModel::new(&given).seconds(8, 1), 4_000.0),
             "a real input says more than a made one"
         );
         assert_eq!(CostModel::default().seconds(1, 1), None);
-        assert_eq!(CostModel::default().best_rows(32), 32);
+        assert_eq!(CostModel::default().best_rows(32, 1), 32);
     }
 
     #[test]
@@ -233,12 +266,12 @@ mod tests {
     fn a_warm_up_amid_other_work_is_corrected_by_a_few_runs() {
         // Larger batches seemed dearer by a row; in truth they cost half.
         let mut cost = CostModel::new(&[run(1, 1, 1_000), run(4, 1, 6_000), run(16, 1, 30_000)]);
-        assert_eq!(cost.best_rows(32), 2);
+        assert_eq!(cost.best_rows(32, 1), 2);
         assert!(cost.seconds(2, 1) <= Some(2.0 * cost.seconds(1, 1).unwrap()), "company does no harm");
         for _ in 0..20 {
             cost.observe(run(4, 1, 2_000));
         }
-        assert_eq!(cost.best_rows(32), 7);
+        assert_eq!(cost.best_rows(32, 1), 7);
     }
 
     #[test]
@@ -250,13 +283,26 @@ mod tests {
             let seconds = cost.seconds(rows, width).unwrap();
             assert!((0.0..=MOST_SECONDS).contains(&seconds), "{rows} x {width}: {seconds}");
         }
-        assert!((1..=32).contains(&cost.best_rows(32)));
+        assert!((1..=32).contains(&cost.best_rows(32, 1)));
+    }
+
+    #[test]
+    fn what_counts_is_what_is_in_the_run() {
+        // A transformer at its best at 256 tokens, as 32 short rows or 2 long ones.
+        let micros = |tokens: usize| if tokens <= 256 { 2_000 + 60 * tokens } else { 80 * tokens };
+        let runs = [(1, 8), (8, 8), (1, 32), (2, 32), (4, 32), (8, 32), (16, 32), (32, 32), (1, 128)];
+        let runs = runs.map(|(rows, width)| run(rows, width, micros(rows * width) as u64));
+        let cost = CostModel::new(&runs);
+        assert_eq!(cost.best_rows(32, 8), 32, "as many as may be");
+        assert_eq!(cost.best_rows(32, 32), 15);
+        assert_eq!(cost.best_rows(32, 128), 3);
+        assert!(cost.seconds(2, 128) < cost.seconds(1, 128).map(|alone| 2.0 * alone));
     }
 
     #[test]
     fn batches_that_bring_nothing_stay_small() {
         let cost = CostModel::new(&[run(1, 128, 19_000), run(8, 128, 152_000), run(32, 128, 620_000)]);
-        assert_eq!(cost.best_rows(32), 2);
+        assert_eq!(cost.best_rows(32, 128), 2);
     }
 
     #[test]

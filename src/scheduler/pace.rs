@@ -10,7 +10,7 @@ use std::time::Instant;
 /// What remains of older batches in the pace, at each new one: about the last ten count.
 const MEMORY: f64 = 0.9;
 /// Predictions are never trusted more, or less, than by these factors.
-const LEAST: f64 = 1.25;
+const LEAST: f64 = 1.4;
 const MOST: f64 = 4.0;
 /// What a batch makes of the caution by whose end a deadline was missed, and what one without does.
 const MISSED: f64 = 1.1;

@@ -15,7 +15,8 @@ use super::cost::CostModel;
 const WINDOW: usize = 4;
 /// And at most so many.
 const LARGEST_WINDOW: usize = 256;
-/// One batch in this many may be larger than the best is thought to be, to learn whether it still is.
+/// Of so many batches one may be larger than the best is thought to be, and one is smaller, to learn
+/// whether it still is the best.
 const PROBE_EVERY: u32 = 16;
 /// What sums of floating-point numbers may be off by.
 const ROUNDING: f64 = 1e-6;
@@ -148,9 +149,11 @@ pub(super) fn form<'a>(
 /// other slots are free for the rest.
 fn rows_to_take(view: &View<'_>, waiting: usize, width: usize) -> usize {
     let most = view.limits.max_rows;
-    let may_probe = view.batches % PROBE_EVERY == PROBE_EVERY - 1;
-    let best = view.cost.best_rows(most);
-    let best = if may_probe { best.saturating_mul(2).min(most) } else { best };
+    let best = match (view.cost.best_rows(most, width), view.batches % PROBE_EVERY) {
+        (best, 7) => best.div_ceil(2),
+        (best, 15) => best.saturating_mul(2).min(most),
+        (best, _) => best,
+    };
     let worth_sharing = view.cost.seconds(waiting.min(best), width).is_some_and(|took| took > WORTH_SHARING);
     // Who waits for company doesn't want what came to be dealt out.
     if view.free_slots > 1 && worth_sharing && view.limits.max_delay.is_zero() {

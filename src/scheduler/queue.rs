@@ -146,7 +146,8 @@ impl QueueState {
     }
 
     pub(super) fn retry_after(&self, now: Instant) -> u64 {
-        retry_after(self.seconds_ahead((0, 0.0), u32::MAX, now, 1.0), fastrand::f64())
+        let width = self.jobs.front().map_or(1, |entry| entry.waiting.width);
+        retry_after(self.seconds_ahead((0, 0.0, width), u32::MAX, now, 1.0), fastrand::f64())
     }
 
     /// Whether a job of `rows` rows of `width` would end by `deadline`, when this queue's runs have so
@@ -165,18 +166,19 @@ impl QueueState {
         }
         let Some(alone) = self.cost.alone(width) else { return true };
         // Where others wait it runs with others, and a large job fills batches of its own.
-        let best = self.cost.best_rows(self.facts.limits.max_rows);
+        let best = self.cost.best_rows(self.facts.limits.max_rows, width);
         let by_itself = self.cost.seconds(rows.min(best), width).unwrap_or(alone);
         let own = by_itself + self.batch_seconds;
-        let ahead = self.seconds_ahead((rows.saturating_sub(best), alone), priority, now, slots);
+        let more = (rows.saturating_sub(best), alone, width);
+        let ahead = self.seconds_ahead(more, priority, now, slots);
         let left = deadline.saturating_duration_since(now).as_secs_f64();
         (ahead + own) * self.pace.caution() <= left
     }
 
     /// Seconds until everything of at least this urgency that waits now has been taken, and `more` rows
-    /// that take so long each.
+    /// that take so long each and are so wide.
     #[expect(clippy::cast_precision_loss, reason = "row counts are small")]
-    fn seconds_ahead(&self, more: (usize, f64), priority: u32, now: Instant, slots: f64) -> f64 {
+    fn seconds_ahead(&self, more: (usize, f64, usize), priority: u32, now: Instant, slots: f64) -> f64 {
         let is_last = self.jobs.back().is_none_or(|last| last.job.place().0 <= priority);
         let alone: f64 = if is_last {
             self.queued_seconds
@@ -187,7 +189,7 @@ impl QueueState {
         let alone = (more.0 as f64).mul_add(more.1, alone.max(0.0));
         let running: f64 =
             self.running.iter().map(|end| end.saturating_duration_since(now).as_secs_f64()).sum();
-        let share = self.cost.best_share(self.facts.limits.max_rows);
+        let share = self.cost.best_share(self.facts.limits.max_rows, more.2);
         let slots = slots.max(f64::MIN_POSITIVE);
         let predicted = alone * share / slots;
         let measured = self.pace.seconds(alone).unwrap_or(predicted);

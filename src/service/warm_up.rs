@@ -17,36 +17,56 @@ const LONG: Duration = Duration::from_secs(3);
 /// pays for memory that later ones reuse.
 const ENOUGH: Duration = Duration::from_millis(20);
 const REPEATS: usize = 5;
+/// Of short texts batches of so many rows are run.
+const SHORT_ROWS: usize = 8;
+/// The length of texts at which all sizes of batches are run.
+const USUAL_TOKENS: usize = 32;
 /// All sizes are gone through so often: other work of a moment then spoils one run, not a size.
 const PASSES: usize = 3;
 
-/// Runs inputs made from the signature, or real examples, at batch 1, at `largest`, and the first session
-/// at the powers of two between; the shortest run of each size. Failure is only worth a note: many
-/// valid graphs refuse made inputs.
+/// Runs inputs made from the signature, or real examples: what batches of them take. Texts are run at two
+/// lengths and as long as they may be, because what company brings depends on the tokens in a run.
+/// Failure is only worth a note: many valid graphs refuse made inputs.
 pub(super) fn made(
     task: &Task,
     graph: &mut LoadedGraph,
     bounds: BatchBounds,
     notes: &mut Vec<String>,
 ) -> Vec<Measured> {
+    let short = task.example_rows().and_then(|examples| examples.into_iter().next());
+    let Some(usual) = task.longest_row(USUAL_TOKENS) else {
+        return sweep(graph, short.as_ref(), bounds.rows, notes);
+    };
+    let mut measured = sweep(graph, short.as_ref(), bounds.rows.min(SHORT_ROWS), notes);
+    measured.extend(sweep(graph, Some(&usual), bounds.rows_of(USUAL_TOKENS), notes));
+    measured.extend(widest(task, graph, bounds, notes));
+    measured
+}
+
+/// Runs rows like `example` at batch 1, at `largest`, and the first session at the powers of two between;
+/// the shortest run of each size.
+fn sweep(
+    graph: &mut LoadedGraph,
+    example: Option<&Rows>,
+    largest: usize,
+    notes: &mut Vec<String>,
+) -> Vec<Measured> {
     let started = Instant::now();
-    let largest = bounds.rows;
     let between = std::iter::successors(Some(2_usize), |size| size.checked_mul(2));
     let between = between.take_while(|&size| size < largest);
     let ends = [1, largest].into_iter().take(if largest > 1 { 2 } else { 1 });
     let sizes: Vec<usize> = ends.chain(between).collect();
-    let example = task.example_rows().and_then(|examples| examples.into_iter().next());
     let mut measured: Vec<Measured> = Vec::new();
     for (pass, &size) in (0..PASSES).flat_map(|pass| sizes.iter().map(move |size| (pass, size))) {
         let is_end = pass == 0 && (size == 1 || size == largest);
         if !is_end && started.elapsed() > LONG {
             break;
         }
-        let Some(inputs) = made_inputs(example.as_ref(), &graph.signature, size) else {
+        let Some(inputs) = made_inputs(example, &graph.signature, size) else {
             notes.push("no warm-up inputs could be made from the signature".to_owned());
             break;
         };
-        let tokens = example.as_ref().and_then(|example| example.row_tokens.as_deref());
+        let tokens = example.and_then(|example| example.row_tokens.as_deref());
         let width = width_of_rows(&graph.signature, tokens, &inputs);
         let count = if is_end { graph.sessions.len() } else { 1 };
         let mut shortest: Result<_, RunError> = Ok(Duration::MAX);
@@ -62,8 +82,15 @@ pub(super) fn made(
             None => measured.push(Measured { rows: size, width, took }),
         }
     }
-    measured.extend(widest(task, graph, bounds, notes));
     measured
+}
+
+/// A row by itself on the first session.
+fn alone(row: &Rows, graph: &mut LoadedGraph) -> Option<Measured> {
+    let tokens = row.row_tokens.as_deref();
+    let width = width_of_rows(&graph.signature, tokens, &row.inputs);
+    let took = shortest_run(graph.sessions.first_mut()?, &row.inputs).ok()?;
+    Some(Measured { rows: 1, width, took })
 }
 
 /// Runs the longest row that `bounds` allow by itself, and as many of them as fit on every session, all
@@ -82,10 +109,7 @@ fn widest(
         notes.push(format!("no warm-up batch of {rows} x {width} tokens could be made"));
         return None;
     };
-    let alone = graph.sessions.first_mut().map(|session| {
-        let begun = Instant::now();
-        session.run(&row.inputs).map(|_| begun.elapsed())
-    });
+    let alone = alone(&row, graph);
     let failed = std::thread::scope(|scope| {
         let runs: Vec<_> =
             graph.sessions.iter_mut().map(|session| scope.spawn(|| session.run(&batch).is_err())).collect();
@@ -94,8 +118,7 @@ fn widest(
     if failed {
         notes.push(format!("a warm-up run of {rows} x {width} tokens failed"));
     }
-    let took = alone?.ok()?;
-    Some(Measured { rows: 1, width, took })
+    alone
 }
 
 fn shortest_run(session: &mut engine::Session, inputs: &[Tensor]) -> Result<Duration, RunError> {

@@ -90,7 +90,7 @@ fn slow_work_is_dealt_out_over_free_slots_and_fast_work_is_not() {
     assert_eq!(picks(&both, &queue).0.len(), 3);
     assert_eq!(picks(&both, &[job(0, 8, 32)]), (vec![(0, 4)], Reason::Full), "a job's rows, too");
     let fast = CostModel::new(&[run(1, 1, 5), run(8, 1, 12)]);
-    assert_eq!(picks(&View { free_slots: 2, ..view(&fast) }, &queue).0.len(), 6);
+    assert_eq!(picks(&View { free_slots: 2, ..view(&fast) }, &[job(0, 1, 1); 6]).0.len(), 6);
 }
 
 #[test]
