@@ -128,7 +128,8 @@ impl ProviderRequest<'_> {
         table.and_then(|table| table.get("device_type")).cloned().unwrap_or_else(|| "CPU".into())
     }
 
-    /// One stream and as many threads as the session may use; the precision as a hint, which the
+    /// One stream and as many threads as the session may use, on any core: pinned, as they are by default,
+    /// the threads of all sessions would share the first one. The precision as a hint, which the
     /// provider's own option `precision` does not offer on the CPU. The hint is given for single
     /// precision too, because the library picks bfloat16 by itself where the CPU has it.
     fn openvino_options(self, precision: Precision) -> Result<Vec<(&'static str, String)>, LoadError> {
@@ -147,7 +148,10 @@ impl ProviderRequest<'_> {
         };
         let device = self.openvino_device();
         let threads = if device == "CPU" {
-            format!(r#","INFERENCE_NUM_THREADS":"{}","NUM_STREAMS":"1""#, self.intra_threads)
+            format!(
+                r#","INFERENCE_NUM_THREADS":"{}","NUM_STREAMS":"1","ENABLE_CPU_PINNING":"NO""#,
+                self.intra_threads
+            )
         } else {
             String::new()
         };
@@ -232,8 +236,7 @@ mod tests {
     #[test]
     fn openvino_gets_its_precision_as_a_hint() {
         let made = options(ProviderKind::Openvino, Precision::Fp32, &Execution::default()).unwrap();
-        let config =
-            r#"{"CPU":{"INFERENCE_PRECISION_HINT":"f32","INFERENCE_NUM_THREADS":"3","NUM_STREAMS":"1"}}"#;
+        let config = r#"{"CPU":{"INFERENCE_PRECISION_HINT":"f32","INFERENCE_NUM_THREADS":"3","NUM_STREAMS":"1","ENABLE_CPU_PINNING":"NO"}}"#;
         assert_eq!(made, [("device_type", "CPU".to_owned()), ("load_config", config.to_owned())]);
         let table = BTreeMap::from([
             ("load_config".to_owned(), "{}".to_owned()),

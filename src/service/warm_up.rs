@@ -1,5 +1,5 @@
 //! Warm-up: every session runs at batch 1 and at its largest batch before it serves, and the first one
-//! at the sizes between, which shows the scheduler what runs cost.
+//! at sizes between, which shows the scheduler what runs cost.
 
 use std::time::{Duration, Instant};
 
@@ -35,31 +35,30 @@ pub(super) fn made(
 ) -> Vec<Measured> {
     let short = task.example_rows().and_then(|examples| examples.into_iter().next());
     let Some(usual) = task.longest_row(USUAL_TOKENS) else {
-        return sweep(graph, short.as_ref(), bounds.rows, notes);
+        return sweep(graph, short.as_ref(), (&[1, bounds.rows], bounds.rows), notes);
     };
-    let mut measured = sweep(graph, short.as_ref(), bounds.rows.min(SHORT_ROWS), notes);
-    measured.extend(sweep(graph, Some(&usual), bounds.rows_of(USUAL_TOKENS), notes));
+    let mut measured = sweep(graph, short.as_ref(), (&[1], bounds.rows.min(SHORT_ROWS)), notes);
+    measured.extend(sweep(graph, Some(&usual), (&[1], bounds.rows_of(USUAL_TOKENS)), notes));
     measured.extend(widest(task, graph, bounds, notes));
     measured
 }
 
-/// Runs rows like `example` at batch 1, at `largest`, and the first session at the powers of two between;
-/// the shortest run of each size.
+/// Runs rows like `example`: batches of `every` size on each session, and the first session, as long as
+/// there is time, at the powers of two up to `largest`; the shortest run of each size.
 fn sweep(
     graph: &mut LoadedGraph,
     example: Option<&Rows>,
-    largest: usize,
+    (every, largest): (&[usize], usize),
     notes: &mut Vec<String>,
 ) -> Vec<Measured> {
     let started = Instant::now();
-    let between = std::iter::successors(Some(2_usize), |size| size.checked_mul(2));
-    let between = between.take_while(|&size| size < largest);
-    let ends = [1, largest].into_iter().take(if largest > 1 { 2 } else { 1 });
-    let sizes: Vec<usize> = ends.chain(between).collect();
+    let mut sizes: Vec<usize> = every.to_vec();
+    let powers = std::iter::successors(Some(1_usize), |size| size.checked_mul(2));
+    sizes.extend(powers.take_while(|&size| size <= largest).filter(|size| !every.contains(size)));
     let mut measured: Vec<Measured> = Vec::new();
     for (pass, &size) in (0..PASSES).flat_map(|pass| sizes.iter().map(move |size| (pass, size))) {
-        let is_end = pass == 0 && (size == 1 || size == largest);
-        if !is_end && started.elapsed() > LONG {
+        let is_for_all = pass == 0 && every.contains(&size);
+        if !is_for_all && started.elapsed() > LONG {
             break;
         }
         let Some(inputs) = made_inputs(example, &graph.signature, size) else {
@@ -68,7 +67,7 @@ fn sweep(
         };
         let tokens = example.and_then(|example| example.row_tokens.as_deref());
         let width = width_of_rows(&graph.signature, tokens, &inputs);
-        let count = if is_end { graph.sessions.len() } else { 1 };
+        let count = if is_for_all { graph.sessions.len() } else { 1 };
         let mut shortest: Result<_, RunError> = Ok(Duration::MAX);
         for session in graph.sessions.iter_mut().take(count) {
             shortest = shortest.and_then(|shortest| Ok(shortest.min(shortest_run(session, &inputs)?)));
