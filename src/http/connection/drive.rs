@@ -25,6 +25,7 @@ use super::options::{
     ConnectionErrorKind, ConnectionInfo, ConnectionObserver, ConnectionOptions, H2_KEEPALIVE_INTERVAL,
     H2_KEEPALIVE_TIMEOUT, H2_MAX_CONCURRENT_STREAMS, H2_MAX_PENDING_RESETS,
 };
+use super::repoll::Repoll;
 use super::request::{RequestBody, answer};
 use super::stream::WatchedStream;
 use super::tls::handshake;
@@ -125,10 +126,11 @@ where
     ));
     let mut clock = pin!(tokio::time::sleep(common.options.shortest_timeout()));
     let (mut told, mut stopping) = (false, false);
+    let mut repoll = Repoll::default();
     poll_fn(|cx| {
         activity.keep_waker(cx.waker());
         loop {
-            if let Poll::Ready(result) = connection.as_mut().poll(cx) {
+            if let Poll::Ready(result) = repoll.poll(cx, |cx| connection.as_mut().poll(cx)) {
                 if activity.is_flooded() {
                     return Poll::Ready(Some(ConnectionErrorKind::ResetFlood));
                 }

@@ -12,6 +12,7 @@ mod drive;
 mod frames;
 mod gate;
 mod options;
+mod repoll;
 mod request;
 mod stream;
 #[cfg(test)]
