@@ -1,7 +1,6 @@
 //! Reads a request's body once, whole, within every bound: size on the wire and unpacked, time, bytes
 //! over all requests.
 
-
 use axum::body::Body;
 use bytes::Bytes;
 use http::HeaderMap;
