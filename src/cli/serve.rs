@@ -172,12 +172,13 @@ fn access(config: &Config) -> Result<Option<Arc<Access>>, Failure> {
 
 fn warn_if_open(config: &Config) {
     let is_closed = config.auth.keys_file.is_some() || config.tls.client_ca_file.is_some();
-    if is_closed || config.http.addr.ip().to_canonical().is_loopback() {
+    let is_local = |address: SocketAddr| address.ip().to_canonical().is_loopback();
+    if is_closed || (is_local(config.http.addr) && is_local(config.grpc.addr)) {
         return;
     }
-    let warning = "anyone who can reach http.addr can ask for predictions: set auth.keys_file or \
-         tls.client_ca_file, or listen on a loopback address";
-    tracing::warn!(warning, http = %config.http.addr, "configuration");
+    let warning = "anyone who can reach http.addr or grpc.addr can ask for predictions: set auth.keys_file or \
+         tls.client_ca_file, or listen on loopback addresses";
+    tracing::warn!(warning, http = %config.http.addr, grpc = %config.grpc.addr, "configuration");
 }
 
 /// Finds the models, and that the default one is among them.
