@@ -73,7 +73,8 @@ async fn call(mut sender: SendRequest<Full<Bytes>>, shared: Arc<Loop>) -> Result
             .body(Full::new(shared.body.clone()))?;
         sender.ready().await?;
         let answer = sender.send_request(request).await?.into_body().collect().await?;
-        let is_ok = answer.trailers().and_then(|trailers| trailers.get("grpc-status")).is_some_and(|s| s == "0");
+        let is_ok =
+            answer.trailers().and_then(|trailers| trailers.get("grpc-status")).is_some_and(|s| s == "0");
         shared.calls.fetch_add(1, Relaxed);
         shared.failed.fetch_add(u64::from(!is_ok), Relaxed);
     }

@@ -13,7 +13,8 @@ fn before_the_models_are_loaded_calls_are_refused() {
     let warmup = "[execution]\ninstances = 1\nintra_threads = 1\n[warmup]\ninputs = [{ x = [1.0], iterations = [100000000] }]\n";
     let [http, admin] = ports::free(2)[..] else { unreachable!("asked for two") };
     let repository = Repository::new().model("slow", "slow", warmup);
-    let mut process = Server::builder().repository(repository).addresses(http, admin).spawn();
+    let builder = Server::builder().repository(repository).addresses(http, admin);
+    let mut process = builder.spawn();
     wait::until("the listener", wait::PATIENCE, || {
         assert!(process.ended().is_none(), "it ended");
         Connection::try_open(http).ok()
@@ -32,6 +33,8 @@ fn what_is_in_flight_is_answered_when_the_process_stops() {
     let models = Repository::new().model("slow", "slow", &slow_manifest(64));
     let mut server = Server::builder().repository(models).start();
     with(&server, async |client| {
+        // From now on it is known that this model takes long: no request is run where it is read.
+        client.infer(&slow(200)).await;
         let in_flight: Vec<_> = (0..4)
             .map(|_| {
                 let client = client.clone();
@@ -52,6 +55,7 @@ fn a_caller_that_leaves_counts_as_499_and_its_queued_work_is_dropped() {
     let models = Repository::new().model("slow", "slow", &slow_manifest(64));
     let server = Server::builder().repository(models).start();
     with(&server, async |client| {
+        client.infer(&slow(200)).await;
         let calls: Vec<_> = (0..5)
             .map(|_| {
                 let client = client.clone();
