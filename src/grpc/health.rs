@@ -94,7 +94,7 @@ where
             }
             tokio::select! {
                 () = shutdown.reached(next) => {}
-                changed = changes.changed() => if changed.is_err() { return },
+                alive = changes.changed() => if alive.is_err() { return },
                 () = outlet.closed() => return,
             }
         }

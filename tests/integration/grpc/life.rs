@@ -38,7 +38,7 @@ fn what_is_in_flight_is_answered_when_the_process_stops() {
         let in_flight: Vec<_> = (0..4)
             .map(|_| {
                 let client = client.clone();
-                tokio::spawn(async move { client.call(INFER, &[], &slow(200)).await.status })
+                tokio::spawn(async move { client.call(INFER, &[], &slow(1500)).await.status })
             })
             .collect();
         server.wait_for_metric("inference_queue_depth", &[("model", "slow")], 3.0);
@@ -60,7 +60,7 @@ fn a_caller_that_leaves_counts_as_499_and_its_queued_work_is_dropped() {
             .map(|_| {
                 let client = client.clone();
                 tokio::spawn(async move {
-                    let body = http_body_util::Full::from(framed(&slow(300))).boxed();
+                    let body = http_body_util::Full::from(framed(&slow(3000))).boxed();
                     client.send(INFER, &[], body).await.map(drop)
                 })
             })

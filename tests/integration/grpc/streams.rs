@@ -101,7 +101,7 @@ fn a_client_that_leaves_takes_its_queued_work_along() {
     with(&server, async |client| {
         let (sender, response) = client.stream(STREAM, &[]).await;
         for _ in 0..10 {
-            sender.send(called("a", slow(300))).unwrap();
+            sender.send(called("a", slow(3000))).unwrap();
         }
         server.wait_for_metric("inference_queue_depth", &[("model", "slow")], 9.0);
         drop((sender, response));
