@@ -71,6 +71,7 @@ pub(super) fn statistics(service: &Service, message: Bytes) -> Result<Encoded, S
     }))
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "the fields of messages are optional")]
 fn total(DurationTotal { count, ns }: DurationTotal) -> Option<pb::StatisticDuration> {
     Some(pb::StatisticDuration { count, ns })
 }

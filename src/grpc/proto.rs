@@ -14,13 +14,13 @@ pub mod health {
 
 /// Server reflection.
 pub mod reflection {
-    #![expect(missing_docs, clippy::pedantic, reason = "generated; proto/grpc/reflection/v1 has the words")]
+    #![expect(missing_docs, reason = "generated; proto/grpc/reflection/v1 has the words")]
     include!("../../proto/generated/grpc.reflection.v1.rs");
 }
 
 /// What a status carries beside its message.
 pub mod rpc {
-    #![expect(missing_docs, clippy::pedantic, reason = "generated; proto/google/rpc has the words")]
+    #![expect(missing_docs, reason = "generated; proto/google/rpc has the words")]
     include!("../../proto/generated/google.rpc.rs");
 }
 
