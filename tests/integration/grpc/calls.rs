@@ -124,8 +124,8 @@ fn texts_and_versions_and_classes() {
             bytes_contents: vec!["é".into(), "".into(), "b".into()],
             ..Default::default()
         };
-        let mut texts = input("x", "BYTES", &[3]);
-        texts.contents = Some(contents.clone());
+        let mut words = input("x", "BYTES", &[3]);
+        words.contents = Some(contents.clone());
         let request =
             pb::ModelInferRequest { model_name: "strings".into(), inputs: vec![texts], ..Default::default() };
         let answer = client.infer(&request).await;

@@ -10,8 +10,11 @@ use crate::harness::shared;
 
 const INVALID: i32 = 3;
 
+/// A code, a place, and the change that leads to it.
+type Fault = (&'static str, &'static str, fn(&mut ModelInferRequest));
+
 /// Changes of a good request, with the code and the place that each leads to.
-fn faults() -> Vec<(&'static str, &'static str, fn(&mut ModelInferRequest))> {
+fn faults() -> Vec<Fault> {
     vec![
         ("unknown_input", "/inputs/0/name", |r| r.inputs[0].name = "z".into()),
         ("missing_input", "/inputs", |r| {

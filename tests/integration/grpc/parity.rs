@@ -9,8 +9,11 @@ use super::with;
 use crate::harness::grpc::{Client, INFER, input};
 use crate::harness::{Request, Response, shared};
 
+/// Name, type, shape, elements.
+type Input = (&'static str, &'static str, Vec<i64>, Vec<f32>);
+
 /// A model, its inputs as JSON has them, and the outputs to compare.
-fn requests() -> Vec<(&'static str, Vec<(&'static str, &'static str, Vec<i64>, Vec<f32>)>)> {
+fn requests() -> Vec<(&'static str, Vec<Input>)> {
     let features: Vec<f32> = (0..9_u8).map(|n| f32::from(n) / 3.0).collect();
     vec![
         ("add-one", vec![("x", "FP32", vec![3, 3], features.clone())]),
@@ -53,12 +56,11 @@ async fn of_grpc(client: &Client, request: &ModelInferRequest) -> Outcome {
     let answer: ModelInferResponse = ended.ok();
     let mut outputs = BTreeMap::new();
     for (index, output) in answer.outputs.iter().enumerate().filter(|(_, output)| output.datatype == "FP32") {
-        let bits = match answer.raw_output_contents.get(index) {
-            Some(raw) => raw.chunks(4).map(|chunk| u32::from_le_bytes(chunk.try_into().unwrap())).collect(),
-            None => {
-                let contents = output.contents.as_ref().unwrap();
-                contents.fp32_contents.iter().map(|number| number.to_bits()).collect()
-            }
+        let bits = if let Some(raw) = answer.raw_output_contents.get(index) {
+            raw.chunks(4).map(|chunk| u32::from_le_bytes(chunk.try_into().unwrap())).collect()
+        } else {
+            let contents = output.contents.as_ref().unwrap();
+            contents.fp32_contents.iter().map(|number| number.to_bits()).collect()
         };
         outputs.insert(output.name.clone(), bits);
     }
