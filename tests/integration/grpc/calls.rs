@@ -127,7 +127,7 @@ fn texts_and_versions_and_classes() {
         let mut words = input("x", "BYTES", &[3]);
         words.contents = Some(contents.clone());
         let request =
-            pb::ModelInferRequest { model_name: "strings".into(), inputs: vec![texts], ..Default::default() };
+            pb::ModelInferRequest { model_name: "strings".into(), inputs: vec![words], ..Default::default() };
         let answer = client.infer(&request).await;
         assert_eq!(answer.outputs[0].contents.as_ref().unwrap().bytes_contents, contents.bytes_contents);
 
@@ -191,10 +191,10 @@ fn every_type_goes_raw_and_comes_back() {
             let (_, _, sent) = types.iter().find(|(name, ..)| output.name == format!("{name}_out")).unwrap();
             assert_eq!(raw, sent, "{}", output.name);
         }
-        // A request of typed contents has no word for half precision, and an answer with it is raw.
-        let mut typed = request.clone();
-        typed.raw_input_contents.clear();
-        let place = client.call(INFER, &[], &typed).await.refused(3, "missing_input");
+        // A request of untold contents has no word for half precision, and an answer with it is raw.
+        let mut untold = request.clone();
+        untold.raw_input_contents.clear();
+        let place = client.call(INFER, &[], &untold).await.refused(3, "missing_input");
         assert_eq!(place, "/inputs/0/contents");
     });
 }
