@@ -42,12 +42,13 @@ serve: build models ## build, assemble the models and serve them on http://local
 	MODEL_NAME=$${MODEL_NAME:-fraud-detector} exec $(RELEASE)/ml-inference-api serve --models models $(ARGS)
 
 .PHONY: test
-test: prerequisites runtime models ## run every test, against a real collector, promtool and Triton's client
+test: prerequisites runtime models ## run every test, against a real collector, promtool, Triton's clients and grpcurl
 	@otelcol=$$(scripts/tools/otelcol.sh)
 	promtool=$$(scripts/tools/promtool.sh)
 	triton=$$(scripts/tools/tritonclient.sh)
+	grpcurl=$$(scripts/tools/grpcurl.sh)
 	export INFERENCE_TEST_OTELCOL="$$otelcol" INFERENCE_TEST_PROMTOOL="$$promtool"
-	export INFERENCE_TEST_TRITONCLIENT="$$triton"
+	export INFERENCE_TEST_TRITONCLIENT="$$triton" INFERENCE_TEST_GRPCURL="$$grpcurl"
 	export ORT_DYLIB_PATH=$(RELEASE)/libonnxruntime.so
 	exec cargo test --release --locked $(ARGS)
 
@@ -91,7 +92,7 @@ fmt: prerequisites ## format the Rust code
 
 # PEERS=all, TRITON=PROGRAM and TEI=PROGRAM measure other servers beside it: docs/performance.md
 .PHONY: bench
-bench: build models ## measure the budgets, beside FastAPI: ARGS='[--write] [--overload|--many-models|--tensors]'
+bench: build models ## measure the budgets, beside FastAPI: ARGS='[--write] [--overload|--many-models|--grpc|--tensors]'
 	@benches/run.sh $(ARGS)
 
 .PHONY: soak
@@ -112,7 +113,7 @@ variants: prerequisites ## compare int8, fused and FP16 variants of the text enc
 	@scripts/models/variants.sh $(ARGS)
 
 .PHONY: conformance
-conformance: build ## ask every ONNX operator case by JSON and binary, bit for bit as ONNX Runtime
+conformance: build ## ask every ONNX operator case by JSON, binary and gRPC, bit for bit as ONNX Runtime
 	@ORT_DYLIB_PATH=$(RELEASE)/libonnxruntime.so exec scripts/conformance/run.sh $(RELEASE)/ml-inference-api
 
 .PHONY: exports

@@ -11,7 +11,7 @@ target=${CARGO_TARGET_DIR:-target}
 tools=()
 
 echo 'bench: building what the server is compared with' >&2
-yardsticks=$(cargo build --release --locked --bench null_server --bench bare_runtime --bench tensor_rates --message-format=json \
+yardsticks=$(cargo build --release --locked --bench null_server --bench bare_runtime --bench tensor_rates --bench grpc_load --message-format=json \
     | python3 -c '
 import json, sys
 for line in sys.stdin:
@@ -21,7 +21,7 @@ for line in sys.stdin:
 
 # The whole table also needs a collector and OpenVINO's library; nothing else does.
 case " $* " in
-*" --help "* | *" -h "* | *" --overload "* | *" --many-models "* | *" --tensors "*) ;;
+*" --help "* | *" -h "* | *" --overload "* | *" --many-models "* | *" --grpc "* | *" --tensors "*) ;;
 *)
     otelcol=$(scripts/tools/otelcol.sh)
     tools+=(--otelcol "$otelcol")

@@ -285,7 +285,16 @@ impl Server {
         let folder = tempfile::tempdir()?;
         let log = std::fs::File::create(folder.path().join("log"))?;
         let process = Command::new(binary)
-            .args(["serve", "--http", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--models"])
+            .args([
+                "serve",
+                "--http",
+                "127.0.0.1:0",
+                "--grpc",
+                "127.0.0.1:0",
+                "--admin",
+                "127.0.0.1:0",
+                "--models",
+            ])
             .arg(graph)
             .arg("--ready-file")
             .arg(folder.path().join("ready.json"))

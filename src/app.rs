@@ -2,7 +2,7 @@
 //!
 //! Knows no signals and no arguments: `cli` brings the end as a [`Shutdown`] and reads the outcome.
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -11,20 +11,24 @@ use tokio::task::JoinHandle;
 
 use crate::cores::{self, Cores};
 use crate::engine::Runtime;
+use crate::exchange::{AccessLog, InflightBytes, Observing};
+use crate::grpc::{self, Grpc, GrpcOptions};
 use crate::http::connection::{
-    ConnectionErrorKind, ConnectionObserver, ConnectionOptions, ServeReport, serve,
+    ConnectionErrorKind, ConnectionObserver, ConnectionOptions, Listening, ServeReport, spawn,
 };
-use crate::http::{Api, HttpOptions, Routes, admin_router, public_router};
+use crate::http::{Api, HttpOptions, Split, admin_router, grpc_only_router, public_router};
 use crate::model::{Discovered, ManifestDefaults, ModelProblem, ModelSource, VersionSource};
 use crate::scheduler::Scheduler;
 use crate::service::{ModelState, Service, ServiceOptions, load_version};
-use crate::shutdown::{Phase, Shutdown, ShutdownWatch};
+use crate::shutdown::{Phase, Shutdown};
 use crate::telemetry::{ConnectionError, LoadResult, Metrics, Telemetry};
 
 /// The sockets, bound before anything slow begins.
 pub struct Listeners {
     /// The public HTTP listener.
     pub http: TcpListener,
+    /// gRPC.
+    pub grpc: TcpListener,
     /// Health and metrics for operators.
     pub admin: TcpListener,
 }
@@ -35,6 +39,10 @@ pub struct AppOptions {
     pub connections: ConnectionOptions,
     /// Limits of requests.
     pub http: HttpOptions,
+    /// Bytes of bodies that may be held at once, over all requests of all protocols.
+    pub max_inflight_bytes: u64,
+    /// Which answers are logged.
+    pub access_log: AccessLog,
     /// Deadlines and the default model.
     pub service: ServiceOptions,
     /// What manifests leave out.
@@ -65,15 +73,9 @@ pub struct App {
     shutdown: Arc<Shutdown>,
     admin_shutdown: Shutdown,
     http: Listening,
+    grpc: Listening,
     admin: Listening,
 }
-
-struct Listening {
-    address: SocketAddr,
-    serving: Serving,
-}
-
-type Serving = JoinHandle<std::io::Result<ServeReport>>;
 
 impl App {
     /// Starts to accept: health answers from now on, inference is not ready.
@@ -94,12 +96,21 @@ impl App {
             options.service.clone(),
             shutdown.watch(),
         ));
-        let api = Api::new(
-            Arc::clone(&service),
-            Arc::clone(&metrics),
-            telemetry.tracer.clone(),
-            options.http.clone(),
-        );
+        let observing = Observing {
+            metrics: Arc::clone(&metrics),
+            tracer: telemetry.tracer.clone(),
+            access_log: options.access_log,
+        };
+        let inflight = InflightBytes::new(options.max_inflight_bytes);
+        let http = options.http.clone();
+        let api = Api::new(Arc::clone(&service), observing.clone(), http, inflight.clone());
+        let limits = GrpcOptions {
+            max_message_bytes: options.http.max_body_bytes,
+            body_timeout: options.http.body_timeout,
+            access: options.http.access.clone(),
+        };
+        let grpc = Grpc::new(Arc::clone(&service), observing, limits, inflight);
+        let calls = move |request| grpc::answer(Arc::clone(&grpc), request);
         if let Some(access) = &options.http.access {
             tokio::spawn(Arc::clone(access).watch(Arc::clone(&metrics)));
         }
@@ -107,17 +118,16 @@ impl App {
         let observer: Arc<dyn ConnectionObserver> = Arc::new(Observer(Arc::clone(&metrics)));
         let connections = options.connections.clone();
         let plain = ConnectionOptions { tls: None, ..connections.clone() };
-        let listen = |listener: TcpListener, routes: Routes, limits, watch: ShutdownWatch| {
-            let address = listener.local_addr()?;
-            let serving = tokio::spawn(serve(listener, routes, limits, Arc::clone(&observer), watch));
-            std::io::Result::Ok(Listening { address, serving })
-        };
         if let Some(tls) = &connections.tls {
             tokio::spawn(Arc::clone(tls).follow(Arc::clone(&metrics)));
         }
-        let http = listen(listeners.http, public_router(&api), connections, shutdown.watch())?;
-        let admin = listen(listeners.admin, admin_router(&api), plain, admin_shutdown.watch())?;
-        Ok(Self { options, service, scheduler, metrics, shutdown, admin_shutdown, http, admin })
+        let public = Split::new(public_router(&api), calls.clone());
+        let only_grpc = Split::new(grpc_only_router(&api), calls);
+        let told = || Arc::clone(&observer);
+        let http = spawn(listeners.http, public, connections.clone(), told(), shutdown.watch())?;
+        let grpc = spawn(listeners.grpc, only_grpc, connections, told(), shutdown.watch())?;
+        let admin = spawn(listeners.admin, admin_router(&api), plain, told(), admin_shutdown.watch())?;
+        Ok(Self { options, service, scheduler, metrics, shutdown, admin_shutdown, http, grpc, admin })
     }
 
     /// Loads every model; serves each as soon as it is verified. Then writes the ready file.
@@ -155,7 +165,7 @@ impl App {
                 vec![ModelProblem::new("ready file", format!("{}: {error}", path.display()))]
             })?;
         }
-        tracing::info!(http = %self.http.address, admin = %self.admin.address, "ready");
+        tracing::info!(http = %self.http.address, grpc = %self.grpc.address, admin = %self.admin.address, "ready");
         Ok(())
     }
 
@@ -174,7 +184,7 @@ impl App {
     fn write_ready_file(&self, path: &Path) -> std::io::Result<()> {
         let addresses = serde_json::json!({
             "http": self.http.address.to_string(),
-            "grpc": null,
+            "grpc": self.grpc.address.to_string(),
             "admin": self.admin.address.to_string(),
         });
         let mut beside = path.as_os_str().to_owned();
@@ -200,7 +210,11 @@ impl App {
         }
         self.shutdown.advance(Phase::Stopping);
         let deadline = Instant::now() + self.options.drain_timeout;
-        let forced = finish(self.http.serving, &self.shutdown, deadline).await;
+        let (http, grpc) = tokio::join!(
+            finish(self.http.serving, &self.shutdown, deadline),
+            finish(self.grpc.serving, &self.shutdown, deadline),
+        );
+        let forced = http + grpc;
         self.scheduler.close();
         let scheduler = Arc::clone(&self.scheduler);
         let grace = deadline.max(Instant::now() + WORKER_GRACE);
@@ -222,7 +236,11 @@ const WORKER_GRACE: Duration = Duration::from_millis(500);
 const PROBE_GRACE: Duration = Duration::from_millis(200);
 
 /// Waits for a listener's connections, cuts them at `deadline`; how many were cut.
-async fn finish(mut serving: Serving, shutdown: &Shutdown, deadline: Instant) -> usize {
+async fn finish(
+    mut serving: JoinHandle<std::io::Result<ServeReport>>,
+    shutdown: &Shutdown,
+    deadline: Instant,
+) -> usize {
     if let Ok(ended) = tokio::time::timeout_at(deadline.into(), &mut serving).await {
         return forced(ended);
     }

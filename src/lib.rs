@@ -8,6 +8,8 @@ pub mod cli;
 pub mod config;
 pub mod cores;
 pub mod engine;
+pub mod exchange;
+pub mod grpc;
 pub mod http;
 pub mod model;
 pub mod scheduler;

@@ -157,7 +157,8 @@ class Server(Child):
 
     def __init__(self, binary, models, folder, variables=None, name="ml-inference-api"):
         self.ready_file = Path(tempfile.mktemp(suffix=".json", dir=folder))
-        command = [binary, "serve", "--http", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--ready-file", self.ready_file]
+        listeners = [part for name in ("http", "grpc", "admin") for part in (f"--{name}", "127.0.0.1:0")]
+        command = [binary, "serve", *listeners, "--ready-file", self.ready_file]
         for model in models:
             command += ["--models", model]
         begun = time.perf_counter()
@@ -166,7 +167,8 @@ class Server(Child):
             self.check(begun)
             time.sleep(0.0005)
         self.ready_after = time.perf_counter() - begun
-        self.url = "http://" + json.loads(self.ready_file.read_text())["http"]
+        addresses = json.loads(self.ready_file.read_text())
+        self.url, self.grpc = "http://" + addresses["http"], addresses["grpc"]
 
     def scrape(self):
         """The text of its metrics."""

@@ -1,23 +1,37 @@
 //! An inference request against every model, and what must hold for each.
 
 use bytes::Bytes;
-use ml_inference_api::http::decode_inference;
-use ml_inference_api::service::{InferInputs, InputRules};
+use ml_inference_api::service::{InferInputs, InputRules, ServiceError};
+use ml_inference_api::{grpc, http};
 
 use crate::models::Inference;
 use crate::{LIMITS, checks};
 
 /// Decodes `body` for each model; `json_length` is what the request's header says.
 pub fn run(models: &[Inference], body: &Bytes, json_length: Option<usize>) {
+    let decode = |rules: InputRules<'_>| http::decode_inference(body, json_length, rules, &LIMITS);
+    decoded(models, body.len(), json_length.is_none(), decode);
+}
+
+/// Decodes a `ModelInferRequest` for each model.
+pub fn run_message(models: &[Inference], message: &Bytes) {
+    let decode = |rules: InputRules<'_>| grpc::decode_inference(message, rules, &LIMITS);
+    decoded(models, message.len(), false, decode);
+}
+
+fn decoded(
+    models: &[Inference],
+    length: usize,
+    in_json: bool,
+    decode: impl Fn(InputRules<'_>) -> Result<(InferInputs, usize), ServiceError>,
+) {
     for model in models {
         let Inference { signature, batchable, finite } = model;
         let rules = InputRules { signature, batchable: *batchable, finite: *finite };
-        let decoded =
-            checks::in_bounded_memory(body.len(), || decode_inference(body, json_length, rules, &LIMITS));
-        match decoded {
+        match checks::in_bounded_memory(length, || decode(rules)) {
             Ok((inputs, outputs)) => {
                 assert!((1..=signature.outputs.len()).contains(&outputs), "{outputs} outputs are wanted");
-                accepted(model, &inputs, json_length.is_none());
+                accepted(model, &inputs, in_json);
             }
             // Names that the model does not have are not repeated here.
             Err(error) => checks::refusal(&error.detail, error.pointer.as_deref(), false),

@@ -1,10 +1,10 @@
-"""Serves every case at once and asks each as JSON and as binary; prints the table, fails on a mismatch.
+"""Serves every case at once and asks each as JSON, as binary and by gRPC; prints the table, fails on a mismatch.
 
     ask.py BINARY FOLDER
 
 JSON cannot carry NaN or infinity: such a tensor travels as binary beside the others, in the
 protocol's mixed form, and is counted apart; asked for as JSON after all, it must be refused with
-`non_finite_output`.
+`non_finite_output`. By gRPC every case goes raw, and with typed contents where its types have fields.
 """
 
 import pathlib
@@ -12,6 +12,7 @@ import subprocess
 import sys
 
 import store
+from calls import Calls, can_be_typed
 from cases import NOT_LOADABLE
 from client import Client, Refused, Wrong
 from server import Server
@@ -40,8 +41,9 @@ class Tally:
 class Asking:
     """Asks cases and keeps what went wrong."""
 
-    def __init__(self, client):
-        self.client, self.failures = client, []
+    def __init__(self, client, calls):
+        self.client, self.calls, self.failures = client, calls, []
+        self.raw, self.typed = Tally(), Tally()
         self.json, self.mixed, self.refusals, self.binary = Tally(), Tally(), Tally(), Tally()
 
     def case(self, case, nested):
@@ -56,11 +58,14 @@ class Asking:
             self.refusals.count(self._is_refused(case, names, odd_inputs))
         everything = {"binary_inputs": [tensor.name for tensor in case.inputs], "binary_outputs": names}
         self.binary.count(self._matches(case, "binary", **everything))
+        self.raw.count(self._matches(case, "gRPC raw", self.calls, raw=True))
+        if case.inputs and can_be_typed(case.inputs):
+            self.typed.count(self._matches(case, "gRPC typed", self.calls, raw=False))
 
-    def _matches(self, case, form, **options):
+    def _matches(self, case, form, client=None, **options):
         names = [tensor.name for tensor in case.outputs]
         try:
-            found = self.client.infer(case.name, case.inputs, names, **options)
+            found = (client or self.client).infer(case.name, case.inputs, names, **options)
         except (Refused, Wrong) as error:
             return self._fail(case, form, str(error))
         for expected, actual in zip(case.outputs, found, strict=True):
@@ -98,12 +103,14 @@ def main(binary, folder):
     print(f"==> serving {len(cases)} models at once", file=sys.stderr)
     with Server(binary, folder / "models", folder) as server:
         ready = server.resident()
-        asking = Asking(Client(server.address))
+        calls = Calls(server.grpc)
+        asking = Asking(Client(server.address), calls)
         for index, case in enumerate(cases):
             asking.case(case, nested=index % 2 == 1)
             if sys.stderr.isatty():
                 print(f"\r    {index + 1}/{len(cases)} cases", end="", file=sys.stderr)
         after = server.resident()
+        calls.close()
     if sys.stderr.isatty():
         print(file=sys.stderr)
     print("==> the same sessions in a bare Python process", file=sys.stderr)
@@ -119,6 +126,8 @@ def main(binary, folder):
         ("JSON with a tensor beside it as binary (NaN, infinity)", asking.mixed),
         ("NaN or infinity as JSON refused with non_finite_output", asking.refusals),
         ("binary", asking.binary),
+        ("gRPC, raw contents", asking.raw),
+        ("gRPC, typed contents (no FP16 and BF16, which have none)", asking.typed),
         ("time from start to ready", f"{server.start_seconds:.2f} s"),
         ("CPU time from start to ready", f"{server.start_cpu_seconds:.2f} s"),
         ("CPU time of the same sessions in Python, run once", f"{float(seconds):.2f} s"),

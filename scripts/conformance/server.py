@@ -38,7 +38,7 @@ class Server:
     def __init__(self, binary, repository, folder):
         ready = folder / "ready.json"
         ready.unlink(missing_ok=True)
-        listeners = [part for name in ("http", "admin") for part in (f"--{name}", "127.0.0.1:0")]
+        listeners = [part for name in ("http", "grpc", "admin") for part in (f"--{name}", "127.0.0.1:0")]
         command = [binary, "serve", "--models", repository, "--ready-file", ready, *listeners]
         started = time.monotonic()
         with open(folder / "server.log", "wb") as log:
@@ -52,7 +52,8 @@ class Server:
             time.sleep(0.005)
         self.start_seconds = time.monotonic() - started
         self.start_cpu_seconds = cpu_seconds(self._process.pid)
-        self.address = json.loads(ready.read_text(encoding="utf-8"))["http"]
+        addresses = json.loads(ready.read_text(encoding="utf-8"))
+        self.address, self.grpc = addresses["http"], addresses["grpc"]
 
     def resident(self):
         """Its resident memory now, in bytes."""

@@ -52,7 +52,7 @@ set_quota() {
 start() {
     rm -f "$FOLDER/ready.json"
     bash -c 'echo $$ >"$0/cgroup.procs"; exec "$@"' "$INNER" "$BINARY" serve --models models/fraud-detector \
-        --http 127.0.0.1:0 --admin 127.0.0.1:0 --ready-file "$FOLDER/ready.json" 2>"$FOLDER/log" &
+        --http 127.0.0.1:0 --grpc 127.0.0.1:0 --admin 127.0.0.1:0 --ready-file "$FOLDER/ready.json" 2>"$FOLDER/log" &
     SERVER=$!
     for _ in {1..600}; do
         [[ ! -e $FOLDER/ready.json ]] || break

@@ -61,7 +61,7 @@ class Server:
     def __init__(self, binary: Path, models: list[str], folder: Path, variables: dict[str, str] | None = None):
         self.ready_file = folder / "ready.json"
         self.log = open(folder / "server.log", "wb")
-        command = [binary, "serve", "--http", "127.0.0.1:0", "--admin", "127.0.0.1:0"]
+        command = [binary, "serve", "--http", "127.0.0.1:0", "--grpc", "127.0.0.1:0", "--admin", "127.0.0.1:0"]
         command += ["--ready-file", self.ready_file]
         for model in models:
             command += ["--models", model]

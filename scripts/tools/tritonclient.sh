@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # usage: tritonclient.sh
-# Provides Triton's own HTTP client, pinned and unmodified, in a Python environment in the cache, and
+# Provides Triton's own clients for HTTP and gRPC, pinned and unmodified, in a Python environment in the cache, and
 # prints that environment's python. Does nothing when the cache has one of the same requirements.
 set -euo pipefail
 shopt -s inherit_errexit

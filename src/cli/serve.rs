@@ -13,8 +13,9 @@ use crate::app::{App, AppOptions, Ended, Listeners};
 use crate::config::{AccessLog, Config, Loaded, LogFormat, TlsConfig};
 use crate::cores::Cores;
 use crate::engine::{self, Runtime};
+use crate::exchange;
+use crate::http::HttpOptions;
 use crate::http::connection::{ConnectionOptions, Tls, TlsFiles, bind, raise_descriptor_limit};
-use crate::http::{self, HttpOptions};
 use crate::model::{Discovered, ModelPath, ModelProblem, discover};
 use crate::service::{Access, KeyProblem, ServiceOptions};
 use crate::shutdown::Shutdown;
@@ -39,6 +40,7 @@ pub(super) fn run(arguments: &ServeArguments) -> Result<ExitCode, Failure> {
     let (_, descriptors) = raise_descriptor_limit();
     let listeners = Listeners {
         http: listen("http.addr", loaded.config.http.addr)?,
+        grpc: listen("grpc.addr", loaded.config.grpc.addr)?,
         admin: listen("admin.addr", loaded.config.admin.addr)?,
     };
     let runtime = Runtime::load(&models::runtime_options(loaded.ort_dylib_path.clone()))
@@ -170,12 +172,13 @@ fn access(config: &Config) -> Result<Option<Arc<Access>>, Failure> {
 
 fn warn_if_open(config: &Config) {
     let is_closed = config.auth.keys_file.is_some() || config.tls.client_ca_file.is_some();
-    if is_closed || config.http.addr.ip().to_canonical().is_loopback() {
+    let is_local = |address: SocketAddr| address.ip().to_canonical().is_loopback();
+    if is_closed || (is_local(config.http.addr) && is_local(config.grpc.addr)) {
         return;
     }
-    let warning = "anyone who can reach http.addr can ask for predictions: set auth.keys_file or \
-         tls.client_ca_file, or listen on a loopback address";
-    tracing::warn!(warning, http = %config.http.addr, "configuration");
+    let warning = "anyone who can reach http.addr or grpc.addr can ask for predictions: set auth.keys_file or \
+         tls.client_ca_file, or listen on loopback addresses";
+    tracing::warn!(warning, http = %config.http.addr, grpc = %config.grpc.addr, "configuration");
 }
 
 /// Finds the models, and that the default one is among them.
@@ -239,9 +242,9 @@ fn app_options(
 ) -> AppOptions {
     let bytes = |size: u64| usize::try_from(size).unwrap_or(usize::MAX);
     let access_log = match config.log.access {
-        AccessLog::Errors => http::AccessLog::Errors,
-        AccessLog::All => http::AccessLog::All,
-        AccessLog::Off => http::AccessLog::Off,
+        AccessLog::Errors => exchange::AccessLog::Errors,
+        AccessLog::All => exchange::AccessLog::All,
+        AccessLog::Off => exchange::AccessLog::Off,
     };
     let request_timeout = config.limits.request_timeout.0;
     AppOptions {
@@ -255,13 +258,13 @@ fn app_options(
         },
         http: HttpOptions {
             max_body_bytes: config.limits.max_body_bytes.0,
-            max_inflight_bytes: config.limits.max_inflight_bytes.0,
             body_timeout: config.http.body_timeout.0,
-            access_log,
             access,
             protect_metrics: config.auth.protect_metrics,
             cors_origins: config.http.cors_origins.iter().cloned().map(String::from).collect(),
         },
+        max_inflight_bytes: config.limits.max_inflight_bytes.0,
+        access_log,
         service: ServiceOptions {
             default_model: config.models.default.as_ref().map(ToString::to_string),
             request_timeout,

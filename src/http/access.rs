@@ -5,7 +5,6 @@
 //! told first), no handler sees a key, and where no keys are configured there is no layer at all.
 
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use axum::body::Body;
 use axum::extract::State;
@@ -13,12 +12,12 @@ use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
 use axum::routing::MethodRouter;
 use axum::{Extension, Router};
+use http::Request;
 use http::header::AUTHORIZATION;
-use http::{HeaderMap, Request};
 
-use super::context::RequestContext;
 use super::{Api, predict};
-use crate::service::{Access, ErrorCode, Scope, ServiceError};
+use crate::exchange::{RequestContext, identify};
+use crate::service::{Access, Scope};
 
 /// Methods of a route of which it is decided who may call them.
 pub(super) struct Door(MethodRouter<Arc<Api>>);
@@ -76,11 +75,7 @@ async fn check(
     mut request: Request<Body>,
     next: Next,
 ) -> Response {
-    let admitted = token(request.headers()).and_then(|token| {
-        let caller = guard.access.identify(token, SystemTime::now())?;
-        context.called_by(caller.name());
-        caller.permit(guard.scope)
-    });
+    let admitted = identify(request.headers(), &guard.access, &context, guard.scope);
     let Err(error) = admitted else {
         request.headers_mut().remove(AUTHORIZATION);
         return next.run(request).await;
@@ -90,48 +85,4 @@ async fn check(
     }
     let (parts, body) = request.into_parts();
     predict::refuse(&parts, body, error).await
-}
-
-/// The token of the only `authorization` header; the scheme's name is in any case.
-///
-/// # Errors
-/// `unauthenticated` where it is not one header of the scheme Bearer.
-fn token(headers: &HeaderMap) -> Result<Option<&str>, ServiceError> {
-    let refused = |detail: &str| ServiceError::new(ErrorCode::Unauthenticated, detail);
-    let mut values = headers.get_all(AUTHORIZATION).iter();
-    let Some(value) = values.next() else { return Ok(None) };
-    if values.next().is_some() {
-        return Err(refused("expected one authorization header, got several"));
-    }
-    let text = value.to_str().unwrap_or_default();
-    let (scheme, token) = text.split_once(' ').unwrap_or((text, ""));
-    if !scheme.eq_ignore_ascii_case("bearer") {
-        return Err(refused("expected the authorization scheme Bearer, got another"));
-    }
-    Ok(Some(token.trim_matches(' ')))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn one_header_of_the_scheme_bearer_in_any_case() {
-        let of = |values: &[&'static str]| {
-            let mut headers = HeaderMap::new();
-            for value in values {
-                headers.append(AUTHORIZATION, http::HeaderValue::from_static(value));
-            }
-            token(&headers).map(|token| token.map(str::to_owned)).map_err(|error| error.code)
-        };
-        assert_eq!(of(&[]), Ok(None));
-        for value in ["Bearer abc", "bearer abc", "BEARER   abc"] {
-            assert_eq!(of(&[value]), Ok(Some("abc".to_owned())), "{value}");
-        }
-        assert_eq!(of(&["Bearer"]), Ok(Some(String::new())));
-        let refused = Err(ErrorCode::Unauthenticated);
-        for values in [&["Basic abc"][..], &["abc"], &[""], &["Bearerabc"], &["Bearer a", "Bearer a"]] {
-            assert_eq!(of(values), refused, "{values:?}");
-        }
-    }
 }

@@ -1,19 +1,15 @@
 //! Reads a request's body once, whole, within every bound: size on the wire and unpacked, time, bytes
 //! over all requests.
 
-use std::time::Duration;
-
 use axum::body::Body;
 use bytes::Bytes;
 use http::HeaderMap;
-use http::header::{CONTENT_LENGTH, EXPECT};
 use http_body_util::BodyExt;
 
-use super::collect::Collected;
-use super::context::RequestContext;
-use super::inflate::{self, Encoding};
-use super::inflight::HeldBytes;
 use super::{Api, HttpOptions};
+use crate::exchange::{
+    Collected, HeldBytes, RequestContext, claimed_length, content_encoding, too_large, unpack,
+};
 use crate::service::{ErrorCode, ServiceError};
 
 /// A body in memory; what it holds is given back when this is dropped.
@@ -28,27 +24,8 @@ impl HeldBody {
     /// # Errors
     /// `overloaded`.
     pub(super) fn hold_more(&mut self, bytes: u64) -> Result<(), ServiceError> {
-        hold(&mut self.held, bytes)
+        self.held.hold_more(bytes)
     }
-}
-
-fn hold(held: &mut HeldBytes, bytes: u64) -> Result<(), ServiceError> {
-    if held.try_add(bytes) {
-        return Ok(());
-    }
-    Err(ServiceError::new(ErrorCode::Overloaded, "too many bytes of bodies are held"))
-}
-
-/// How long a body that nobody wants is read after an early answer.
-const LINGER: Duration = Duration::from_secs(2);
-/// A body of at most this many bytes is awaited for a moment after an early answer.
-const SMALL: u64 = 64 << 10;
-/// How long that is.
-const MOMENT: Duration = Duration::from_millis(20);
-
-/// The length that the headers claim.
-pub(super) fn claimed_length(headers: &HeaderMap) -> Option<u64> {
-    headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
 /// Refuses a body whose claimed length is over the limit.
@@ -57,14 +34,9 @@ pub(super) fn claimed_length(headers: &HeaderMap) -> Option<u64> {
 /// `payload_too_large`.
 pub(super) fn check_claimed_length(headers: &HeaderMap, options: &HttpOptions) -> Result<(), ServiceError> {
     match claimed_length(headers) {
-        Some(length) if length > options.max_body_bytes => Err(too_large(options)),
+        Some(length) if length > options.max_body_bytes => Err(too_large(options.max_body_bytes)),
         _ => Ok(()),
     }
-}
-
-fn too_large(options: &HttpOptions) -> ServiceError {
-    let detail = format!("a body holds at most {} bytes", options.max_body_bytes);
-    ServiceError::new(ErrorCode::PayloadTooLarge, detail)
 }
 
 /// Reads the whole body, unpacked where `headers` say that it is packed. Byte `align_at` of it lies
@@ -82,13 +54,16 @@ pub(super) async fn read(
     align_at: usize,
 ) -> Result<HeldBody, BodyError> {
     let announced = claimed_length(headers);
-    let encoding = inflate::encoding(headers)?;
+    let encoding = content_encoding(headers)?;
     let reading = async {
         let Some(encoding) = encoding else {
             return receive(api, context, body, Collected::new(align_at, announced)).await;
         };
         let packed = receive(api, context, body, Collected::new(0, announced)).await?;
-        Ok(unpack(api, encoding, &packed, align_at).await?)
+        let mut held = api.inflight.hold();
+        let bytes =
+            unpack(encoding, &packed.bytes, (&mut held, api.options.max_body_bytes), align_at).await?;
+        Ok(HeldBody { bytes, held })
     };
     match tokio::time::timeout(api.options.body_timeout, reading).await {
         Ok(result) => result,
@@ -148,9 +123,9 @@ async fn receive(
         length += data.len() as u64;
         context.body_came(length);
         if length > api.options.max_body_bytes {
-            return Err(too_large(&api.options).into());
+            return Err(too_large(api.options.max_body_bytes).into());
         }
-        hold(&mut held, data.len() as u64)?;
+        held.hold_more(data.len() as u64)?;
         if is_first {
             first = Some(data);
             continue;
@@ -162,54 +137,4 @@ async fn receive(
     }
     // A body in one piece, the usual case, is used where it lies.
     Ok(HeldBody { bytes: first.unwrap_or_else(|| collected.into_bytes()), held })
-}
-
-/// Unpacks a body; `packed` is held until that is done, what comes out from then on.
-async fn unpack(
-    api: &Api,
-    encoding: Encoding,
-    packed: &HeldBody,
-    align_at: usize,
-) -> Result<HeldBody, ServiceError> {
-    let mut held = api.inflight.hold();
-    let mut collected = Collected::new(align_at, None);
-    let mut length = 0;
-    let take = |piece: &[u8]| {
-        length += piece.len() as u64;
-        if length > api.options.max_body_bytes {
-            return Err(too_large(&api.options));
-        }
-        hold(&mut held, piece.len() as u64)?;
-        collected.push(piece);
-        Ok(())
-    };
-    inflate::inflate(encoding, &packed.bytes, take).await?;
-    Ok(HeldBody { bytes: collected.into_bytes(), held })
-}
-
-/// Takes a body that nobody wants off the connection; true when all of it is gone, so that the
-/// connection can serve another request.
-///
-/// A small body is mostly there already and is awaited for a moment. Of others the rest is read and
-/// dropped for a short while in the background: closing with unread bytes would reset the
-/// connection and might lose the answer.
-pub(super) async fn discard(headers: &HeaderMap, mut body: Body) -> bool {
-    if http_body::Body::is_end_stream(&body) {
-        return true;
-    }
-    if headers.contains_key(EXPECT) {
-        return false;
-    }
-    if claimed_length(headers).is_some_and(|length| length <= SMALL) {
-        let whole = async { while let Some(Ok(_frame)) = body.frame().await {} };
-        if tokio::time::timeout(MOMENT, whole).await.is_ok() {
-            return true;
-        }
-    }
-    tokio::spawn(async move {
-        let dropping = async { while let Some(Ok(_frame)) = body.frame().await {} };
-        // Over time is as good as done: the connection closes either way.
-        let _elapsed = tokio::time::timeout(LINGER, dropping).await;
-    });
-    false
 }

@@ -7,7 +7,7 @@ use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, VARY};
 use http::{HeaderMap, HeaderValue};
 use std::io::Write as _;
 
-use super::inflate::Encoding;
+use crate::exchange::Encoding;
 
 /// Smaller answers are not worth it.
 const SMALLEST: usize = 1 << 10;

@@ -47,7 +47,7 @@ pub(super) async fn startup(State(api): State<Arc<Api>>) -> Response {
 pub(super) async fn metrics(State(api): State<Arc<Api>>) -> Response {
     api.service.stuck_workers();
     // With a thousand models this takes a quarter of a second: not where requests are served.
-    let metrics = Arc::clone(&api.metrics);
+    let metrics = Arc::clone(&api.observing.metrics);
     let rendered = tokio::task::spawn_blocking(move || metrics.render()).await;
     let Ok(text) = rendered else {
         return Failure::new(ErrorCode::Internal, "the metrics could not be written").into_response();

@@ -3,7 +3,7 @@
 use http::HeaderMap;
 use http::header::CONTENT_TYPE;
 
-use super::inflate;
+use crate::exchange::content_encoding;
 use crate::model::TaskKind;
 use crate::service::{ErrorCode, ServiceError};
 
@@ -25,7 +25,7 @@ pub(super) enum BodyFormat {
 /// # Errors
 /// `unsupported_media_type`; the detail says what to send.
 pub(super) fn body_format(headers: &HeaderMap, task: Option<TaskKind>) -> Result<BodyFormat, ServiceError> {
-    inflate::encoding(headers)?;
+    content_encoding(headers)?;
     let Some(value) = headers.get(CONTENT_TYPE) else { return Ok(BodyFormat::Json) };
     if value.as_bytes() == b"application/json" {
         return Ok(BodyFormat::Json);

@@ -6,63 +6,42 @@
 mod access;
 mod answer;
 mod body;
-mod catch_panic;
-mod collect;
 mod compress;
 pub mod connection;
-mod context;
 mod cors;
 mod decode;
 mod describe;
 mod health;
-mod inflate;
-mod inflight;
 mod media;
 mod observe;
 mod predict;
 mod problem;
 mod routes;
-mod schedule;
 mod shortcut;
+mod split;
 mod target;
 mod v2;
-mod whole_number;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 pub use answer::encode_prediction;
 pub use decode::{decode_prediction, may_be_json};
-pub use routes::{admin_router, public_router};
+pub use routes::{admin_router, grpc_only_router, public_router};
 pub use shortcut::Routes;
+pub use split::Split;
 pub use v2::decode_inference;
 
+use crate::exchange::{InflightBytes, Observing};
 use crate::service::{Access, Service};
-use crate::telemetry::{Metrics, Tracer};
-use inflight::InflightBytes;
-
-/// Which answers get a line in the log, beside every fault of ours.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AccessLog {
-    /// Faults of ours: a status of 500 or more, other than the 503 of refusals.
-    Errors,
-    /// Every answer.
-    All,
-    /// None.
-    Off,
-}
 
 /// What the HTTP layers are told by the configuration.
 #[derive(Clone, Debug)]
 pub struct HttpOptions {
     /// Largest body.
     pub max_body_bytes: u64,
-    /// Bytes of bodies that may be held at once, over all requests.
-    pub max_inflight_bytes: u64,
     /// For a whole body.
     pub body_timeout: Duration,
-    /// Which answers are logged.
-    pub access_log: AccessLog,
     /// The keys of callers of the public port; without them it is open.
     pub access: Option<Arc<Access>>,
     /// Whether `/metrics` of the public port asks for a key too.
@@ -74,8 +53,7 @@ pub struct HttpOptions {
 /// What every handler has at hand.
 pub struct Api {
     service: Arc<Service>,
-    metrics: Arc<Metrics>,
-    tracer: Tracer,
+    observing: Observing,
     options: HttpOptions,
     inflight: InflightBytes,
 }
@@ -84,11 +62,10 @@ impl Api {
     /// The state of the routers.
     pub fn new(
         service: Arc<Service>,
-        metrics: Arc<Metrics>,
-        tracer: Tracer,
+        observing: Observing,
         options: HttpOptions,
+        inflight: InflightBytes,
     ) -> Arc<Self> {
-        let inflight = InflightBytes::new(options.max_inflight_bytes);
-        Arc::new(Self { service, metrics, tracer, options, inflight })
+        Arc::new(Self { service, observing, options, inflight })
     }
 }

@@ -11,10 +11,10 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Request};
 
 use super::body::{BodyError, HeldBody};
-use super::context::RequestContext;
 use super::problem::Failure;
 use super::target::Target;
-use super::{Api, answer, body, decode, media, observe, schedule};
+use super::{Api, answer, body, decode, media, observe};
+use crate::exchange::{RequestContext, claimed_length, discard, requested_schedule};
 use crate::model::TaskKind;
 use crate::service::{ErrorCode, Model, PredictRequest, Schedule, ServiceError, Timeline};
 use crate::task::{DecodeLimits, Predictions, Task};
@@ -132,16 +132,16 @@ async fn admit<F>(
     let format = format(&parts.headers, task)?;
     let model = found?;
     api.service.accepting()?;
-    api.service.early_refusal(&model, body::claimed_length(&parts.headers))?;
+    api.service.early_refusal(&model, claimed_length(&parts.headers))?;
     let held = body::read(api, context, &parts.headers, incoming, align_at).await?;
-    let schedule = schedule::requested(&parts.headers)?;
+    let schedule = requested_schedule(&parts.headers)?;
     Ok(Taken { model, format, held, schedule })
 }
 
 /// Answers a refusal; the body may not have been read to its end.
 pub(super) async fn refuse(parts: &Parts, incoming: Body, error: ServiceError) -> Response {
     let mut response = Failure::from(error).into_response();
-    if !body::discard(&parts.headers, incoming).await {
+    if !discard(&parts.headers, incoming).await {
         response.extensions_mut().insert(observe::CloseAfter);
     }
     response

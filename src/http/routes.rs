@@ -92,7 +92,7 @@ fn finished(routes: Doors, api: &Arc<Api>, cors_origins: &[String]) -> Router {
 pub fn public_router(api: &Arc<Api>) -> Routes {
     for (route, methods) in ROUTES {
         for method in *methods {
-            api.metrics.http().register_route(method, route);
+            api.observing.metrics.http().register_route(method, route);
         }
     }
     let metrics = get(health::metrics);
@@ -114,6 +114,12 @@ pub fn admin_router(api: &Arc<Api>) -> Routes {
     Routes::new(finished(probes().route("/metrics", open(get(health::metrics))), api, &[]))
 }
 
+/// What the gRPC listener answers to requests that are no calls.
+pub fn grpc_only_router(api: &Arc<Api>) -> Routes {
+    let observed = middleware::from_fn_with_state(Arc::clone(api), observe::observe);
+    Routes::new(Router::new().fallback(not_grpc).layer(observed).with_state(Arc::clone(api)))
+}
+
 #[derive(Serialize)]
 struct Index {
     name: &'static str,
@@ -132,6 +138,12 @@ async fn index() -> Result<Response, Failure> {
 
 async fn not_found(request: Request<Body>) -> Response {
     unrouted(request, ErrorCode::NotFound, "no route has this path; GET / lists the routes").await
+}
+
+async fn not_grpc(request: Request<Body>) -> Response {
+    let detail =
+        "this port takes gRPC: HTTP/2 with the content type application/grpc; HTTP has a port of its own";
+    unrouted(request, ErrorCode::UnsupportedMediaType, detail).await
 }
 
 async fn method_not_allowed(request: Request<Body>) -> Response {

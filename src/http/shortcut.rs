@@ -18,10 +18,10 @@ use http::{Method, Request};
 use tower::Service;
 
 use super::connection::RequestBody;
-use super::context::RequestContext;
 use super::observe::observed;
 use super::target::Target;
 use super::{Api, predict, v2};
+use crate::exchange::RequestContext;
 
 /// Labels of the routes taken here, as the router has them.
 const PREDICT: &str = "/predict/{model}";

@@ -6,6 +6,9 @@
 mod access;
 mod accounting;
 mod batch_bounds;
+mod classes;
+mod declared;
+pub mod description;
 mod error;
 mod evidence;
 mod golden;
@@ -17,12 +20,14 @@ mod predict;
 mod registry;
 mod timing;
 mod verify;
+mod wanted;
 mod warm_up;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 pub use access::{Access, Caller, KeyProblem, Scope, key_entry};
+pub use declared::{DeclaredInput, raw_tensor};
 pub use error::{ErrorCode, GrpcCode, ServiceError};
 pub use health::{Health, ModelHealth};
 pub use infer::{InferInputs, InputRules, InputSlots};
@@ -31,6 +36,7 @@ pub use model::{Model, ModelFacts, Priorities};
 pub use predict::{PredictRequest, Predicted, Schedule};
 pub use registry::{ModelState, Models, Registry};
 pub use timing::Timeline;
+pub use wanted::{AskedOutput, Form, Wanted, WantedOutput};
 
 use crate::engine::Run;
 use crate::model::{ModelName, Version};
@@ -183,6 +189,27 @@ impl Service {
             return Err(ServiceError::new(ErrorCode::Draining, "the service is shutting down"));
         }
         Ok(())
+    }
+
+    /// Refuses when nothing may be predicted, whatever the model.
+    ///
+    /// # Errors
+    /// `not_ready` before the first load has ended, `draining` once the process has stopped accepting.
+    pub fn open(&self) -> Result<(), ServiceError> {
+        if !self.registry.models().started() {
+            return Err(ServiceError::new(ErrorCode::NotReady, "the models are still being loaded"));
+        }
+        self.accepting()
+    }
+
+    /// The phase of the process' end.
+    pub fn shutdown(&self) -> ShutdownWatch {
+        self.shutdown.clone()
+    }
+
+    /// Tells of every change of a model's state.
+    pub fn changes(&self) -> tokio::sync::watch::Receiver<()> {
+        self.registry.changes()
     }
 
     /// Refuses a large body unread when its model's queue is full.

@@ -82,6 +82,7 @@ impl Models {
 #[derive(Default)]
 pub struct Registry {
     models: ArcSwap<Models>,
+    changed: tokio::sync::watch::Sender<()>,
 }
 
 impl Registry {
@@ -106,10 +107,17 @@ impl Registry {
             models.started |= models.all_ready();
             models
         });
+        self.changed.send_replace(());
+    }
+
+    /// Tells of every change.
+    pub fn changes(&self) -> tokio::sync::watch::Receiver<()> {
+        self.changed.subscribe()
     }
 
     /// Drops every model: their queues go, so that sessions end before the runtime does.
     pub fn clear(&self) {
         self.models.store(Arc::default());
+        self.changed.send_replace(());
     }
 }

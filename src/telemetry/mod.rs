@@ -28,7 +28,8 @@ pub use otel::{
     TraceExporter,
 };
 pub use trace::{
-    BatchMember, BatchRecord, HttpSpanEnd, InferenceRecord, InferenceTrace, RequestTrace, Tracer, push_hex,
+    BatchMember, BatchRecord, HttpSpanEnd, InferenceRecord, InferenceTrace, Operation, RequestTrace, Tracer,
+    push_hex,
 };
 
 /// What is running.

@@ -28,7 +28,14 @@ impl Server {
         let folder = tempfile::tempdir().expect("a folder for the ready file");
         let ready = folder.path().join("ready.json");
         let mut command = Command::new(env!("CARGO_BIN_EXE_ml-inference-api"));
-        command.current_dir(root()).arg("serve").args(["--http", "127.0.0.1:0", "--admin", "127.0.0.1:0"]);
+        command.current_dir(root()).arg("serve").args([
+            "--http",
+            "127.0.0.1:0",
+            "--grpc",
+            "127.0.0.1:0",
+            "--admin",
+            "127.0.0.1:0",
+        ]);
         command.args(models.iter().flat_map(|model| ["--models", model])).arg("--ready-file").arg(&ready);
         // Spans on stderr, so that the metrics about spans are there too.
         command.env("MODEL_NAME", "fraud-detector").env("OTEL_TRACES_EXPORTER", "console");

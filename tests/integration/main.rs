@@ -9,6 +9,7 @@ mod access;
 mod batching;
 mod cli;
 mod clients;
+mod grpc;
 mod harness;
 mod health;
 mod infer;

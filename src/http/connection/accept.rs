@@ -13,7 +13,7 @@ use std::time::Duration;
 use axum::body::Body;
 use http::{Request, Response};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
+use tokio::task::{AbortHandle, Id, JoinError, JoinHandle, JoinSet};
 use tokio::time::{Instant, sleep_until, timeout};
 use tower::Service;
 
@@ -34,6 +34,35 @@ const PICKED: usize = 64;
 const SEARCH_PAUSE: Duration = Duration::from_millis(100);
 /// How long cut connections may take to be dropped: one poll, unless a handler blocks.
 const CUT_WAIT: Duration = Duration::from_secs(1);
+
+/// A listener that is being served.
+#[derive(Debug)]
+pub struct Listening {
+    /// The bound address.
+    pub address: SocketAddr,
+    /// Ends with [`serve`].
+    pub serving: JoinHandle<io::Result<ServeReport>>,
+}
+
+/// Begins to [`serve`].
+///
+/// # Errors
+/// When the listener has no address any more.
+pub fn spawn<S>(
+    listener: std::net::TcpListener,
+    service: S,
+    options: ConnectionOptions,
+    observer: Arc<dyn ConnectionObserver>,
+    shutdown: ShutdownWatch,
+) -> io::Result<Listening>
+where
+    S: Service<Request<RequestBody>, Response = Response<Body>, Error = Infallible> + Clone + Send + 'static,
+    S::Future: Send + 'static,
+{
+    let address = listener.local_addr()?;
+    let serving = tokio::spawn(serve(listener, service, options, observer, shutdown));
+    Ok(Listening { address, serving })
+}
 
 /// Serves `service` on `listener` until `shutdown` says stop and every connection is gone.
 ///

@@ -22,14 +22,15 @@ use tower::Service;
 
 use super::activity::{Activity, Verdict};
 use super::options::{
-    ConnectionErrorKind, ConnectionInfo, ConnectionObserver, ConnectionOptions, H2_KEEPALIVE_INTERVAL,
-    H2_KEEPALIVE_TIMEOUT, H2_MAX_CONCURRENT_STREAMS, H2_MAX_PENDING_RESETS,
+    ConnectionErrorKind, ConnectionObserver, ConnectionOptions, H2_KEEPALIVE_INTERVAL, H2_KEEPALIVE_TIMEOUT,
+    H2_MAX_CONCURRENT_STREAMS, H2_MAX_PENDING_RESETS,
 };
 use super::repoll::Repoll;
 use super::request::{RequestBody, answer};
 use super::stream::WatchedStream;
 use super::tls::handshake;
 use super::transport::{Socket, Transport};
+use crate::exchange::ConnectionInfo;
 use crate::shutdown::Phase;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;

@@ -20,11 +20,11 @@ mod tests;
 mod tls;
 mod transport;
 
-pub use accept::serve;
+pub use accept::{Listening, serve, spawn};
 pub use bind::{bind, raise_descriptor_limit};
 pub use options::{
-    ConnectionErrorKind, ConnectionInfo, ConnectionObserver, ConnectionOptions, H2_KEEPALIVE_INTERVAL,
-    H2_KEEPALIVE_TIMEOUT, H2_MAX_CONCURRENT_STREAMS, H2_MAX_PENDING_RESETS, RequestStart, ServeReport,
+    ConnectionErrorKind, ConnectionObserver, ConnectionOptions, H2_KEEPALIVE_INTERVAL, H2_KEEPALIVE_TIMEOUT,
+    H2_MAX_CONCURRENT_STREAMS, H2_MAX_PENDING_RESETS, ServeReport,
 };
 pub use request::RequestBody;
 pub use tls::{Tls, TlsFiles, TlsProblem};

@@ -1,8 +1,7 @@
 //! What the connection room is told, and whom it tells.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::tls::Tls;
 
@@ -100,24 +99,6 @@ pub trait ConnectionObserver: Send + Sync + 'static {
     /// A connection with a request in flight was cut.
     fn forced(&self);
 }
-
-/// Request extension: the two ends of the connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ConnectionInfo {
-    /// The client's end.
-    pub peer: SocketAddr,
-    /// Our end.
-    pub local: SocketAddr,
-    /// Whether it is encrypted.
-    pub is_tls: bool,
-}
-
-/// Request extension: when the request's first header byte was read.
-///
-/// HTTP/1.1 requests that came behind another in one read share that read's time; for HTTP/2 it is
-/// the time when the whole header was there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RequestStart(pub Instant);
 
 /// How serving ended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -15,7 +15,8 @@ use hyper::body::Incoming;
 use tower::Service;
 
 use super::activity::{Activity, Stage};
-use super::options::{ConnectionInfo, ConnectionObserver, RequestStart};
+use super::options::ConnectionObserver;
+use crate::exchange::{ConnectionInfo, RequestStart};
 
 /// Hands one request to the service, marked with its connection and its start.
 pub(super) fn answer<S>(

@@ -16,7 +16,6 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::response::Response;
 use axum::routing::{get, post};
-use serde::Serialize;
 
 pub use infer::decode_inference;
 pub(super) use infer::handle as infer;
@@ -25,18 +24,7 @@ use super::access::{Doors, guarded, open};
 use super::problem::Failure;
 use super::target::Target;
 use super::{Api, answer};
-use crate::model::Dim;
-use crate::service::{Model, ModelState, Models, Scope, ServiceError};
-
-/// Triton's names of what is served beyond the protocol itself.
-const EXTENSIONS: [&str; 6] = [
-    "classification",
-    "schedule_policy",
-    "model_configuration",
-    "binary_tensor_data",
-    "parameters",
-    "statistics",
-];
+use crate::service::{Model, Scope, ServiceError, description};
 
 /// The routes below `/v2`; `routes.rs` has their labels.
 pub(super) fn routes(api: &Arc<Api>) -> Doors {
@@ -62,43 +50,12 @@ pub(super) fn routes(api: &Arc<Api>) -> Doors {
         .route("/v2/repository/index", told(post(repository::index)))
 }
 
-#[derive(Serialize)]
-struct Server {
-    name: &'static str,
-    version: &'static str,
-    extensions: [&'static str; EXTENSIONS.len()],
-}
-
 /// `GET /v2`: what serves.
 async fn server() -> Result<Response, Failure> {
-    let server =
-        Server { name: env!("CARGO_PKG_NAME"), version: env!("CARGO_PKG_VERSION"), extensions: EXTENSIONS };
-    Ok(answer::json_of(&server)?)
+    Ok(answer::json_of(&description::server())?)
 }
 
 /// The model that a path names.
 fn resolve(State(api): &State<Arc<Api>>, target: &Target) -> Result<Arc<Model>, ServiceError> {
     api.service.resolve(target.model.as_deref(), target.version.as_deref())
-}
-
-/// The versions of a model that are ready, in order.
-fn ready_versions<'a>(models: &'a Models, name: &str) -> impl Iterator<Item = &'a Arc<Model>> {
-    models.versions(name).into_iter().flat_map(|versions| versions.values()).filter_map(ready)
-}
-
-/// The model, when it is ready.
-fn ready(state: &ModelState) -> Option<&Arc<Model>> {
-    match state {
-        ModelState::Ready(model) => Some(model),
-        ModelState::Loading | ModelState::Failed(_) => None,
-    }
-}
-
-/// Dimensions as the protocol writes them: -1 is free.
-fn shape(dims: &[Dim]) -> Vec<i64> {
-    let size = |dim: &Dim| match dim {
-        Dim::Fixed(size) => i64::try_from(*size).unwrap_or(i64::MAX),
-        Dim::Free(_) | Dim::AnyRank => -1,
-    };
-    dims.iter().map(size).collect()
 }

@@ -11,25 +11,14 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, Request};
-use serde::Serialize;
 use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
+use crate::exchange::RequestContext;
 use crate::http::body::{self, BodyError};
-use crate::http::context::RequestContext;
 use crate::http::problem::Failure;
 use crate::http::{Api, answer, decode, observe, predict};
-use crate::service::{ErrorCode, ModelState, Models, ServiceError};
-
-/// The state of a version that answers.
-const READY: &str = "READY";
-
-#[derive(Serialize)]
-struct Entry<'a> {
-    name: &'a str,
-    version: String,
-    state: &'static str,
-    reason: &'a str,
-}
+use crate::service::description::{self, Listed};
+use crate::service::{ErrorCode, ServiceError};
 
 /// Answers with the index.
 pub(super) async fn index(
@@ -38,35 +27,23 @@ pub(super) async fn index(
     request: Request<Body>,
 ) -> Response {
     let (parts, mut incoming) = request.into_parts();
-    match only_ready(&api, &context, &parts.headers, &mut incoming).await {
-        Ok(only_ready) => answer::json_of(&entries(&api.service.models(), only_ready))
+    match listed(&api, &context, &parts.headers, &mut incoming).await {
+        Ok(listed) => answer::json_of(&description::index(&api.service.models(), listed))
             .unwrap_or_else(|error| Failure::from(error).into_response()),
         Err(BodyError::Refused(error)) => predict::refuse(&parts, incoming, error).await,
         Err(BodyError::ClientGone) => observe::client_gone(),
     }
 }
 
-fn entries(models: &Models, only_ready: bool) -> Vec<Entry<'_>> {
-    let entries = models.all().map(|(name, version, state)| {
-        let (state, reason) = match state {
-            ModelState::Ready(_) => (READY, ""),
-            ModelState::Loading => ("LOADING", ""),
-            ModelState::Failed(reason) => ("UNAVAILABLE", reason.as_str()),
-        };
-        Entry { name: name.as_str(), version: version.to_string(), state, reason }
-    });
-    entries.filter(|entry| !only_ready || entry.state == READY).collect()
-}
-
-async fn only_ready(
+async fn listed(
     api: &Api,
     context: &RequestContext,
     headers: &HeaderMap,
     incoming: &mut Body,
-) -> Result<bool, BodyError> {
+) -> Result<Listed, BodyError> {
     body::check_claimed_length(headers, &api.options)?;
     let held = body::read(api, context, headers, incoming, 0).await?;
-    Ok(parse(&held.bytes)?)
+    Ok(if parse(&held.bytes)? { Listed::Ready } else { Listed::All })
 }
 
 fn parse(bytes: &[u8]) -> Result<bool, ServiceError> {

@@ -29,7 +29,7 @@ use opentelemetry_sdk::trace::{IdGenerator, RandomIdGenerator, SdkTracer, Span};
 
 pub use batch::{BatchMember, BatchRecord};
 pub use inference::{InferenceRecord, InferenceTrace};
-pub use request::{HttpSpanEnd, RequestTrace, push_hex};
+pub use request::{HttpSpanEnd, Operation, RequestTrace, push_hex};
 
 use provider::Recorder;
 use sampler::Decided;
@@ -90,26 +90,26 @@ impl Tracer {
     }
 
     /// Begins a request's trace: takes the caller's context, decides on sampling, starts the SERVER
-    /// span when sampled. `route` is the router's pattern.
+    /// span when sampled.
     pub fn begin_request(
         &self,
         headers: &impl Extractor,
-        method: &'static str,
-        route: &'static str,
+        operation: Operation,
         started: SystemTime,
     ) -> RequestTrace {
         let inner = &*self.inner;
         let caller = inner.trace_context.then(|| propagation::remote_parent(headers)).flatten();
         let (parent, linked) = if inner.trust_parent { (caller, None) } else { (None, caller) };
         let span = inner.recorder.as_ref().map(|recorder| {
-            let mut builder =
-                SpanBuilder::from_name(route).with_kind(SpanKind::Server).with_start_time(started);
+            let mut builder = SpanBuilder::from_name(operation.label())
+                .with_kind(SpanKind::Server)
+                .with_start_time(started);
             builder.links = linked.map(|caller| vec![Link::with_context(caller)]);
             let context = parent.as_ref().map_or_else(Context::new, |parent| child_of(parent.clone()));
             recorder.tracer.build_with_context(builder, &context)
         });
         match span {
-            Some(span) if span.is_recording() => RequestTrace::recording(self.clone(), span, method, route),
+            Some(span) if span.is_recording() => RequestTrace::recording(self.clone(), span, operation),
             Some(span) => RequestTrace::silent(self.clone(), span.span_context().clone()),
             None => RequestTrace::silent(self.clone(), unrecorded(parent.as_ref())),
         }

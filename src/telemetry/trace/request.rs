@@ -30,11 +30,39 @@ pub struct RequestTrace {
     span: Option<Span>,
 }
 
+/// What a request asks for: names its span.
+#[derive(Clone, Copy, Debug)]
+pub enum Operation {
+    /// HTTP; the route is the router's pattern.
+    Http {
+        /// One of the known methods.
+        method: &'static str,
+        /// The router's pattern.
+        route: &'static str,
+    },
+    /// gRPC, by the method's path: `/package.Service/Method`.
+    Rpc {
+        /// The path.
+        path: &'static str,
+    },
+}
+
+impl Operation {
+    pub(super) fn label(self) -> &'static str {
+        match self {
+            Self::Http { route, .. } => route,
+            Self::Rpc { path } => path,
+        }
+    }
+}
+
 /// What is known of a request at its end. Empty texts count as absent.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct HttpSpanEnd<'a> {
     /// The status sent, or 499.
     pub status: u16,
+    /// The name of the status, where it was gRPC.
+    pub grpc_status: Option<&'static str>,
     /// The error code, only on error; the same as in the metrics.
     pub error_type: Option<&'static str>,
     /// How the inference ended, if it was one.
@@ -71,16 +99,21 @@ pub fn push_hex(text: &mut String, bytes: &[u8]) {
 }
 
 impl RequestTrace {
-    pub(super) fn recording(
-        tracer: Tracer,
-        mut span: Span,
-        method: &'static str,
-        route: &'static str,
-    ) -> Self {
-        let shown = if method == OTHER_METHOD { "HTTP" } else { method };
-        span.update_name(format!("{shown} {route}"));
-        span.set_attribute(KeyValue::new(semconv::HTTP_REQUEST_METHOD, method));
-        span.set_attribute(KeyValue::new(semconv::HTTP_ROUTE, route));
+    pub(super) fn recording(tracer: Tracer, mut span: Span, operation: Operation) -> Self {
+        match operation {
+            Operation::Http { method, route } => {
+                let shown = if method == OTHER_METHOD { "HTTP" } else { method };
+                span.update_name(format!("{shown} {route}"));
+                span.set_attribute(KeyValue::new(semconv::HTTP_REQUEST_METHOD, method));
+                span.set_attribute(KeyValue::new(semconv::HTTP_ROUTE, route));
+            }
+            Operation::Rpc { path } => {
+                let method = path.trim_start_matches('/');
+                span.update_name(method);
+                span.set_attribute(KeyValue::new(semconv::RPC_SYSTEM_NAME, "grpc"));
+                span.set_attribute(KeyValue::new(semconv::RPC_METHOD, method));
+            }
+        }
         Self { tracer, context: span.span_context().clone(), span: Some(span) }
     }
 
@@ -162,7 +195,10 @@ fn attributes(end: &HttpSpanEnd<'_>) -> Vec<KeyValue> {
     text(semconv::SERVER_ADDRESS, end.server_address.unwrap_or_default());
     text(semconv::USER_AGENT_ORIGINAL, end.user_agent.unwrap_or_default());
     text(semconv::ENDUSER_ID, end.end_user.unwrap_or_default());
-    list.push(KeyValue::new(semconv::HTTP_RESPONSE_STATUS_CODE, i64::from(end.status)));
+    list.push(match end.grpc_status {
+        Some(status) => KeyValue::new(semconv::RPC_RESPONSE_STATUS_CODE, status),
+        None => KeyValue::new(semconv::HTTP_RESPONSE_STATUS_CODE, i64::from(end.status)),
+    });
     if let Some(port) = end.server_port {
         list.push(KeyValue::new(semconv::SERVER_PORT, i64::from(port)));
     }

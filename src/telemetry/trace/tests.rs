@@ -35,6 +35,10 @@ impl SpanSink for Capture {
     }
 }
 
+fn http(method: &'static str, route: &'static str) -> Operation {
+    Operation::Http { method, route }
+}
+
 fn options(pairs: &[(&str, &str)]) -> Options {
     let vars: BTreeMap<String, String> =
         pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
@@ -82,7 +86,7 @@ impl Traced {
     fn request(&self, headers: &[(&str, &str)]) -> RequestTrace {
         let headers: HashMap<String, String> =
             headers.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
-        self.tracer.begin_request(&headers, "POST", "/predict", SystemTime::now())
+        self.tracer.begin_request(&headers, http("POST", "/predict"), SystemTime::now())
     }
 
     /// What was exported, by name.
@@ -213,14 +217,14 @@ fn with_tracing_off_there_are_still_ids() {
     let options = options(&[]);
     let tracer = Tracer::new(&options, "1", &metrics());
     let headers = HashMap::from([("traceparent".to_owned(), CALLER.to_owned())]);
-    let mut request = tracer.begin_request(&headers, "GET", "/health", SystemTime::now());
+    let mut request = tracer.begin_request(&headers, http("GET", "/health"), SystemTime::now());
     assert_eq!(request.trace_id().to_string(), CALLER_TRACE);
     assert!(!request.is_sampled() && request.begin_inference(SystemTime::now()).context().is_none());
     let expected = format!("00-{CALLER_TRACE}-{}-00", request.span_id());
     assert_eq!(request.traceresponse(), expected);
     assert_ne!(request.span_id(), SpanId::INVALID);
     request.finish(&end(200), SystemTime::now());
-    let root = tracer.begin_request(&HashMap::new(), "GET", "/health", SystemTime::now());
+    let root = tracer.begin_request(&HashMap::new(), http("GET", "/health"), SystemTime::now());
     assert_ne!(root.trace_id(), TraceId::INVALID);
     assert!(tracer.flush(Duration::ZERO));
 }
@@ -440,7 +444,7 @@ fn black_hole(protocol: &str) -> (TcpListener, Tracer) {
 fn a_flush_is_bounded_against_a_black_hole() {
     for protocol in ["grpc", "http/protobuf"] {
         let (_listener, tracer) = black_hole(protocol);
-        let request = tracer.begin_request(&HashMap::new(), "POST", "/predict", SystemTime::now());
+        let request = tracer.begin_request(&HashMap::new(), http("POST", "/predict"), SystemTime::now());
         assert!(request.is_sampled());
         request.finish(&end(200), SystemTime::now());
         let started = Instant::now();
@@ -466,7 +470,7 @@ fn an_export_ends_with_its_timeout_and_is_counted() {
         let tracer = Tracer::new(&options, "1", &metrics);
         tracer.start_export(&options, "1");
         tracer
-            .begin_request(&HashMap::new(), "POST", "/x", SystemTime::now())
+            .begin_request(&HashMap::new(), http("POST", "/x"), SystemTime::now())
             .finish(&end(200), SystemTime::now());
         assert!(!tracer.flush(PLENTY));
         let spans = metrics.spans();
@@ -487,7 +491,7 @@ fn nobody_listening_is_unavailable() {
         let tracer = Tracer::new(&options, "1", &metrics);
         tracer.start_export(&options, "1");
         tracer
-            .begin_request(&HashMap::new(), "POST", "/x", SystemTime::now())
+            .begin_request(&HashMap::new(), http("POST", "/x"), SystemTime::now())
             .finish(&end(200), SystemTime::now());
         assert!(!tracer.flush(PLENTY));
         assert_eq!(metrics.spans().unavailable.get(), 1, "{protocol}");
@@ -508,7 +512,7 @@ fn an_http_collector_is_given_the_spans() {
     let tracer = Tracer::new(&options, "1", &metrics());
     tracer.start_export(&options, "1");
     tracer
-        .begin_request(&HashMap::new(), "POST", "/x", SystemTime::now())
+        .begin_request(&HashMap::new(), http("POST", "/x"), SystemTime::now())
         .finish(&end(200), SystemTime::now());
     let collector = std::thread::spawn(move || {
         let (mut stream, _) = listener.accept().unwrap();
@@ -533,7 +537,7 @@ fn tls_to_the_collector_turns_tracing_off() {
     let options = options(&[("OTEL_EXPORTER_OTLP_ENDPOINT", "https://c:4317")]);
     let tracer = Tracer::new(&options, "1", &metrics());
     tracer.start_export(&options, "1");
-    assert!(!tracer.begin_request(&HashMap::new(), "GET", "/", SystemTime::now()).is_sampled());
+    assert!(!tracer.begin_request(&HashMap::new(), http("GET", "/"), SystemTime::now()).is_sampled());
 }
 
 /// Answers every gRPC export on `listener` with success, until dropped.
@@ -585,7 +589,7 @@ fn a_grpc_collector_is_given_the_spans_and_may_come_back() {
     let tracer = Tracer::new(&options, "1", &metrics);
     tracer.start_export(&options, "1");
     let send = || {
-        let request = tracer.begin_request(&HashMap::new(), "POST", "/x", SystemTime::now());
+        let request = tracer.begin_request(&HashMap::new(), http("POST", "/x"), SystemTime::now());
         request.finish(&end(200), SystemTime::now());
         tracer.flush(PLENTY)
     };

@@ -3,4 +3,4 @@
 
 mod triton;
 
-pub(crate) use triton::triton;
+pub(crate) use triton::{triton, triton_grpc};

@@ -1,14 +1,27 @@
-//! Triton's HTTP client for Python. Its cases over TLS are started beside the other tests of TLS.
+//! Triton's clients for Python, over HTTP and gRPC. Their cases over TLS are started beside the other tests of TLS.
 
+use std::path::Path;
 use std::process::Command;
 
 use crate::harness::{Connection, Repository, Server, ports, settings, shared, wait};
 
 /// Runs classes of `tests/clients/triton_http.py`, and demands that all their tests pass.
 #[track_caller]
-pub(crate) fn triton(classes: &str, address: &str, authority: Option<&std::path::Path>) {
+pub(crate) fn triton(classes: &str, address: &str, authority: Option<&Path>) {
+    run("triton_http.py", classes, address, authority);
+}
+
+/// The same of `tests/clients/triton_grpc.py`.
+#[track_caller]
+pub(crate) fn triton_grpc(classes: &str, address: &str, authority: Option<&Path>) {
+    run("triton_grpc.py", classes, address, authority);
+}
+
+#[track_caller]
+fn run(script: &str, classes: &str, address: &str, authority: Option<&Path>) {
     let mut command = Command::new(settings::triton_client());
-    command.arg(settings::package("tests/clients/triton_http.py")).args([classes, address]).args(authority);
+    let script = settings::package("tests/clients").join(script);
+    command.arg(script).args([classes, address]).args(authority);
     command.env_clear().env("PATH", "/usr/bin:/bin").env("PYTHONDONTWRITEBYTECODE", "1");
     let output = command.output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
@@ -26,6 +39,21 @@ fn tritons_client_infers_in_every_form_it_has() {
 }
 
 #[test]
+fn tritons_grpc_client_learns_what_is_served() {
+    triton_grpc("Facts", &shared().grpc.to_string(), None);
+}
+
+#[test]
+fn tritons_grpc_client_infers_in_every_form_it_has() {
+    triton_grpc("Infer", &shared().grpc.to_string(), None);
+}
+
+#[test]
+fn tritons_grpc_client_infers_on_the_http_port() {
+    triton_grpc("Infer", &shared().http.to_string(), None);
+}
+
+#[test]
 fn tritons_client_sees_a_server_that_is_not_ready() {
     // A warm-up of minutes, which the signal ends.
     let warmup = "[execution]\ninstances = 1\nintra_threads = 1\n[warmup]\ninputs = [{ x = [1.0], iterations = [100000000] }]\n";
@@ -38,6 +66,7 @@ fn tritons_client_sees_a_server_that_is_not_ready() {
         Connection::try_open(http).ok()
     });
     triton("NotReady", &http.to_string(), None);
+    triton_grpc("NotReady", &http.to_string(), None);
     process.signal("TERM");
     assert!(process.wait(wait::PATIENCE).is_some(), "{}", process.stderr());
 }

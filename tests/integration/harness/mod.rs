@@ -5,6 +5,7 @@
 
 pub(crate) mod collector;
 pub(crate) mod command;
+pub(crate) mod grpc;
 pub(crate) mod http;
 pub(crate) mod http2;
 pub(crate) mod invariants;

@@ -34,6 +34,7 @@ pub(crate) struct Builder {
 pub(crate) struct Server {
     pub(crate) process: Process,
     pub(crate) http: SocketAddr,
+    pub(crate) grpc: SocketAddr,
     pub(crate) admin: SocketAddr,
     /// The home, working and temporary folder of the process.
     pub(crate) folder: TempDir,
@@ -114,6 +115,7 @@ impl Builder {
             |key: &str| addresses[key].as_str().unwrap_or_else(|| panic!("{key}: {text}")).parse().unwrap();
         Server {
             http: address("http"),
+            grpc: address("grpc"),
             admin: address("admin"),
             process,
             folder: self.folder,

@@ -32,6 +32,11 @@ pub(crate) fn triton_client() -> PathBuf {
     path_of("INFERENCE_TEST_TRITONCLIENT")
 }
 
+/// grpcurl.
+pub(crate) fn grpcurl() -> PathBuf {
+    path_of("INFERENCE_TEST_GRPCURL")
+}
+
 /// A folder or file of the repository.
 pub(crate) fn package(path: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(path)

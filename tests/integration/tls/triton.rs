@@ -2,7 +2,7 @@
 
 use super::builder;
 use super::pki::Pki;
-use crate::clients::triton;
+use crate::clients::{triton, triton_grpc};
 
 #[test]
 fn tritons_client_infers_over_tls() {
@@ -10,4 +10,7 @@ fn tritons_client_infers_over_tls() {
     let server = pki.on(builder()).start();
     let address = format!("localhost:{}", server.http.port());
     triton("Tls", &address, Some(&pki.path("ca.pem")));
+    for port in [server.http.port(), server.grpc.port()] {
+        triton_grpc("Tls", &format!("localhost:{port}"), Some(&pki.path("ca.pem")));
+    }
 }

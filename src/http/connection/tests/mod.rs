@@ -25,6 +25,7 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use super::*;
+use crate::exchange::{ConnectionInfo, RequestStart};
 use crate::shutdown::{Phase, Shutdown};
 
 const PATIENCE: Duration = Duration::from_secs(10);

@@ -3,11 +3,9 @@
 use bytes::Bytes;
 use serde::Serialize;
 
-use super::classes::classify;
 use super::numbers;
-use super::request::{Wanted, WantedOutput};
-use crate::service::{ErrorCode, Model, ServiceError};
-use crate::tensor::{DataType, Tensor};
+use crate::service::{ErrorCode, Form, Model, ServiceError, Wanted};
+use crate::tensor::Tensor;
 
 /// An answer's body.
 #[derive(Debug)]
@@ -44,45 +42,19 @@ struct Parameters {
     binary_data_size: usize,
 }
 
-/// How many elements of `outputs` are looked at for the answer: raw numbers are sent where they lie.
-pub(super) fn work(wanted: &Wanted, outputs: &[Tensor]) -> usize {
-    let size = |output: &WantedOutput| {
-        let data = outputs.get(output.index).map(Tensor::data)?;
-        let is_sent = output.binary && output.classes.is_none() && data.data_type() != DataType::Bytes;
-        (!is_sent).then(|| data.len())
-    };
-    wanted.outputs.iter().filter_map(size).sum()
-}
-
 /// Writes the outputs that are wanted, out of all in the signature's order.
 ///
 /// # Errors
 /// `non_finite_output` where JSON is asked to carry NaN or infinity; `internal` for a bug.
-pub(super) fn encode(
-    model: &Model,
-    wanted: &Wanted,
-    mut outputs: Vec<Tensor>,
-) -> Result<Encoded, ServiceError> {
+pub(super) fn encode(model: &Model, wanted: &Wanted, outputs: Vec<Tensor>) -> Result<Encoded, ServiceError> {
     let specs = &model.facts.signature.outputs;
-    if outputs.len() != specs.len() {
-        let cause = format!("expected {} outputs, got {}", specs.len(), outputs.len());
-        return Err(
-            ServiceError::new(ErrorCode::InferenceFailed, "the model could not be run").because(cause)
-        );
-    }
-    for output in &wanted.outputs {
-        if let Some(most) = output.classes {
-            let labels = model.task.labels();
-            outputs[output.index] =
-                classify(&outputs[output.index], most, model.facts.batchable, labels).map_err(internal)?;
-        }
-    }
+    let outputs = wanted.settled(model, outputs)?;
     let raw: Vec<Option<Bytes>> = wanted
         .outputs
         .iter()
-        .map(|output| output.binary.then(|| outputs[output.index].data().to_raw()))
+        .map(|output| (output.form == Form::Raw).then(|| outputs[output.index].data().to_raw()))
         .collect();
-    for output in wanted.outputs.iter().filter(|output| !output.binary) {
+    for output in wanted.outputs.iter().filter(|output| output.form == Form::Typed) {
         check_finite(&specs[output.index].name, &outputs[output.index])?;
     }
     let id = wanted.id.as_deref();
@@ -144,7 +116,7 @@ fn check_finite(name: &str, tensor: &Tensor) -> Result<(), ServiceError> {
 
 /// About how many bytes the JSON of the outputs takes, so that it is not moved as it grows.
 fn expected_json(outputs: &[Tensor], wanted: &Wanted) -> usize {
-    let in_json = wanted.outputs.iter().filter(|output| !output.binary);
+    let in_json = wanted.outputs.iter().filter(|output| output.form == Form::Typed);
     in_json.map(|output| numbers::expected(outputs[output.index].data())).sum()
 }
 

@@ -2,7 +2,6 @@
 //! in JSON and with the binary tensor data extension.
 
 mod answer;
-mod classes;
 mod data;
 mod envelope;
 mod flat;
@@ -24,14 +23,13 @@ use http::header::{CONTENT_TYPE, HeaderName, VARY};
 use http::{HeaderMap, HeaderValue, Request};
 use http_body::{Frame, SizeHint};
 
-use crate::http::context::RequestContext;
+use crate::exchange::{RequestContext, content_encoding, whole_number};
 use crate::http::predict::{self, Taken};
 use crate::http::problem::Failure;
 use crate::http::target::Target;
-use crate::http::whole_number::whole_number;
-use crate::http::{Api, compress, inflate};
+use crate::http::{Api, compress};
 use crate::model::{TaskKind, TensorSpec};
-use crate::service::{Model, ServiceError};
+use crate::service::{Model, ServiceError, Wanted};
 use crate::tensor::DataType;
 use answer::Encoded;
 use request::Layout;
@@ -72,7 +70,7 @@ pub(in crate::http) async fn handle(
         held.hold_more(inputs.bytes())?;
         Ok((inputs, wanted))
     };
-    let inferred = api.service.infer(prediction, read, (answer::work, answer::encode)).await;
+    let inferred = api.service.infer(prediction, read, (Wanted::work, answer::encode)).await;
     let mut response = match inferred.result {
         Ok(encoded) => respond(encoded, &parts.headers).await,
         Err(error) => Failure::from(error).into_response(),
@@ -83,7 +81,7 @@ pub(in crate::http) async fn handle(
 
 /// The protocol's clients declare what they like: only the encoding is looked at.
 fn any_type(headers: &HeaderMap, _: Option<TaskKind>) -> Result<(), ServiceError> {
-    inflate::encoding(headers).map(|_| ())
+    content_encoding(headers).map(|_| ())
 }
 
 /// The length of the JSON, where a header tells it.

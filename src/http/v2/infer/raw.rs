@@ -1,34 +1,17 @@
-//! Tensors as raw bytes, and the request that is nothing but one of them.
+//! The request that is nothing but the bytes of one tensor.
 
 use bytes::Bytes;
 
 use crate::model::{Dim, TensorSpec};
-use crate::service::{ErrorCode, InferInputs, InputRules, InputSlots, ServiceError};
+use crate::service::{ErrorCode, InferInputs, InputRules, InputSlots, ServiceError, raw_tensor};
 use crate::task::DecodeLimits;
-use crate::tensor::{Data, DataType, RawError, Tensor};
-
-/// The tensor of `bytes`, little-endian and without padding.
-///
-/// # Errors
-/// `shape_mismatch` where they are not as many as the shape says, `invalid_input` for bytes that
-/// are no such elements.
-pub(super) fn tensor(data_type: DataType, shape: Vec<usize>, bytes: Bytes) -> Result<Tensor, ServiceError> {
-    Tensor::from_raw(data_type, shape, bytes).map_err(|error| {
-        let code = match error {
-            RawError::Length { .. } | RawError::Overflow => ErrorCode::ShapeMismatch,
-            RawError::Boolean { .. } | RawError::Framing { .. } | RawError::Utf8 { .. } => {
-                ErrorCode::InvalidInput
-            }
-        };
-        ServiceError::new(code, error.to_string())
-    })
-}
+use crate::tensor::{Data, DataType, Tensor};
 
 /// Reads a body that is the bytes of the model's only input, as a batch of one where it is
 /// batchable: its shape follows from the signature, of which one size may be free.
 ///
 /// # Errors
-/// `invalid_input` for a model whose input can't be told from bytes; what [`tensor`] refuses.
+/// `invalid_input` for a model whose input can't be told from bytes; what [`raw_tensor`] refuses.
 pub(super) fn decode(
     body: &Bytes,
     rules: InputRules<'_>,
@@ -43,7 +26,7 @@ pub(super) fn decode(
         text(spec, body, rules.batchable)?
     } else {
         let shape = shape(spec, body.len(), rules.batchable)?;
-        tensor(spec.data_type, shape, body.clone())?
+        raw_tensor(spec.data_type, shape, body.clone())?
     };
     let mut slots = InputSlots::new(rules);
     slots.put(0, 0, tensor);

@@ -8,11 +8,14 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::envelope::{self, Envelope, InputEntry, OutputEntry};
+use super::envelope::{self, Envelope, InputEntry};
 use super::flat::{self, Lifted};
 use super::{data, raw};
 use crate::model::{Signature, TensorSpec};
-use crate::service::{ErrorCode, InferInputs, InputRules, InputSlots, Schedule, ServiceError};
+use crate::service::{
+    AskedOutput, DeclaredInput, ErrorCode, Form, InferInputs, InputRules, InputSlots, Schedule, ServiceError,
+    Wanted, raw_tensor,
+};
 use crate::task::DecodeLimits;
 use crate::tensor::{Data, DataType, Tensor};
 
@@ -25,26 +28,6 @@ pub(super) enum Layout {
     Binary(usize),
     /// One tensor's bytes.
     Raw,
-}
-
-/// What the answer shall hold.
-#[derive(Debug)]
-pub(super) struct Wanted {
-    /// The caller's name for the request.
-    pub(super) id: Option<String>,
-    /// The outputs, in the order asked for.
-    pub(super) outputs: Vec<WantedOutput>,
-}
-
-/// One output of the answer.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct WantedOutput {
-    /// Its position in the signature.
-    pub(super) index: usize,
-    /// As raw bytes.
-    pub(super) binary: bool,
-    /// Only the best so many, as text.
-    pub(super) classes: Option<usize>,
 }
 
 impl Layout {
@@ -93,7 +76,9 @@ pub(super) fn decode(
             );
             return Err(ServiceError::new(ErrorCode::InvalidInput, detail));
         }
-        Layout::Raw => return Ok((raw::decode(body, rules, limits)?, Wanted::all(rules.signature, true))),
+        Layout::Raw => {
+            return Ok((raw::decode(body, rules, limits)?, Wanted::all(rules.signature, Form::Raw)));
+        }
     };
     let json = &body[..json_length];
     let tail = body.slice(json_length..);
@@ -205,13 +190,15 @@ fn tensor(
     spec: &TensorSpec,
     tail: &mut Tail<'_>,
 ) -> Result<Tensor, ServiceError> {
-    let refuse = |code, member: &str, detail: String| {
-        ServiceError::new(code, detail).at(format!("/inputs/{position}{member}"))
+    let declared = DeclaredInput {
+        position,
+        datatype: &entry.datatype,
+        shape: &entry.shape,
+        shared_memory: entry.parameters.shared_memory_region,
     };
+    let refuse = |code, member: &str, detail: String| declared.refused(code, member, detail);
     let misshapen = |detail| refuse(ErrorCode::ShapeMismatch, "/shape", detail);
-    check_type(entry, spec).map_err(|(code, member, detail)| refuse(code, member, detail))?;
-    let (shape, elements) = shape(entry).map_err(misshapen)?;
-    spec.check_shape(&shape).map_err(misshapen)?;
+    let (shape, elements) = declared.fit(spec)?;
     match (entry.data, entry.parameters.binary_data_size) {
         (Some(_), Some(_)) => {
             let detail = "expected either data or binary_data_size, got both".to_owned();
@@ -227,11 +214,11 @@ fn tensor(
                 let detail = format!("expected {size} bytes of this tensor, got {}", tail.bytes.len());
                 return Err(refuse(ErrorCode::InvalidInput, member, detail));
             }
-            raw::tensor(spec.data_type, shape, tail.bytes.split_to(size))
+            raw_tensor(spec.data_type, shape, tail.bytes.split_to(size))
                 .map_err(|error| error.at(format!("/inputs/{position}{member}")))
         }
         (None, None) if tail.is_only && !tail.bytes.is_empty() => {
-            raw::tensor(spec.data_type, shape, std::mem::take(&mut tail.bytes))
+            raw_tensor(spec.data_type, shape, std::mem::take(&mut tail.bytes))
                 .map_err(|error| error.at(format!("/inputs/{position}")))
         }
         (None, None) => {
@@ -241,92 +228,22 @@ fn tensor(
     }
 }
 
-/// Holds an input's datatype against the signature, and refuses what is not in the request.
-fn check_type(entry: &InputEntry<'_>, spec: &TensorSpec) -> Result<(), (ErrorCode, &'static str, String)> {
-    let Some(data_type) = DataType::from_name(&entry.datatype) else {
-        let detail = "expected a datatype of the protocol, such as FP32, INT64 or BYTES, got another word";
-        return Err((ErrorCode::InvalidInput, "/datatype", detail.to_owned()));
-    };
-    if data_type != spec.data_type {
-        let detail = format!("expected {}, got {data_type}", spec.data_type);
-        return Err((ErrorCode::ShapeMismatch, "/datatype", detail));
-    }
-    if entry.parameters.shared_memory_region {
-        let detail = "shared memory is not served: send the data with the request".to_owned();
-        return Err((ErrorCode::InvalidInput, "/parameters/shared_memory_region", detail));
-    }
-    Ok(())
-}
-
-/// The shape and how many elements it holds.
-fn shape(entry: &InputEntry<'_>) -> Result<(Vec<usize>, usize), String> {
-    let mut elements = Some(1_usize);
-    let mut shape = Vec::with_capacity(entry.shape.len().min(64));
-    for &size in &entry.shape {
-        let Ok(size) = usize::try_from(size) else {
-            return Err("expected sizes of 0 or more, got a negative one".to_owned());
-        };
-        elements = elements.and_then(|elements| elements.checked_mul(size));
-        shape.push(size);
-    }
-    // A zero behind sizes that overflow is no way around them.
-    let elements = elements.ok_or("expected a shape that fits into memory, got one beyond it")?;
-    Ok((shape, elements))
-}
-
-impl Wanted {
-    /// Every output.
-    fn all(signature: &Signature, binary: bool) -> Self {
-        let outputs = 0..signature.outputs.len();
-        Self {
-            id: None,
-            outputs: outputs.map(|index| WantedOutput { index, binary, classes: None }).collect(),
-        }
-    }
-}
-
 fn wanted(envelope: &Envelope<'_>, signature: &Signature) -> Result<Wanted, ServiceError> {
     let binary = envelope.parameters.binary_data_output.unwrap_or(false);
     let id = envelope.id.as_deref().filter(|id| !id.is_empty()).map(str::to_owned);
     // Triton's clients leave the list out for all outputs; others send an empty one.
     let Some(entries) = envelope.outputs.as_deref().filter(|entries| !entries.is_empty()) else {
-        return Ok(Wanted { id, ..Wanted::all(signature, binary) });
+        return Ok(Wanted { id, ..Wanted::all(signature, form(binary)) });
     };
-    let mut outputs: Vec<WantedOutput> = Vec::with_capacity(entries.len());
-    for (position, entry) in entries.iter().enumerate() {
-        let output = wanted_output(entry, position, binary, signature)?;
-        if outputs.iter().any(|other| other.index == output.index) {
-            let detail = "this output stands twice in the request";
-            let at = format!("/outputs/{position}/name");
-            return Err(ServiceError::new(ErrorCode::InvalidInput, detail).at(at));
-        }
-        outputs.push(output);
-    }
-    Ok(Wanted { id, outputs })
+    let asked = entries.iter().map(|entry| AskedOutput {
+        name: &entry.name,
+        form: form(entry.parameters.binary_data.unwrap_or(binary)),
+        classes: entry.parameters.classification,
+        shared_memory: entry.parameters.shared_memory_region,
+    });
+    Ok(Wanted { id, ..Wanted::of(signature, asked)? })
 }
 
-fn wanted_output(
-    entry: &OutputEntry<'_>,
-    position: usize,
-    binary: bool,
-    signature: &Signature,
-) -> Result<WantedOutput, ServiceError> {
-    let refuse = |member: &str, detail: String| {
-        ServiceError::new(ErrorCode::InvalidInput, detail).at(format!("/outputs/{position}/{member}"))
-    };
-    let Some((index, spec)) = signature.output(&entry.name) else {
-        let known: Vec<&str> = signature.outputs.iter().map(|spec| &*spec.name).take(16).collect();
-        let detail = format!("the model has no output of this name; its outputs are {}", known.join(", "));
-        return Err(refuse("name", detail));
-    };
-    if entry.parameters.shared_memory_region {
-        let detail = "shared memory is not served: the data comes with the answer".to_owned();
-        return Err(refuse("parameters/shared_memory_region", detail));
-    }
-    let classes = entry.parameters.classification.filter(|&classes| classes > 0);
-    if classes.is_some() && spec.data_type == DataType::Bytes {
-        let detail = "expected an output of numbers to classify by, got one of texts".to_owned();
-        return Err(refuse("parameters/classification", detail));
-    }
-    Ok(WantedOutput { index, binary: entry.parameters.binary_data.unwrap_or(binary), classes })
+fn form(binary: bool) -> Form {
+    if binary { Form::Raw } else { Form::Typed }
 }

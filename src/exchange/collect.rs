@@ -13,7 +13,7 @@ const FIRST: usize = 64 << 10;
 const AHEAD: usize = 4;
 
 /// A body under collection.
-pub(super) struct Collected {
+pub struct Collected {
     /// Padding, then what has come.
     memory: Vec<u8>,
     padding: usize,
@@ -24,13 +24,13 @@ pub(super) struct Collected {
 impl Collected {
     /// An empty body whose byte `align_at` will lie on a boundary of 64 bytes, and that will hold
     /// `announced` bytes in the end, if that is true.
-    pub(super) fn new(align_at: usize, announced: Option<u64>) -> Self {
+    pub fn new(align_at: usize, announced: Option<u64>) -> Self {
         let announced = announced.and_then(|length| usize::try_from(length).ok());
         Self { memory: Vec::new(), padding: 0, align_at, announced }
     }
 
     /// Appends a piece.
-    pub(super) fn push(&mut self, piece: &[u8]) {
+    pub fn push(&mut self, piece: &[u8]) {
         if self.memory.capacity() - self.memory.len() < piece.len() {
             self.grow(piece.len());
         }
@@ -57,7 +57,7 @@ impl Collected {
     }
 
     /// The whole body.
-    pub(super) fn into_bytes(self) -> Bytes {
+    pub fn into_bytes(self) -> Bytes {
         Bytes::from(self.memory).slice(self.padding..)
     }
 }

@@ -16,7 +16,7 @@ const PRIORITY: HeaderName = HeaderName::from_static("x-request-priority");
 ///
 /// # Errors
 /// `invalid_input` for anything but whole numbers.
-pub(super) fn requested(headers: &HeaderMap) -> Result<Schedule, ServiceError> {
+pub fn requested_schedule(headers: &HeaderMap) -> Result<Schedule, ServiceError> {
     // What is beyond 64 bits is longer than anyone waits, and beyond every level.
     let timeout = whole_number(headers, &TIMEOUT, "a whole number of milliseconds, 0 or more")?;
     let priority = whole_number(headers, &PRIORITY, "a whole number, 1 the most urgent")?;
@@ -33,7 +33,7 @@ mod tests {
         let of = |text: &'static str| {
             let mut headers = HeaderMap::new();
             headers.insert(TIMEOUT, http::HeaderValue::from_static(text));
-            requested(&headers).map(|schedule| schedule.timeout).map_err(|error| error.code)
+            requested_schedule(&headers).map(|schedule| schedule.timeout).map_err(|error| error.code)
         };
         assert_eq!(of("0"), Ok(Some(Duration::ZERO)));
         assert_eq!(of("250"), Ok(Some(Duration::from_millis(250))));
@@ -41,11 +41,11 @@ mod tests {
         for bad in ["", "-1", "1.5", "1s", "+1", "ten"] {
             assert_eq!(of(bad), Err(ErrorCode::InvalidInput), "{bad}");
         }
-        assert_eq!(requested(&HeaderMap::new()).unwrap(), Schedule::default());
+        assert_eq!(requested_schedule(&HeaderMap::new()).unwrap(), Schedule::default());
         let mut headers = HeaderMap::new();
         headers.insert(PRIORITY, http::HeaderValue::from_static("2"));
-        assert_eq!(requested(&headers).unwrap().priority, Some(2));
+        assert_eq!(requested_schedule(&headers).unwrap().priority, Some(2));
         headers.insert(PRIORITY, http::HeaderValue::from_static("high"));
-        assert!(requested(&headers).is_err());
+        assert!(requested_schedule(&headers).is_err());
     }
 }

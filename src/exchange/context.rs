@@ -11,21 +11,22 @@ use http::header::HeaderName;
 use crate::telemetry::{InferenceTrace, RequestTrace, push_hex};
 
 /// Made by the observing layer, carried in the request's extensions.
-pub(super) struct RequestContext {
+pub struct RequestContext {
     /// The caller's `x-request-id` where it is acceptable, else a new one.
-    pub(super) id: Arc<str>,
+    pub id: Arc<str>,
     /// When the first header byte came.
-    pub(super) started: Instant,
+    pub started: Instant,
     /// Who calls.
-    pub(super) peer: Option<SocketAddr>,
+    pub peer: Option<SocketAddr>,
     /// Ids and, when it is sampled, the server span; none on routes that are not traced.
-    pub(super) trace: Mutex<Option<RequestTrace>>,
+    pub trace: Mutex<Option<RequestTrace>>,
     caller: OnceLock<Arc<str>>,
     body_bytes: AtomicU64,
 }
 
 impl RequestContext {
-    pub(super) fn new(
+    /// What `headers` and the connection tell.
+    pub fn new(
         headers: &HeaderMap,
         started: Instant,
         peer: Option<SocketAddr>,
@@ -37,7 +38,7 @@ impl RequestContext {
     }
 
     /// The span of an inference under this request's.
-    pub(super) fn begin_inference(&self) -> Option<InferenceTrace> {
+    pub fn begin_inference(&self) -> Option<InferenceTrace> {
         let mut trace = self.trace.lock().unwrap_or_else(PoisonError::into_inner);
         let trace = trace.as_mut()?;
         // The clock is read for spans only.
@@ -46,28 +47,28 @@ impl RequestContext {
     }
 
     /// Notes whose key the request came with.
-    pub(super) fn called_by(&self, name: &Arc<str>) {
+    pub fn called_by(&self, name: &Arc<str>) {
         self.caller.get_or_init(|| Arc::clone(name));
     }
 
     /// The name of the request's key, once it is known.
-    pub(super) fn caller(&self) -> Option<&str> {
+    pub fn caller(&self) -> Option<&str> {
         self.caller.get().map(AsRef::as_ref)
     }
 
     /// Notes how many bytes of the body have come.
-    pub(super) fn body_came(&self, bytes: u64) {
+    pub fn body_came(&self, bytes: u64) {
         self.body_bytes.store(bytes, Ordering::Relaxed);
     }
 
     /// Bytes of the body that have come.
-    pub(super) fn body_bytes(&self) -> u64 {
+    pub fn body_bytes(&self) -> u64 {
         self.body_bytes.load(Ordering::Relaxed)
     }
 }
 
 /// The header that names a request.
-pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const MAX_ID: usize = 64;
 
 fn request_id(headers: &HeaderMap) -> Arc<str> {

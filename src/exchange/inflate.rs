@@ -12,7 +12,7 @@ use crate::service::{ErrorCode, ServiceError};
 
 /// How a body is compressed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Encoding {
+pub enum Encoding {
     /// RFC 1952; several members count as one stream.
     Gzip,
     /// RFC 1950, or, as some clients have it, bare RFC 1951.
@@ -21,7 +21,7 @@ pub(super) enum Encoding {
 
 impl Encoding {
     /// The name in headers.
-    pub(super) const fn name(self) -> &'static str {
+    pub const fn name(self) -> &'static str {
         match self {
             Self::Gzip => "gzip",
             Self::Deflate => "deflate",
@@ -29,7 +29,7 @@ impl Encoding {
     }
 
     /// The encoding that a header calls `name`, in any case.
-    pub(super) fn named(name: &str) -> Option<Self> {
+    pub fn named(name: &str) -> Option<Self> {
         let is = |known: &str| name.eq_ignore_ascii_case(known);
         if is("gzip") || is("x-gzip") {
             return Some(Self::Gzip);
@@ -42,7 +42,7 @@ impl Encoding {
 ///
 /// # Errors
 /// `unsupported_media_type` for others and for more than one; the detail says what is taken.
-pub(super) fn encoding(headers: &HeaderMap) -> Result<Option<Encoding>, ServiceError> {
+pub fn encoding(headers: &HeaderMap) -> Result<Option<Encoding>, ServiceError> {
     let refused = || {
         let detail = "send the body plain, or with Content-Encoding gzip or deflate, once; no other is taken";
         ServiceError::new(ErrorCode::UnsupportedMediaType, detail)

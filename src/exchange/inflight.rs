@@ -4,34 +4,49 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::service::{ErrorCode, ServiceError};
+
 /// The shared count and its bound.
 #[derive(Clone, Debug)]
-pub(super) struct InflightBytes {
+pub struct InflightBytes {
     held: Arc<AtomicU64>,
     limit: u64,
 }
 
 /// Bytes that one request holds; given back when it is dropped.
 #[derive(Debug)]
-pub(super) struct HeldBytes {
+pub struct HeldBytes {
     held: Arc<AtomicU64>,
     limit: u64,
     bytes: u64,
 }
 
 impl InflightBytes {
-    pub(super) fn new(limit: u64) -> Self {
+    /// At most `limit` bytes over all requests.
+    pub fn new(limit: u64) -> Self {
         Self { held: Arc::default(), limit }
     }
 
-    pub(super) fn hold(&self) -> HeldBytes {
+    /// A request that holds nothing yet.
+    pub fn hold(&self) -> HeldBytes {
         HeldBytes { held: Arc::clone(&self.held), limit: self.limit, bytes: 0 }
     }
 }
 
 impl HeldBytes {
+    /// Holds `bytes` more.
+    ///
+    /// # Errors
+    /// `overloaded` when that would pass the bound.
+    pub fn hold_more(&mut self, bytes: u64) -> Result<(), ServiceError> {
+        if self.try_add(bytes) {
+            return Ok(());
+        }
+        Err(ServiceError::new(ErrorCode::Overloaded, "too many bytes of bodies are held"))
+    }
+
     /// Takes `bytes` more; false when that would pass the bound.
-    pub(super) fn try_add(&mut self, bytes: u64) -> bool {
+    pub fn try_add(&mut self, bytes: u64) -> bool {
         let before = self.held.fetch_add(bytes, Ordering::Relaxed);
         if before + bytes > self.limit {
             self.held.fetch_sub(bytes, Ordering::Relaxed);

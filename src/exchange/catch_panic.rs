@@ -6,13 +6,14 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 /// A future that resolves to `Err(Panicked)` where its inner one panics.
-pub(super) struct CatchPanic<'a, F>(Pin<&'a mut F>);
+pub struct CatchPanic<'a, F>(Pin<&'a mut F>);
 
 /// The inner future panicked.
-pub(super) struct Panicked;
+pub struct Panicked;
 
 impl<'a, F: Future> CatchPanic<'a, F> {
-    pub(super) fn new(future: Pin<&'a mut F>) -> Self {
+    /// Watches over `future`.
+    pub fn new(future: Pin<&'a mut F>) -> Self {
         Self(future)
     }
 }

@@ -10,7 +10,7 @@ use crate::service::{ErrorCode, ServiceError};
 ///
 /// # Errors
 /// `invalid_input` for anything but digits.
-pub(super) fn whole_number(
+pub fn whole_number(
     headers: &HeaderMap,
     name: &HeaderName,
     expected: &str,

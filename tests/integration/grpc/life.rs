@@ -1,0 +1,84 @@
+//! Before it is ready, while it drains, and clients that leave.
+
+use http_body_util::BodyExt as _;
+
+use super::with;
+use crate::harness::grpc::{Client, INFER, framed, rows, slow};
+use crate::harness::models::slow_manifest;
+use crate::harness::{Connection, Repository, Request, Server, ports, shared, wait};
+
+#[test]
+fn before_the_models_are_loaded_calls_are_refused() {
+    // A warm-up of minutes, which the signal ends.
+    let warmup = "[execution]\ninstances = 1\nintra_threads = 1\n[warmup]\ninputs = [{ x = [1.0], iterations = [100000000] }]\n";
+    let [http, admin] = ports::free(2)[..] else { unreachable!("asked for two") };
+    let repository = Repository::new().model("slow", "slow", warmup);
+    let builder = Server::builder().repository(repository).addresses(http, admin);
+    let mut process = builder.spawn();
+    wait::until("the listener", wait::PATIENCE, || {
+        assert!(process.ended().is_none(), "it ended");
+        Connection::try_open(http).ok()
+    });
+    tokio::runtime::Runtime::new().unwrap().block_on(async {
+        let client = Client::open(http).await;
+        client.call(INFER, &[], &slow(1)).await.refused(14, "not_ready");
+        client.call(INFER, &[], &rows("nobody", &[1.0; 3])).await.refused(14, "not_ready");
+    });
+    process.signal("TERM");
+    assert!(process.wait(wait::PATIENCE).is_some(), "{}", process.stderr());
+}
+
+#[test]
+fn what_is_in_flight_is_answered_when_the_process_stops() {
+    let models = Repository::new().model("slow", "slow", &slow_manifest(64));
+    let mut server = Server::builder().repository(models).start();
+    with(&server, async |client| {
+        // From now on it is known that this model takes long: no request is run where it is read.
+        client.infer(&slow(200)).await;
+        let in_flight: Vec<_> = (0..4)
+            .map(|_| {
+                let client = client.clone();
+                tokio::spawn(async move { client.call(INFER, &[], &slow(1500)).await.status })
+            })
+            .collect();
+        server.wait_for_metric("inference_queue_depth", &[("model", "slow")], 3.0);
+        server.process.signal("TERM");
+        for call in in_flight {
+            assert_eq!(call.await.unwrap(), 0);
+        }
+    });
+    assert_eq!(server.exit_code(wait::PATIENCE), Some(0));
+}
+
+#[test]
+fn a_caller_that_leaves_counts_as_499_and_its_queued_work_is_dropped() {
+    let models = Repository::new().model("slow", "slow", &slow_manifest(64));
+    let server = Server::builder().repository(models).start();
+    with(&server, async |client| {
+        client.infer(&slow(200)).await;
+        let calls: Vec<_> = (0..5)
+            .map(|_| {
+                let client = client.clone();
+                tokio::spawn(async move {
+                    let body = http_body_util::Full::from(framed(&slow(3000))).boxed();
+                    client.send(INFER, &[], body).await.map(drop)
+                })
+            })
+            .collect();
+        server.wait_for_metric("inference_queue_depth", &[("model", "slow")], 4.0);
+        // Dropped, each resets its stream; the connection stays.
+        for call in calls {
+            call.abort();
+        }
+        server.wait_for_metric("http_requests_total", &[("route", INFER), ("status", "499")], 5.0);
+        server.wait_for_metric("inference_queue_depth", &[("model", "slow")], 0.0);
+        server.wait_for_metric("inference_requests_total", &[("outcome", "cancelled")], 5.0);
+        client.infer(&slow(1)).await;
+    });
+}
+
+#[test]
+fn the_grpc_port_takes_calls_alone() {
+    let answer = Connection::open(shared().grpc).call(&Request::get("/health"));
+    crate::harness::assert_problem(&answer, 415, "unsupported_media_type");
+}
