@@ -37,7 +37,7 @@ pub use routes::{admin_router, public_router};
 pub use shortcut::Routes;
 pub use v2::decode_inference;
 
-use crate::service::{Access, Service};
+use crate::service::{Access, AdminToken, Service};
 use crate::telemetry::{Metrics, Tracer};
 use inflight::InflightBytes;
 
@@ -65,6 +65,8 @@ pub struct HttpOptions {
     pub access_log: AccessLog,
     /// The keys of callers of the public port; without them it is open.
     pub access: Option<Arc<Access>>,
+    /// What lets other peers than loopback load and unload models.
+    pub admin_token: Option<Arc<AdminToken>>,
     /// Whether `/metrics` of the public port asks for a key too.
     pub protect_metrics: bool,
     /// Origins whose pages may call from a browser, or `*`; none = no page may.

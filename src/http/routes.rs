@@ -45,18 +45,25 @@ const ROUTES: &[(&str, &[&str])] = &[
     ("/v2/repository/index", &["POST"]),
 ];
 
+/// The same of the admin listener, beside health and metrics.
+const ADMIN_ROUTES: &[(&str, &[&str])] =
+    &[("/v2/repository/models/{model}/load", &["POST"]), ("/v2/repository/models/{model}/unload", &["POST"])];
+
+fn known(matched: Option<&str>) -> Option<&'static (&'static str, &'static [&'static str])> {
+    ROUTES.iter().chain(ADMIN_ROUTES).find(|(route, _)| Some(*route) == matched)
+}
+
 /// The label of requests that no route matches.
 const UNMATCHED: &str = "unmatched";
 
 /// The label of a matched path.
 pub(super) fn label(matched: Option<&str>) -> &'static str {
-    let known = ROUTES.iter().find(|(route, _)| Some(*route) == matched);
-    known.map_or(UNMATCHED, |(route, _)| route)
+    known(matched).map_or(UNMATCHED, |(route, _)| route)
 }
 
 /// The methods that a matched path takes; none where nothing matched.
 pub(super) fn methods(matched: Option<&str>) -> Option<&'static [&'static str]> {
-    ROUTES.iter().find(|(route, _)| Some(*route) == matched).map(|(_, methods)| *methods)
+    known(matched).map(|(_, methods)| *methods)
 }
 
 /// True for the routes that are traced and tell their timing.
@@ -111,7 +118,8 @@ pub fn public_router(api: &Arc<Api>) -> Routes {
 
 /// The routes of the admin listener.
 pub fn admin_router(api: &Arc<Api>) -> Routes {
-    Routes::new(finished(probes().route("/metrics", open(get(health::metrics))), api, &[]))
+    let routes = probes().route("/metrics", open(get(health::metrics))).merge(v2::admin_routes(api));
+    Routes::new(finished(routes, api, &[]))
 }
 
 #[derive(Serialize)]

@@ -3,6 +3,7 @@
 //! Invariant: a body is nothing at all or one object with at most the member `ready`; whatever else
 //! comes is refused at its place, without being held in memory a second time.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -18,7 +19,8 @@ use crate::http::body::{self, BodyError};
 use crate::http::context::RequestContext;
 use crate::http::problem::Failure;
 use crate::http::{Api, answer, decode, observe, predict};
-use crate::service::{ErrorCode, ModelState, Models, ServiceError};
+use crate::model::{ModelName, Version};
+use crate::service::{Absent, ErrorCode, ModelState, Models, ServiceError};
 
 /// The state of a version that answers.
 const READY: &str = "READY";
@@ -31,7 +33,7 @@ struct Entry<'a> {
     reason: &'a str,
 }
 
-/// Answers with the index.
+/// Answers with the index, as the public port has it: without reasons, which name files.
 pub(super) async fn index(
     State(api): State<Arc<Api>>,
     Extension(context): Extension<Arc<RequestContext>>,
@@ -39,23 +41,71 @@ pub(super) async fn index(
 ) -> Response {
     let (parts, mut incoming) = request.into_parts();
     match only_ready(&api, &context, &parts.headers, &mut incoming).await {
-        Ok(only_ready) => answer::json_of(&entries(&api.service.models(), only_ready))
+        Ok(only_ready) => answer::json_of(&entries(&api.service.models(), (only_ready, Told::States), &[]))
             .unwrap_or_else(|error| Failure::from(error).into_response()),
         Err(BodyError::Refused(error)) => predict::refuse(&parts, incoming, error).await,
         Err(BodyError::ClientGone) => observe::client_gone(),
     }
 }
 
-fn entries(models: &Models, only_ready: bool) -> Vec<Entry<'_>> {
-    let entries = models.all().map(|(name, version, state)| {
-        let (state, reason) = match state {
-            ModelState::Ready(_) => (READY, ""),
-            ModelState::Loading => ("LOADING", ""),
-            ModelState::Failed(reason) => ("UNAVAILABLE", reason.as_str()),
-        };
-        Entry { name: name.as_str(), version: version.to_string(), state, reason }
-    });
-    entries.filter(|entry| !only_ready || entry.state == READY).collect()
+/// The same for who may load and unload: with reasons, and with what the configured paths hold and was
+/// never loaded.
+pub(in crate::http) async fn full_index(
+    State(api): State<Arc<Api>>,
+    Extension(context): Extension<Arc<RequestContext>>,
+    request: Request<Body>,
+) -> Response {
+    let (parts, mut incoming) = request.into_parts();
+    match only_ready(&api, &context, &parts.headers, &mut incoming).await {
+        Ok(only_ready) => {
+            let there = if only_ready { Vec::new() } else { api.service.discoverable().await };
+            answer::json_of(&entries(&api.service.models(), (only_ready, Told::Everything), &there))
+                .unwrap_or_else(|error| Failure::from(error).into_response())
+        }
+        Err(BodyError::Refused(error)) => predict::refuse(&parts, incoming, error).await,
+        Err(BodyError::ClientGone) => observe::client_gone(),
+    }
+}
+
+/// How much a caller is told.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Told {
+    States,
+    Everything,
+}
+
+/// The index; `there` is what the configured paths hold.
+fn entries<'a>(
+    models: &'a Models,
+    (only_ready, told): (bool, Told),
+    there: &'a [(ModelName, Version)],
+) -> Vec<Entry<'a>> {
+    let mut entries: BTreeMap<(&str, Version), Entry<'a>> = BTreeMap::new();
+    let mut tell = |name: &'a ModelName, version: Version, state: &'static str, reason: &'a str| {
+        let entry = Entry { name: name.as_str(), version: version.to_string(), state, reason };
+        entries.entry((name.as_str(), version)).or_insert(entry);
+    };
+    for (name, version, state) in models.all() {
+        match state {
+            ModelState::Ready(_) => tell(name, version, READY, ""),
+            ModelState::Loading => tell(name, version, "LOADING", ""),
+            ModelState::Failed(reason) => tell(name, version, "UNAVAILABLE", reason),
+        }
+    }
+    for (name, version, state) in models.absent() {
+        match state {
+            Absent::Loading => tell(name, version, "LOADING", ""),
+            Absent::Unloading => tell(name, version, "UNLOADING", ""),
+            Absent::Unavailable(reason) => {
+                let is_plain = told == Told::Everything || reason == "unloaded";
+                tell(name, version, "UNAVAILABLE", if is_plain { reason } else { "could not be loaded" });
+            }
+        }
+    }
+    for (name, version) in there {
+        tell(name, *version, "UNAVAILABLE", "not loaded");
+    }
+    entries.into_values().filter(|entry| !only_ready || entry.state == READY).collect()
 }
 
 async fn only_ready(
@@ -90,6 +140,12 @@ fn refused(detail: impl Into<String>) -> ServiceError {
 /// Longest part of an unknown name that is repeated, in characters.
 const NAME_CHARS: usize = 64;
 
+/// A pointer to a member, of a long name its beginning.
+pub(super) fn shown_pointer(name: &str) -> String {
+    let name: String = name.chars().take(NAME_CHARS).collect();
+    format!("/{}", name.replace('~', "~0").replace('/', "~1"))
+}
+
 /// The members of the one object; the first that is wrong becomes the fault.
 struct Members<'a> {
     fault: &'a mut Option<ServiceError>,
@@ -115,8 +171,7 @@ impl<'de> Visitor<'de> for Members<'_> {
                     other => refused(format!("expected a boolean, got {}", other.name())).at("/ready"),
                 }
             } else {
-                let name: String = name.chars().take(NAME_CHARS).collect();
-                let pointer = format!("/{}", name.replace('~', "~0").replace('/', "~1"));
+                let pointer = shown_pointer(&name);
                 let detail = "expected no other member than \"ready\"";
                 ServiceError::new(ErrorCode::UnknownInput, detail).at(pointer)
             };
@@ -128,7 +183,7 @@ impl<'de> Visitor<'de> for Members<'_> {
 }
 
 /// What a JSON value is, read to its end and not kept.
-enum Kind {
+pub(super) enum Kind {
     Null,
     Boolean(bool),
     Number,
@@ -138,7 +193,7 @@ enum Kind {
 }
 
 impl Kind {
-    const fn name(&self) -> &'static str {
+    pub(super) const fn name(&self) -> &'static str {
         match self {
             Self::Null => "null",
             Self::Boolean(_) => "a boolean",
