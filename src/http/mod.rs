@@ -14,11 +14,13 @@ mod context;
 mod cors;
 mod decode;
 mod describe;
+mod docs;
 mod health;
 mod inflate;
 mod inflight;
 mod media;
 mod observe;
+mod openapi;
 mod predict;
 mod problem;
 mod routes;
@@ -80,6 +82,7 @@ pub struct Api {
     tracer: Tracer,
     options: HttpOptions,
     inflight: InflightBytes,
+    openapi: openapi::Cache,
 }
 
 impl Api {
@@ -91,6 +94,7 @@ impl Api {
         options: HttpOptions,
     ) -> Arc<Self> {
         let inflight = InflightBytes::new(options.max_inflight_bytes);
-        Arc::new(Self { service, metrics, tracer, options, inflight })
+        let openapi = openapi::Cache::default();
+        Arc::new(Self { service, metrics, tracer, options, inflight, openapi })
     }
 }

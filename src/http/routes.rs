@@ -6,13 +6,14 @@ use axum::body::Body;
 use axum::response::Response;
 use axum::routing::{get, post};
 use axum::{Router, middleware};
-use http::Request;
+use http::header::VARY;
+use http::{HeaderMap, HeaderValue, Request};
 use serde::Serialize;
 
 use super::access::{Doors, guarded, open};
 use super::problem::Failure;
 use super::shortcut::Routes;
-use super::{Api, answer, cors, describe, health, observe, predict, v2};
+use super::{Api, answer, cors, describe, docs, health, observe, openapi, predict, v2};
 use crate::service::{ErrorCode, Scope, ServiceError};
 
 /// Path templates that are metric labels as they stand. Others count as `unmatched`.
@@ -28,6 +29,10 @@ const ROUTES: &[(&str, &[&str])] = &[
     ("/health/startup", &["GET"]),
     ("/metrics", &["GET"]),
     ("/", &["GET"]),
+    ("/openapi.json", &["GET"]),
+    ("/docs", &["GET"]),
+    ("/docs/page.js", &["GET"]),
+    ("/docs/page.css", &["GET"]),
     ("/v2", &["GET"]),
     ("/v2/", &["GET"]),
     ("/v2/health/live", &["GET"]),
@@ -108,6 +113,10 @@ pub fn public_router(api: &Arc<Api>) -> Routes {
     let routes = probes()
         .route("/metrics", metrics)
         .route("/", open(get(index)))
+        .route("/openapi.json", guarded(api, Scope::Metadata, get(openapi::openapi)))
+        .route("/docs", open(get(docs::page)))
+        .route("/docs/page.js", open(get(docs::script)))
+        .route("/docs/page.css", open(get(docs::style)))
         .merge(predictions(api))
         .merge(v2::routes(api));
     // What a router adds to a request on its way (keys, origins) has to be passed.
@@ -129,13 +138,23 @@ struct Index {
     routes: Vec<String>,
 }
 
-async fn index() -> Result<Response, Failure> {
-    let routes = ROUTES
-        .iter()
-        .flat_map(|(route, methods)| methods.iter().map(move |method| format!("{method} {route}")))
-        .collect();
+/// Every method and path of the public port.
+pub(super) fn all() -> impl Iterator<Item = String> {
+    let of = |(route, methods): &'static (&'static str, &'static [&'static str])| {
+        methods.iter().map(move |method| format!("{method} {route}"))
+    };
+    ROUTES.iter().flat_map(of)
+}
+
+async fn index(headers: HeaderMap) -> Result<Response, Failure> {
+    if let Some(page) = docs::instead_of_index(&headers) {
+        return Ok(page);
+    }
+    let routes = all().collect();
     let index = Index { name: env!("CARGO_PKG_NAME"), version: env!("CARGO_PKG_VERSION"), routes };
-    Ok(answer::json_of(&index)?)
+    let mut response = answer::json_of(&index)?;
+    response.headers_mut().insert(VARY, HeaderValue::from_static("accept"));
+    Ok(response)
 }
 
 async fn not_found(request: Request<Body>) -> Response {

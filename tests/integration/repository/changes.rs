@@ -81,7 +81,7 @@ fn a_load_brings_new_and_changed_versions_and_lets_vanished_ones_go() {
         assert_eq!(change(&server, "m", "load").status, 200);
         (loads() - before).abs().lt(&0.5).then_some(())
     });
-    let before = loads();
+    let before = server.metrics().sum("model_load_total", &[("version", "2"), ("result", "ok")]);
     put(&folder, "m", "10", "passthrough");
     put(&folder, "m", "2", "passthrough");
     fs::remove_dir_all(folder.join("m/1")).unwrap();
@@ -95,7 +95,9 @@ fn a_load_brings_new_and_changed_versions_and_lets_vanished_ones_go() {
     wait::until("version 1 to be let go", wait::PATIENCE, || {
         (index(&server) == ["m/2: READY", "m/10: READY"]).then_some(())
     });
-    assert!((loads() - before).abs() < 1.5, "version 1's own count is gone, two were loaded");
+    let of =
+        |version: &str| server.metrics().sum("model_load_total", &[("version", version), ("result", "ok")]);
+    assert!((of("2") - before - 1.0).abs() < 0.5 && (of("10") - 1.0).abs() < 0.5, "each was loaded once");
     let info = server.metrics();
     assert_eq!(info.with("model_info", &[("model", "m")]).count(), 2, "one series for each version");
 }
