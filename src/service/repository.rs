@@ -247,7 +247,7 @@ impl Service {
         let mut bad = Vec::new();
         for version in to_load {
             if given_up.load(Ordering::Relaxed) {
-                return Err(draining().into());
+                return Err(abandoned().into());
             }
             match load_version(options.runtime, &source, version, &options.defaults) {
                 Ok(loaded) => prepared.loaded.push(loaded),
@@ -263,7 +263,7 @@ impl Service {
             }
         }
         if given_up.load(Ordering::Relaxed) {
-            return Err(draining().into());
+            return Err(abandoned().into());
         }
         if bad.is_empty() { Ok(prepared) } else { Err(failed(bad)) }
     }
@@ -359,6 +359,11 @@ fn failed(models: Vec<ModelHealth>) -> RepositoryError {
 
 fn not_in_a_repository() -> ServiceError {
     ServiceError::new(ErrorCode::ModelNotFound, "no configured path holds a model of this name")
+}
+
+/// Of a load that nobody waits for any more; told to the log and the index.
+fn abandoned() -> ServiceError {
+    ServiceError::new(ErrorCode::DeadlineExceeded, "the load was given up before its end")
 }
 
 fn draining() -> ServiceError {

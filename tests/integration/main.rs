@@ -14,6 +14,7 @@ mod health;
 mod infer;
 mod life;
 mod models;
+mod openapi;
 mod predictions;
 mod repository;
 mod requests;

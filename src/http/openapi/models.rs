@@ -35,7 +35,8 @@ pub(super) fn add(
             }
             if ready.len() > 1 {
                 let version = format!("/predict/{name}/versions/{}", model.facts.version);
-                paths.insert(version, path(&described, &key, &key));
+                let id = format!("{name}:{}", model.facts.version);
+                paths.insert(version, path(&described, &key, &id));
             }
         }
     }
@@ -47,7 +48,7 @@ fn as_sent(value: &impl Serialize) -> serde_json::Result<Value> {
     serde_json::from_slice(&serde_json::to_vec(value)?)
 }
 
-/// The methods of one model's path.
+/// The methods of one model's path; `id` holds a colon where no name does, so that no two are alike.
 fn path(described: &Value, key: &str, id: &str) -> Value {
     let task = described["task"].as_str().unwrap_or_default();
     let about = described.get("description").and_then(Value::as_str);
@@ -71,14 +72,14 @@ fn path(described: &Value, key: &str, id: &str) -> Value {
         .into();
     json!({
         "get": {
-            "operationId": format!("describe.{id}"), "tags": ["models"], "x-needs": "metadata",
+            "operationId": format!("describe:{id}"), "tags": ["models"], "x-needs": "metadata",
             "summary": format!("What {id} takes and gives"), "x-errors": [404, 503],
             "responses": { "200": { "description": "The model", "content": { "application/json": {
                 "schema": { "$ref": "#/components/schemas/ModelDescription" },
             } } } },
         },
         "post": {
-            "operationId": format!("predict.{id}"), "tags": ["models"], "x-needs": "predict",
+            "operationId": format!("predict:{id}"), "tags": ["models"], "x-needs": "predict",
             "x-prediction": true, "summary": format!("Predict with {id}"), "description": text,
             "x-errors": [400, 404, 408, 413, 415, 429, 500, 503, 504],
             "x-model": {
