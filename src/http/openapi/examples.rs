@@ -8,9 +8,11 @@ use crate::tensor::DataType;
 /// The bare instance that `GET /predict/{model}` shows, and the same in a list.
 pub(super) fn json(described: &Value) -> Value {
     let one = &described["example"];
+    let is_single = described["execution"]["batchable"] == false;
+    let list = vec![one; if is_single { 1 } else { 2 }];
     json!({
         "instance": { "summary": "One instance", "value": one },
-        "instances": { "summary": "A list", "value": { "instances": [one, one] } },
+        "instances": { "summary": "A list", "value": { "instances": list } },
     })
 }
 

@@ -100,6 +100,7 @@ fn path(described: &Value, key: &str, id: &str) -> Value {
 fn request(described: &Value, max_instances: usize) -> Value {
     let schema::Instance { object, others, has_own_parameters } = schema::instance(&described["inputs"]);
     let parameters = schema::parameters(&described["parameters"]);
+    let max_instances = if described["execution"]["batchable"] == false { 1 } else { max_instances };
     let mut in_list = vec![object.clone()];
     in_list.extend(others.iter().cloned());
     let mut list = json!({
@@ -158,7 +159,7 @@ pub(super) fn complete_any(
         "summary": format!("For {}", model.name()), "value": examples::infer(&model.facts.signature),
     } });
     for (path, methods) in paths {
-        let post = &mut methods["post"];
+        let Some(post) = methods.get_mut("post") else { continue };
         let is_prediction = post.get("x-prediction").is_some();
         let Some(content) = post.pointer_mut("/requestBody/content/application~1json") else { continue };
         if path == "/predict" && default.is_none() {
