@@ -92,7 +92,12 @@ fn models(api: &Api) -> String {
 }
 
 fn route_list() -> String {
-    routes::all().map(|route| format!("<li><code>{}</code></li>\n", escaped(&route))).collect()
+    routes::all().fold(String::new(), |mut items, route| {
+        items.push_str("<li><code>");
+        items.push_str(&escaped(&route));
+        items.push_str("</code></li>\n");
+        items
+    })
 }
 
 fn escaped(text: &str) -> String {
