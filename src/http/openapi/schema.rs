@@ -142,7 +142,11 @@ pub(super) fn parameters(names: &Value) -> Option<Value> {
 /// The members of one prediction, out of `outputs` and `labels` of a description.
 pub(super) fn prediction(outputs: &Value, labels: Option<&Value>) -> (Map<String, Value>, Vec<Value>) {
     if let Some(tensors) = outputs.get("tensors").and_then(Value::as_array) {
-        let of = |one: &Value| nested(text(one, "datatype"), &shape(one));
+        // The shortest decimal of the largest single lies beyond it as a double: answers have no bounds.
+        let kind = |one: &Value| {
+            if text(one, "datatype").contains('F') { "FP64" } else { text(one, "datatype") }.to_owned()
+        };
+        let of = |one: &Value| nested(&kind(one), &shape(one));
         let properties = tensors.iter().map(|one| (text(one, "name").to_owned(), of(one))).collect();
         return (properties, tensors.iter().map(|one| one["name"].clone()).collect());
     }
