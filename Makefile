@@ -42,13 +42,16 @@ serve: build models ## build, assemble the models and serve them on http://local
 	MODEL_NAME=$${MODEL_NAME:-fraud-detector} exec $(RELEASE)/ml-inference-api serve --models models $(ARGS)
 
 .PHONY: test
-test: prerequisites runtime models ## run every test, against a real collector, promtool, Triton's clients and grpcurl
+test: prerequisites runtime models ## run every test, against real collectors, checkers and clients
 	@otelcol=$$(scripts/tools/otelcol.sh)
 	promtool=$$(scripts/tools/promtool.sh)
 	triton=$$(scripts/tools/tritonclient.sh)
 	grpcurl=$$(scripts/tools/grpcurl.sh)
+	schemathesis=$$(scripts/tools/schemathesis.sh)
+	jsdom=$$(scripts/tools/jsdom.sh)
 	export INFERENCE_TEST_OTELCOL="$$otelcol" INFERENCE_TEST_PROMTOOL="$$promtool"
 	export INFERENCE_TEST_TRITONCLIENT="$$triton" INFERENCE_TEST_GRPCURL="$$grpcurl"
+	export INFERENCE_TEST_SCHEMATHESIS="$$schemathesis" INFERENCE_TEST_JSDOM="$$jsdom"
 	export ORT_DYLIB_PATH=$(RELEASE)/libonnxruntime.so
 	exec cargo test --release --locked $(ARGS)
 
@@ -115,6 +118,10 @@ variants: prerequisites ## compare int8, fused and FP16 variants of the text enc
 .PHONY: conformance
 conformance: build ## ask every ONNX operator case by JSON, binary and gRPC, bit for bit as ONNX Runtime
 	@ORT_DYLIB_PATH=$(RELEASE)/libonnxruntime.so exec scripts/conformance/run.sh $(RELEASE)/ml-inference-api
+
+.PHONY: describe
+describe: build models ## let Schemathesis send thousands of requests made of the OpenAPI description: ARGS='[EXAMPLES [SEED]]'
+	@ORT_DYLIB_PATH=$(RELEASE)/libonnxruntime.so exec scripts/openapi/run.sh $(RELEASE)/ml-inference-api $(ARGS)
 
 .PHONY: exports
 exports: build ## serve real exports with no configuration and compare them with Python: ARGS='[--write] [NAME...]'

@@ -19,7 +19,7 @@ use crate::http::connection::{
 use crate::http::{Api, HttpOptions, Split, admin_router, grpc_only_router, public_router};
 use crate::model::{Discovered, ManifestDefaults, ModelProblem, ModelSource, VersionSource};
 use crate::scheduler::Scheduler;
-use crate::service::{ModelState, Service, ServiceOptions, load_version};
+use crate::service::{ModelState, RepositoryOptions, Service, ServiceOptions, load_version};
 use crate::shutdown::{Phase, Shutdown};
 use crate::telemetry::{ConnectionError, LoadResult, Metrics, Telemetry};
 
@@ -47,6 +47,8 @@ pub struct AppOptions {
     pub service: ServiceOptions,
     /// What manifests leave out.
     pub defaults: ManifestDefaults,
+    /// Where the models come from, which may be loaded again while the process runs.
+    pub repository: RepositoryOptions,
     /// How long to keep serving, not ready, before anything closes.
     pub drain_delay: Duration,
     /// How long what is in flight may take after that.
@@ -62,6 +64,8 @@ pub struct Ended {
     pub clean: bool,
     /// Every worker has left: destructors may run.
     pub workers_joined: bool,
+    /// A model was being loaded: its thread is still inside the runtime.
+    pub is_loading: bool,
 }
 
 /// The running service.
@@ -90,12 +94,15 @@ impl App {
     ) -> std::io::Result<Self> {
         let metrics = Arc::clone(&telemetry.metrics);
         let scheduler = Arc::new(Scheduler::new(Arc::clone(&metrics), telemetry.tracer.clone()));
-        let service = Arc::new(Service::new(
-            Arc::clone(&scheduler),
-            Arc::clone(&metrics),
-            options.service.clone(),
-            shutdown.watch(),
-        ));
+        let service = Arc::new(
+            Service::new(
+                Arc::clone(&scheduler),
+                Arc::clone(&metrics),
+                options.service.clone(),
+                shutdown.watch(),
+            )
+            .with_repository(options.repository.clone()),
+        );
         let observing = Observing {
             metrics: Arc::clone(&metrics),
             tracer: telemetry.tracer.clone(),
@@ -113,6 +120,9 @@ impl App {
         let calls = move |request| grpc::answer(Arc::clone(&grpc), request);
         if let Some(access) = &options.http.access {
             tokio::spawn(Arc::clone(access).watch(Arc::clone(&metrics)));
+        }
+        if let Some(token) = &options.http.admin_token {
+            tokio::spawn(Arc::clone(token).watch(Arc::clone(&metrics)));
         }
         let admin_shutdown = Shutdown::new();
         let observer: Arc<dyn ConnectionObserver> = Arc::new(Observer(Arc::clone(&metrics)));
@@ -226,7 +236,7 @@ impl App {
         if forced > 0 {
             tracing::warn!(connections = forced, "cut what did not finish in time");
         }
-        Ended { clean: forced == 0, workers_joined: joined }
+        Ended { clean: forced == 0, workers_joined: joined, is_loading: self.service.is_loading() }
     }
 }
 
@@ -308,17 +318,7 @@ impl Loader<'_> {
     fn one(&self, source: &ModelSource, version: &VersionSource) -> Vec<ModelProblem> {
         match load_version(self.runtime, source, version, self.defaults) {
             Ok(loaded) => {
-                let facts = &loaded.facts;
-                let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
-                let (load_ms, verify_ms) = (millis(facts.load_time), millis(facts.warmup_time));
-                tracing::info!(
-                    model = %source.name, version = %version.version, task = facts.task.name(),
-                    provider = facts.provider, batchable = facts.batchable, golden = facts.golden,
-                    load_ms, verify_ms, "model loaded"
-                );
-                for note in &facts.notes {
-                    tracing::info!(model = %source.name, note, "model note");
-                }
+                loaded.log();
                 if !self.serves {
                     return Vec::new();
                 }

@@ -17,7 +17,7 @@ use crate::exchange;
 use crate::http::HttpOptions;
 use crate::http::connection::{ConnectionOptions, Tls, TlsFiles, bind, raise_descriptor_limit};
 use crate::model::{Discovered, ModelPath, ModelProblem, discover};
-use crate::service::{Access, KeyProblem, ServiceOptions};
+use crate::service::{Access, AdminToken, KeyProblem, RepositoryOptions, ServiceOptions};
 use crate::shutdown::Shutdown;
 use crate::task::DecodeLimits;
 use crate::telemetry::{self, BuildInfo, LogOptions, OtelOptions, Telemetry};
@@ -28,9 +28,9 @@ const STUCK_MARGIN: Duration = Duration::from_secs(30);
 /// Serves until a signal.
 pub(super) fn run(arguments: &ServeArguments) -> Result<ExitCode, Failure> {
     let loaded = config::load(&arguments.source)?;
-    refuse_unsupported(&loaded.config)?;
     let tls = tls(&loaded.config.tls)?;
     let access = access(&loaded.config)?;
+    let admin_token = admin_token(&loaded.config)?;
     let found = find(&loaded.config)?;
     let executor = executor(&loaded.config)?;
     // Before anything is bound: from the moment that a probe can connect, a signal is heard.
@@ -51,7 +51,13 @@ pub(super) fn run(arguments: &ServeArguments) -> Result<ExitCode, Failure> {
         tracing::warn!(warning, "configuration");
     }
     warn_if_open(&loaded.config);
-    let options = app_options(arguments, &loaded.config, (tls, access));
+    let repository = RepositoryOptions {
+        runtime,
+        paths: paths(&loaded.config).0,
+        defaults: loaded.config.defaults.clone(),
+        timeout: loaded.config.admin.load_timeout.0,
+    };
+    let options = app_options(arguments, &loaded.config, (tls, access, admin_token), repository);
     let ended = executor.block_on(serve(options, listeners, &telemetry, (signals, runtime, found)));
     tracing::info!("stopped");
     let flush_timeout = loaded.config.telemetry.flush_timeout.0;
@@ -61,7 +67,8 @@ pub(super) fn run(arguments: &ServeArguments) -> Result<ExitCode, Failure> {
     let code = match ended {
         // A loader may still be inside the runtime, whose statics must not be torn down.
         Err(Stopped::Loading(ended)) => leave(if ended.clean { 0 } else { FAILED }),
-        Ok(Ended { clean: true, workers_joined: true }) => 0,
+        Ok(Ended { clean, is_loading: true, .. }) => leave(if clean { 0 } else { FAILED }),
+        Ok(Ended { clean: true, workers_joined: true, .. }) => 0,
         Ok(ended) => {
             if !ended.workers_joined {
                 // A worker is still inside the runtime, whose statics must not be torn down.
@@ -135,17 +142,6 @@ async fn serve(
     }
 }
 
-/// Keys that are understood and that this release does not honour: better no start than the belief
-/// in a lock that is not there.
-fn refuse_unsupported(config: &Config) -> Result<(), Failure> {
-    let set = [("admin.token_file", config.admin.token_file.is_some())];
-    let keys: Vec<&str> = set.into_iter().filter(|(_, is_set)| *is_set).map(|(key, _)| key).collect();
-    if keys.is_empty() {
-        return Ok(());
-    }
-    Err(Failure::usage(format!("{}: not supported by this release; unset it to start", keys.join(", "))))
-}
-
 /// Reads the certificate, its key and the clients' authorities, where they are set.
 fn tls(config: &TlsConfig) -> Result<Option<Tls>, Failure> {
     // That both are there or neither was checked with the configuration.
@@ -170,6 +166,15 @@ fn access(config: &Config) -> Result<Option<Arc<Access>>, Failure> {
     Ok(Some(Arc::new(Access::from_file(path).map_err(bad)?)))
 }
 
+/// The token of the admin listener, where it is configured.
+fn admin_token(config: &Config) -> Result<Option<Arc<AdminToken>>, Failure> {
+    let Some(path) = &config.admin.token_file else { return Ok(None) };
+    // Checked with the rest of the configuration: this fails only if it changed since.
+    let bad =
+        |problem: KeyProblem| Failure::usage(format!("admin.token_file = {}: {problem}", path.display()));
+    Ok(Some(Arc::new(AdminToken::from_file(path).map_err(bad)?)))
+}
+
 fn warn_if_open(config: &Config) {
     let is_closed = config.auth.keys_file.is_some() || config.tls.client_ca_file.is_some();
     let is_local = |address: SocketAddr| address.ip().to_canonical().is_loopback();
@@ -181,16 +186,21 @@ fn warn_if_open(config: &Config) {
     tracing::warn!(warning, http = %config.http.addr, grpc = %config.grpc.addr, "configuration");
 }
 
-/// Finds the models, and that the default one is among them.
-fn find(config: &Config) -> Result<Discovered, Failure> {
-    let mut problems = Vec::new();
-    let mut paths: Vec<ModelPath> = Vec::new();
+/// Where the models are, and what is wrong with that.
+fn paths(config: &Config) -> (Vec<ModelPath>, Vec<ModelProblem>) {
+    let (mut paths, mut problems) = (Vec::new(), Vec::new());
     for location in &config.models.paths {
         match String::from(location.clone()).parse() {
             Ok(path) => paths.push(path),
             Err(problem) => problems.push(problem),
         }
     }
+    (paths, problems)
+}
+
+/// Finds the models, and that the default one is among them.
+fn find(config: &Config) -> Result<Discovered, Failure> {
+    let (paths, mut problems) = paths(config);
     let mut found = discover(&paths);
     found.problems.append(&mut problems);
     let names: Vec<&str> = found.models.iter().map(|model| model.name.as_str()).collect();
@@ -238,7 +248,8 @@ fn start_telemetry(loaded: &Loaded, runtime: &Runtime) -> (Telemetry, Vec<String
 fn app_options(
     arguments: &ServeArguments,
     config: &Config,
-    (tls, access): (Option<Tls>, Option<Arc<Access>>),
+    (tls, access, admin_token): (Option<Tls>, Option<Arc<Access>>, Option<Arc<AdminToken>>),
+    repository: RepositoryOptions,
 ) -> AppOptions {
     let bytes = |size: u64| usize::try_from(size).unwrap_or(usize::MAX);
     let access_log = match config.log.access {
@@ -260,6 +271,7 @@ fn app_options(
             max_body_bytes: config.limits.max_body_bytes.0,
             body_timeout: config.http.body_timeout.0,
             access,
+            admin_token,
             protect_metrics: config.auth.protect_metrics,
             cors_origins: config.http.cors_origins.iter().cloned().map(String::from).collect(),
         },
@@ -278,6 +290,7 @@ fn app_options(
             cores: cores(),
         },
         defaults: config.defaults.clone(),
+        repository,
         drain_delay: config.drain.delay.0,
         drain_timeout: config.drain.timeout.0,
         ready_file: arguments.ready_file.clone(),

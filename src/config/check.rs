@@ -17,7 +17,7 @@ use super::keys::{self, Bounds, Key, Kind};
 use super::show::{redacted, shown};
 use super::source::{ConfigProblem, Origin};
 use super::values::{CORS_ORIGINS_FORM, CorsOrigin};
-use crate::service::Access;
+use crate::service::{Access, AdminToken};
 
 /// One value that a source gives to a key.
 #[derive(Debug)]
@@ -191,6 +191,12 @@ fn access<'a>(config: &Config, origin: &impl Fn(&str) -> &'a Origin) -> Vec<Conf
     if origins.len() > 1 && origins.iter().any(CorsOrigin::is_any) {
         let value = origins.iter().map(CorsOrigin::as_str).collect::<Vec<_>>().into();
         wrong("http.cors_origins", value, CORS_ORIGINS_FORM);
+    }
+    if let Some(path) = config.admin.token_file.as_ref().filter(|path| readable(path).is_ok())
+        && let Err(found) = AdminToken::from_file(path)
+    {
+        let value = Value::from(path.display().to_string());
+        wrong("admin.token_file", value, &format!("a file with a token: {found}"));
     }
     if let Some(path) = auth.keys_file.as_ref().filter(|path| readable(path).is_ok()) {
         for found in Access::from_file(path).err().unwrap_or_default() {

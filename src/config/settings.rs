@@ -125,11 +125,14 @@ pub struct AdminConfig {
     /// File with the token that lets other peers than loopback load and unload models.
     #[schemars(extend("x-form" = PATH_FORM))]
     pub token_file: Option<PathBuf>,
+    /// Most time for loading or unloading a model while the service runs.
+    #[schemars(extend("x-min" = "1s", "x-max" = "24h"))]
+    pub load_timeout: Timespan,
 }
 
 impl Default for AdminConfig {
     fn default() -> Self {
-        Self { addr: (Ipv4Addr::LOCALHOST, 8082).into(), token_file: None }
+        Self { addr: (Ipv4Addr::LOCALHOST, 8082).into(), token_file: None, load_timeout: seconds(600) }
     }
 }
 

@@ -347,6 +347,7 @@ fn strings_may_come_from_files() {
     assert!(problems[0].contains("<redacted>") && !problems[0].contains("password"), "{problems:?}");
 
     // Keys that end in `_file` hold the path itself.
+    fs::write(&path, "a-token-of-some-length\n").unwrap();
     let loaded = good("", &[("ML_INFERENCE_ADMIN__TOKEN_FILE", text)]);
     assert_eq!(loaded.config.admin.token_file, Some(path));
     assert!(show(&loaded).contains("ML_INFERENCE_ADMIN__TOKEN_FILE"));

@@ -27,7 +27,7 @@ pub fn identify(
 ///
 /// # Errors
 /// `unauthenticated` where it is not one header of the scheme Bearer.
-fn token(headers: &HeaderMap) -> Result<Option<&str>, ServiceError> {
+pub fn token(headers: &HeaderMap) -> Result<Option<&str>, ServiceError> {
     let refused = |detail: &str| ServiceError::new(ErrorCode::Unauthenticated, detail);
     let mut values = headers.get_all(AUTHORIZATION).iter();
     let Some(value) = values.next() else { return Ok(None) };

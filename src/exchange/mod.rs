@@ -20,7 +20,7 @@ pub use body::{claimed_length, discard, too_large, unpack};
 pub use catch_panic::{CatchPanic, Panicked};
 pub use collect::Collected;
 pub use context::{REQUEST_ID, RequestContext};
-pub use credentials::identify;
+pub use credentials::{identify, token};
 pub use inflate::{Encoding, encoding as content_encoding};
 pub use inflight::{HeldBytes, InflightBytes};
 pub use observation::{AccessLog, AnswerEnd, Exchange, Observing, Protocol};

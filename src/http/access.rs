@@ -5,6 +5,7 @@
 //! told first), no handler sees a key, and where no keys are configured there is no layer at all.
 
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use axum::body::Body;
 use axum::extract::State;
@@ -12,12 +13,12 @@ use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
 use axum::routing::MethodRouter;
 use axum::{Extension, Router};
-use http::Request;
-use http::header::AUTHORIZATION;
+use http::header::{AUTHORIZATION, HeaderName, ORIGIN};
+use http::{HeaderMap, Request};
 
 use super::{Api, predict};
-use crate::exchange::{RequestContext, identify};
-use crate::service::{Access, Scope};
+use crate::exchange::{RequestContext, identify, token};
+use crate::service::{Access, ErrorCode, Scope, ServiceError};
 
 /// Methods of a route of which it is decided who may call them.
 pub(super) struct Door(MethodRouter<Arc<Api>>);
@@ -27,6 +28,11 @@ pub(super) fn guarded(api: &Arc<Api>, scope: Scope, methods: MethodRouter<Arc<Ap
     let Some(access) = &api.options.access else { return Door(methods) };
     let guard = Guard { api: Arc::clone(api), access: Arc::clone(access), scope };
     Door(methods.route_layer(from_fn_with_state(guard, check)))
+}
+
+/// For who is on this machine, has the admin token, or has a key with the scope `admin`.
+pub(super) fn restricted(api: &Arc<Api>, methods: MethodRouter<Arc<Api>>) -> Door {
+    Door(methods.route_layer(from_fn_with_state(Arc::clone(api), check_admin)))
 }
 
 /// For everyone.
@@ -85,4 +91,53 @@ async fn check(
     }
     let (parts, body) = request.into_parts();
     predict::refuse(&parts, body, error).await
+}
+
+async fn check_admin(
+    State(api): State<Arc<Api>>,
+    Extension(context): Extension<Arc<RequestContext>>,
+    mut request: Request<Body>,
+    next: Next,
+) -> Response {
+    let admitted =
+        if is_local(&context, request.headers()) { Ok(()) } else { admit(&api, &context, request.headers()) };
+    let Err(error) = admitted else {
+        request.headers_mut().remove(AUTHORIZATION);
+        return next.run(request).await;
+    };
+    let (parts, body) = request.into_parts();
+    predict::refuse(&parts, body, error).await
+}
+
+/// Headers of what a proxy on this machine passes on, or a web page sends: its address is not the caller's.
+const PASSED_ON: [HeaderName; 3] =
+    [ORIGIN, HeaderName::from_static("x-forwarded-for"), HeaderName::from_static("forwarded")];
+
+/// True for a caller who connects over the loopback interface by itself.
+fn is_local(context: &RequestContext, headers: &HeaderMap) -> bool {
+    let is_loopback = context.peer.is_some_and(|peer| peer.ip().to_canonical().is_loopback());
+    is_loopback && !PASSED_ON.iter().any(|name| headers.contains_key(name))
+}
+
+/// Lets in a caller by its token or key.
+fn admit(api: &Api, context: &RequestContext, headers: &HeaderMap) -> Result<(), ServiceError> {
+    let (admin, access) = (&api.options.admin_token, &api.options.access);
+    if admin.is_none() && access.is_none() {
+        let detail =
+            "expected a caller on this machine: admin.token_file is not set, so nobody else is let in";
+        return Err(ServiceError::new(ErrorCode::Forbidden, detail));
+    }
+    let token = token(headers)?;
+    let by_token = admin.as_ref().map(|admin| admin.check(token));
+    if matches!(by_token, Some(Ok(()))) {
+        return Ok(());
+    }
+    let Some(access) = access else { return by_token.unwrap_or(Ok(())) };
+    match access.identify(token, SystemTime::now()) {
+        Ok(caller) => {
+            context.called_by(caller.name());
+            caller.permit(Scope::Admin)
+        }
+        Err(error) => by_token.unwrap_or(Err(error)),
+    }
 }

@@ -30,7 +30,7 @@ struct Listed {
 }
 
 #[derive(Serialize)]
-struct Description<'a> {
+pub(super) struct Description<'a> {
     model: Name<'a>,
     versions: Vec<String>,
     #[serde(rename = "description", skip_serializing_if = "Option::is_none")]
@@ -86,7 +86,8 @@ pub(super) async fn describe(State(api): State<Arc<Api>>, target: Target) -> Res
         .unwrap_or_else(|error| Failure::from(error).into_response())
 }
 
-fn description<'a>(api: &Api, model: &'a Model) -> Description<'a> {
+/// The description as it is sent, which the OpenAPI description is made of.
+pub(super) fn description<'a>(api: &Api, model: &'a Model) -> Description<'a> {
     let models = api.service.models();
     let versions = models.versions(model.name());
     let facts = &model.facts;

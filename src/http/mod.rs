@@ -11,9 +11,11 @@ pub mod connection;
 mod cors;
 mod decode;
 mod describe;
+mod docs;
 mod health;
 mod media;
 mod observe;
+mod openapi;
 mod predict;
 mod problem;
 mod routes;
@@ -33,7 +35,7 @@ pub use split::Split;
 pub use v2::decode_inference;
 
 use crate::exchange::{InflightBytes, Observing};
-use crate::service::{Access, Service};
+use crate::service::{Access, AdminToken, Service};
 
 /// What the HTTP layers are told by the configuration.
 #[derive(Clone, Debug)]
@@ -44,6 +46,8 @@ pub struct HttpOptions {
     pub body_timeout: Duration,
     /// The keys of callers of the public port; without them it is open.
     pub access: Option<Arc<Access>>,
+    /// What lets other peers than loopback load and unload models.
+    pub admin_token: Option<Arc<AdminToken>>,
     /// Whether `/metrics` of the public port asks for a key too.
     pub protect_metrics: bool,
     /// Origins whose pages may call from a browser, or `*`; none = no page may.
@@ -56,6 +60,7 @@ pub struct Api {
     observing: Observing,
     options: HttpOptions,
     inflight: InflightBytes,
+    openapi: openapi::Cache,
 }
 
 impl Api {
@@ -66,6 +71,7 @@ impl Api {
         options: HttpOptions,
         inflight: InflightBytes,
     ) -> Arc<Self> {
-        Arc::new(Self { service, observing, options, inflight })
+        let openapi = openapi::Cache::default();
+        Arc::new(Self { service, observing, options, inflight, openapi })
     }
 }

@@ -6,13 +6,14 @@ use axum::body::Body;
 use axum::response::Response;
 use axum::routing::{get, post};
 use axum::{Router, middleware};
-use http::Request;
+use http::header::VARY;
+use http::{HeaderMap, HeaderValue, Request};
 use serde::Serialize;
 
 use super::access::{Doors, guarded, open};
 use super::problem::Failure;
 use super::shortcut::Routes;
-use super::{Api, answer, cors, describe, health, observe, predict, v2};
+use super::{Api, answer, cors, describe, docs, health, observe, openapi, predict, v2};
 use crate::service::{ErrorCode, Scope, ServiceError};
 
 /// Path templates that are metric labels as they stand. Others count as `unmatched`.
@@ -28,6 +29,10 @@ const ROUTES: &[(&str, &[&str])] = &[
     ("/health/startup", &["GET"]),
     ("/metrics", &["GET"]),
     ("/", &["GET"]),
+    ("/openapi.json", &["GET"]),
+    ("/docs", &["GET"]),
+    ("/docs/page.js", &["GET"]),
+    ("/docs/page.css", &["GET"]),
     ("/v2", &["GET"]),
     ("/v2/", &["GET"]),
     ("/v2/health/live", &["GET"]),
@@ -45,18 +50,25 @@ const ROUTES: &[(&str, &[&str])] = &[
     ("/v2/repository/index", &["POST"]),
 ];
 
+/// The same of the admin listener, beside health and metrics.
+const ADMIN_ROUTES: &[(&str, &[&str])] =
+    &[("/v2/repository/models/{model}/load", &["POST"]), ("/v2/repository/models/{model}/unload", &["POST"])];
+
+fn known(matched: Option<&str>) -> Option<&'static (&'static str, &'static [&'static str])> {
+    ROUTES.iter().chain(ADMIN_ROUTES).find(|(route, _)| Some(*route) == matched)
+}
+
 /// The label of requests that no route matches.
 const UNMATCHED: &str = "unmatched";
 
 /// The label of a matched path.
 pub(super) fn label(matched: Option<&str>) -> &'static str {
-    let known = ROUTES.iter().find(|(route, _)| Some(*route) == matched);
-    known.map_or(UNMATCHED, |(route, _)| route)
+    known(matched).map_or(UNMATCHED, |(route, _)| route)
 }
 
 /// The methods that a matched path takes; none where nothing matched.
 pub(super) fn methods(matched: Option<&str>) -> Option<&'static [&'static str]> {
-    ROUTES.iter().find(|(route, _)| Some(*route) == matched).map(|(_, methods)| *methods)
+    known(matched).map(|(_, methods)| *methods)
 }
 
 /// True for the routes that are traced and tell their timing.
@@ -101,6 +113,10 @@ pub fn public_router(api: &Arc<Api>) -> Routes {
     let routes = probes()
         .route("/metrics", metrics)
         .route("/", open(get(index)))
+        .route("/openapi.json", guarded(api, Scope::Metadata, get(openapi::openapi)))
+        .route("/docs", open(get(docs::page)))
+        .route("/docs/page.js", open(get(docs::script)))
+        .route("/docs/page.css", open(get(docs::style)))
         .merge(predictions(api))
         .merge(v2::routes(api));
     // What a router adds to a request on its way (keys, origins) has to be passed.
@@ -111,7 +127,8 @@ pub fn public_router(api: &Arc<Api>) -> Routes {
 
 /// The routes of the admin listener.
 pub fn admin_router(api: &Arc<Api>) -> Routes {
-    Routes::new(finished(probes().route("/metrics", open(get(health::metrics))), api, &[]))
+    let routes = probes().route("/metrics", open(get(health::metrics))).merge(v2::admin_routes(api));
+    Routes::new(finished(routes, api, &[]))
 }
 
 /// What the gRPC listener answers to requests that are no calls.
@@ -127,13 +144,23 @@ struct Index {
     routes: Vec<String>,
 }
 
-async fn index() -> Result<Response, Failure> {
-    let routes = ROUTES
-        .iter()
-        .flat_map(|(route, methods)| methods.iter().map(move |method| format!("{method} {route}")))
-        .collect();
+/// Every method and path of the public port.
+pub(super) fn all() -> impl Iterator<Item = String> {
+    let of = |(route, methods): &'static (&'static str, &'static [&'static str])| {
+        methods.iter().map(move |method| format!("{method} {route}"))
+    };
+    ROUTES.iter().flat_map(of)
+}
+
+async fn index(headers: HeaderMap) -> Result<Response, Failure> {
+    if let Some(page) = docs::instead_of_index(&headers) {
+        return Ok(page);
+    }
+    let routes = all().collect();
     let index = Index { name: env!("CARGO_PKG_NAME"), version: env!("CARGO_PKG_VERSION"), routes };
-    Ok(answer::json_of(&index)?)
+    let mut response = answer::json_of(&index)?;
+    response.headers_mut().insert(VARY, HeaderValue::from_static("accept"));
+    Ok(response)
 }
 
 async fn not_found(request: Request<Body>) -> Response {

@@ -15,6 +15,7 @@ mod problem;
 mod recognise;
 mod signature;
 mod source;
+mod stamp;
 mod tolerance;
 mod versions;
 
@@ -35,4 +36,5 @@ pub use problem::ModelProblem;
 pub use recognise::{pooled_output, task_kind};
 pub use signature::{Dim, Signature, SignatureError, TensorSpec};
 pub use source::{Discovered, ModelPath, ModelSource, VersionSource};
+pub use stamp::Stamp;
 pub use tolerance::Tolerance;

@@ -19,6 +19,8 @@ use crate::engine::Run;
 /// Queues, permits and runs of one device.
 pub(super) struct DeviceState {
     pub(super) queues: Vec<QueueState>,
+    /// Places of queues whose model is gone and which run nothing any more.
+    vacant: Vec<usize>,
     /// The queues in which jobs wait, in no order: no step costs as many models as are loaded.
     waiting: Vec<usize>,
     pub(super) permits: usize,
@@ -71,6 +73,7 @@ impl DeviceState {
     pub(super) fn new(permits: usize) -> Self {
         Self {
             queues: Vec::new(),
+            vacant: Vec::new(),
             waiting: Vec::new(),
             permits,
             free_permits: permits,
@@ -78,6 +81,32 @@ impl DeviceState {
             virtual_time: 0.0,
             next_id: 0,
             closed: false,
+        }
+    }
+
+    /// Adds a queue, in the place of one that is gone where there is one; its index.
+    pub(super) fn add(&mut self, queue: QueueState) -> usize {
+        if let Some(place) = self.vacant.pop() {
+            self.queues[place] = queue;
+            return place;
+        }
+        self.queues.push(queue);
+        self.queues.len() - 1
+    }
+
+    /// Lets go of a queue that nobody can reach any more: its free sessions, to be dropped outside the
+    /// lock. Those that run are given up by [`give_back`](Self::give_back), the last of which makes the
+    /// place another's. Ids of jobs are unique over all queues, so a late withdrawal finds nothing there.
+    pub(super) fn retire(&mut self, queue: usize) -> Vec<Box<dyn Run>> {
+        let sessions = self.queues[queue].retire();
+        self.settle();
+        self.vacate(queue);
+        sessions
+    }
+
+    fn vacate(&mut self, queue: usize) {
+        if self.queues[queue].is_gone() {
+            self.vacant.push(queue);
         }
     }
 
@@ -266,15 +295,20 @@ impl DeviceState {
         Done { queue, session, permits, place, began: now, charged, work: 0.0, missed: 0, width, ran: None }
     }
 
-    /// Takes back a session and its permits after a run.
-    pub(super) fn give_back(&mut self, done: Done, now: Instant) {
+    /// Takes back a session and its permits after a run; gives the session of a retired queue, to be
+    /// dropped outside the lock.
+    pub(super) fn give_back(&mut self, done: Done, now: Instant) -> Option<Box<dyn Run>> {
         self.free_permits += done.permits;
         self.running[done.place] = None;
         let entry = &mut self.queues[done.queue];
-        entry.free_sessions.push(done.session);
         let took = now.saturating_duration_since(done.began);
         entry.virtual_time += took.as_secs_f64() * weight(done.permits) - done.charged;
         entry.run_ended(done.ran, (done.work, done.missed), now);
+        let given_up = entry.take_back(done.session);
+        if given_up.is_some() {
+            self.vacate(done.queue);
+        }
+        given_up
     }
 
     /// Forgets the queues in which nothing waits any more.

@@ -154,7 +154,7 @@ impl Scheduler {
     }
 }
 
-/// A model's queue: the way in.
+/// A model's queue: the way in. Dropping it frees the model's sessions, those that run after their run.
 pub struct ModelQueue {
     shared: Arc<Shared>,
     index: usize,
@@ -225,5 +225,11 @@ impl ModelQueue {
     /// Whole seconds until the queue is likely to have room: 1 to 60, jittered.
     pub fn retry_after(&self) -> u64 {
         self.shared.retry_after(self.index)
+    }
+}
+
+impl Drop for ModelQueue {
+    fn drop(&mut self) {
+        self.shared.retire(self.index);
     }
 }

@@ -37,6 +37,8 @@ pub(super) struct QueueState {
     pace: Pace,
     pub(super) free_sessions: Vec<Box<dyn Run>>,
     pub(super) sessions: usize,
+    /// Its model is gone: nothing new comes, and sessions are not kept.
+    is_retired: bool,
     /// Permit-seconds that it has had; see `fairness.rs`.
     pub(super) virtual_time: f64,
     /// Whether giving other requests time to come brings any.
@@ -93,6 +95,7 @@ impl QueueState {
             pace: Pace::default(),
             free_sessions: options.sessions,
             sessions,
+            is_retired: false,
             virtual_time: 0.0,
             company: Company::default(),
             needs_worker: false,
@@ -104,6 +107,33 @@ impl QueueState {
             batch_seconds: 0.0,
             running: Vec::with_capacity(sessions),
         }
+    }
+
+    /// Gives up what waits and the sessions that are free.
+    pub(super) fn retire(&mut self) -> Vec<Box<dyn Run>> {
+        self.is_retired = true;
+        while let Some(entry) = self.jobs.pop_back() {
+            self.left(&entry);
+            entry.job.fail(FailureKind::Cancelled, None);
+        }
+        let free = std::mem::take(&mut self.free_sessions);
+        self.sessions -= free.len();
+        free
+    }
+
+    /// Keeps a session that has run, or gives it up where the model is gone.
+    pub(super) fn take_back(&mut self, session: Box<dyn Run>) -> Option<Box<dyn Run>> {
+        if self.is_retired {
+            self.sessions -= 1;
+            return Some(session);
+        }
+        self.free_sessions.push(session);
+        None
+    }
+
+    /// The model is gone, and its last run has ended.
+    pub(super) fn is_gone(&self) -> bool {
+        self.is_retired && self.sessions == 0
     }
 
     pub(super) fn is_empty(&self) -> bool {

@@ -82,8 +82,13 @@ impl Shared {
             limits: BatchLimits { max_rows: options.limits.max_rows.max(1), ..options.limits },
             metrics: Arc::clone(&options.metrics),
         });
-        state.queues.push(QueueState::new(facts, options));
-        state.queues.len() - 1
+        state.add(QueueState::new(facts, options))
+    }
+
+    /// Lets go of a queue whose model is gone, and of its sessions as soon as none of them runs.
+    pub(super) fn retire(&self, queue: usize) {
+        let sessions = self.lock().device.retire(queue);
+        drop(sessions);
     }
 
     /// Puts a job in its queue. Where the caller `helps`, and runs are short, no worker is woken for it: the
@@ -152,8 +157,12 @@ impl Shared {
     pub(super) fn next_work(&self, done: Option<Done>) -> Option<Work> {
         let mut locked = self.lock();
         let mut now = Instant::now();
-        if let Some(done) = done {
-            locked.device.give_back(done, now);
+        if let Some(session) = done.and_then(|done| locked.device.give_back(done, now)) {
+            // Freeing a session takes its time.
+            drop(locked);
+            drop(session);
+            locked = self.lock();
+            now = Instant::now();
         }
         loop {
             let until = match locked.device.next(now) {
@@ -201,9 +210,10 @@ impl Shared {
     /// Gives back what a run in the caller's thread used.
     pub(super) fn return_now(&self, done: Done) {
         let mut locked = self.lock();
-        locked.device.give_back(done, Instant::now());
+        let given_up = locked.device.give_back(done, Instant::now());
         self.show_workers(&locked.device);
         self.unlock_and_wake(locked);
+        drop(given_up);
     }
 
     /// The next batch of a queue, to be run in the caller's thread and given back by
@@ -228,11 +238,12 @@ impl Shared {
     pub(super) fn return_near(&self, done: Done) -> bool {
         let mut locked = self.lock();
         let queue = done.queue;
-        locked.device.give_back(done, Instant::now());
+        let given_up = locked.device.give_back(done, Instant::now());
         let entry = &locked.device.queues[queue];
         let waits = !entry.is_empty() && !entry.has_leader && !entry.needs_worker;
         self.show_workers(&locked.device);
         self.unlock_and_wake(locked);
+        drop(given_up);
         waits
     }
 

@@ -28,6 +28,8 @@ pub enum ErrorCode {
     Unauthenticated,
     /// Credentials that don't allow this.
     Forbidden,
+    /// A model that was to be loaded is bad.
+    ModelLoadFailed,
     /// No such route.
     NotFound,
     /// No such model.
@@ -103,7 +105,7 @@ use GrpcCode as G;
 use Outcome as O;
 
 /// Every code, once.
-const TABLE: [Row; 26] = [
+const TABLE: [Row; 27] = [
     (
         E::InvalidJson,
         "invalid_json",
@@ -183,6 +185,15 @@ const TABLE: [Row; 26] = [
         403,
         G::PermissionDenied,
         "The credentials do not allow this",
+        false,
+        O::ClientError,
+    ),
+    (
+        E::ModelLoadFailed,
+        "model_load_failed",
+        400,
+        G::InvalidArgument,
+        "The model could not be loaded",
         false,
         O::ClientError,
     ),

@@ -36,6 +36,8 @@ impl Service {
             Some(ServiceError::new(ErrorCode::Draining, "the service is shutting down"))
         } else if models.all_ready() {
             None
+        } else if models.started() && models.names().next().is_none() {
+            Some(ServiceError::new(ErrorCode::NotReady, "no model is loaded: all were unloaded"))
         } else {
             Some(ServiceError::new(ErrorCode::NotReady, "not every model is loaded yet"))
         };

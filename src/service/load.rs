@@ -7,7 +7,7 @@ use super::verify::{self, Verified};
 use super::{ModelFacts, Priorities, evidence};
 use crate::engine::{self, Runtime, SessionOptions};
 use crate::model::{
-    ManifestDefaults, ModelProblem, ModelSource, Queue, VersionSource, sha256_file, verify_digests,
+    ManifestDefaults, ModelProblem, ModelSource, Queue, Stamp, VersionSource, sha256_file, verify_digests,
 };
 use crate::scheduler::Measured;
 use crate::task::Task;
@@ -27,6 +27,25 @@ pub struct LoadedModel {
     pub measured: Vec<Measured>,
     /// Version of the runtime that runs it.
     pub runtime_version: String,
+    /// Its files before they were read.
+    pub stamp: Stamp,
+}
+
+impl LoadedModel {
+    /// Tells the log what was loaded.
+    pub fn log(&self) {
+        let facts = &self.facts;
+        let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        let (load_ms, verify_ms) = (millis(facts.load_time), millis(facts.warmup_time));
+        tracing::info!(
+            model = %facts.name, version = %facts.version, task = facts.task.name(),
+            provider = facts.provider, batchable = facts.batchable, golden = facts.golden,
+            load_ms, verify_ms, "model loaded"
+        );
+        for note in &facts.notes {
+            tracing::info!(model = %facts.name, note, "model note");
+        }
+    }
 }
 
 /// Loads and verifies one version of a model.
@@ -41,6 +60,7 @@ pub fn load_version(
 ) -> Result<LoadedModel, Vec<ModelProblem>> {
     let label = format!("{} version {}", source.name, version.version);
     let fail = |message: String| vec![ModelProblem::new(label.clone(), message)];
+    let stamp = Stamp::of(source, version);
     let mut description = version.description.clone();
     description.manifest.apply_defaults(defaults);
     let manifest = &description.manifest;
@@ -95,7 +115,7 @@ pub fn load_version(
         memory_bytes: graph.memory_bytes,
     };
     let runtime_version = runtime.version().to_owned();
-    Ok(LoadedModel { facts, task, sessions: graph.sessions, measured, runtime_version })
+    Ok(LoadedModel { facts, task, sessions: graph.sessions, measured, runtime_version, stamp })
 }
 
 /// Everything worth telling people: of the description, of what was assumed beyond it, of the run.

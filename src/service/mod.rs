@@ -18,7 +18,10 @@ mod load;
 mod model;
 mod predict;
 mod registry;
+mod repository;
+mod sessions;
 mod timing;
+mod turns;
 mod verify;
 mod wanted;
 mod warm_up;
@@ -26,7 +29,7 @@ mod warm_up;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-pub use access::{Access, Caller, KeyProblem, Scope, key_entry};
+pub use access::{Access, AdminToken, Caller, KeyProblem, Scope, key_entry};
 pub use declared::{DeclaredInput, raw_tensor};
 pub use error::{ErrorCode, GrpcCode, ServiceError};
 pub use health::{Health, ModelHealth};
@@ -34,11 +37,11 @@ pub use infer::{InferInputs, InputRules, InputSlots};
 pub use load::{LoadedModel, load_version};
 pub use model::{Model, ModelFacts, Priorities};
 pub use predict::{PredictRequest, Predicted, Schedule};
-pub use registry::{ModelState, Models, Registry};
+pub use registry::{Absent, ModelState, Models, Registry};
+pub use repository::{RepositoryError, RepositoryOptions};
 pub use timing::Timeline;
 pub use wanted::{AskedOutput, Form, Wanted, WantedOutput};
 
-use crate::engine::Run;
 use crate::model::{ModelName, Version};
 use crate::scheduler::{BatchLimits, DeviceOptions, Grouping, ModelOptions, Scheduler};
 use crate::shutdown::{Phase, ShutdownWatch};
@@ -73,6 +76,7 @@ pub struct Service {
     options: ServiceOptions,
     shutdown: ShutdownWatch,
     encoders: tokio::sync::Semaphore,
+    repository: Option<repository::Repository>,
 }
 
 impl Service {
@@ -84,7 +88,8 @@ impl Service {
         shutdown: ShutdownWatch,
     ) -> Self {
         let encoders = tokio::sync::Semaphore::new(options.cores.max(1));
-        Self { registry: Registry::default(), scheduler, metrics, options, shutdown, encoders }
+        let (registry, repository) = (Registry::default(), None);
+        Self { registry, scheduler, metrics, options, shutdown, encoders, repository }
     }
 
     /// Announces the versions that are about to be loaded.
@@ -102,7 +107,15 @@ impl Service {
     /// # Errors
     /// When the system refuses a thread for its device.
     pub fn serve(&self, loaded: LoadedModel) -> std::io::Result<()> {
-        let LoadedModel { facts, task, sessions, measured, runtime_version } = loaded;
+        let model = self.build(loaded)?;
+        let (name, version) = (model.facts.name.clone(), model.facts.version);
+        self.registry.set(&name, version, &ModelState::Ready(model));
+        Ok(())
+    }
+
+    /// Gives a loaded model its queue and its metrics.
+    fn build(&self, loaded: LoadedModel) -> std::io::Result<Arc<Model>> {
+        let LoadedModel { facts, task, sessions, measured, runtime_version, stamp } = loaded;
         let version = facts.version.to_string();
         let metrics = self.metrics.model(facts.name.as_str(), &version, &facts.device);
         metrics.loaded(&facts.digest, &runtime_version, facts.provider, facts.load_time, facts.warmup_time);
@@ -110,13 +123,14 @@ impl Service {
         metrics.session_threads(facts.instances * facts.intra_threads);
         let is_cpu = facts.device == CPU;
         let permits = if is_cpu { self.options.cores } else { sessions.len() };
+        let (sessions, freed) = sessions::told(sessions);
         let queue = self.scheduler.add_model(ModelOptions {
             model: facts.name.to_string(),
             version,
             device: DeviceOptions { name: facts.device.clone(), permits },
             provider: facts.provider,
             cost: if is_cpu { facts.intra_threads } else { 1 },
-            sessions: sessions.into_iter().map(|session| Box::new(session) as Box<dyn Run>).collect(),
+            sessions,
             limits: BatchLimits {
                 max_rows: facts.max_batch_size,
                 max_tokens: facts.max_batch_tokens,
@@ -131,10 +145,7 @@ impl Service {
             queue_capacity: facts.queue_capacity,
             metrics: Arc::clone(&metrics),
         })?;
-        let (name, version) = (facts.name.clone(), facts.version);
-        let model = Arc::new(Model { facts, task, queue, metrics });
-        self.registry.set(&name, version, &ModelState::Ready(model));
-        Ok(())
+        Ok(Arc::new(Model { facts, task, queue, metrics, stamp, freed }))
     }
 
     /// The models now.
@@ -254,6 +265,7 @@ fn only_name(models: &Models) -> Result<&str, ServiceError> {
     let mut names = models.names();
     match (names.next(), names.next()) {
         (Some(only), None) => Ok(only.as_str()),
+        (None, _) => Err(ServiceError::new(ErrorCode::ModelNotFound, unknown_model(models))),
         _ => Err(ServiceError::new(
             ErrorCode::ModelNotFound,
             format!("several models are served: name one, as in /predict/{{model}}; {}", known(models)),
@@ -262,6 +274,9 @@ fn only_name(models: &Models) -> Result<&str, ServiceError> {
 }
 
 fn known(models: &Models) -> String {
+    if models.names().next().is_none() {
+        return "no model is loaded".to_owned();
+    }
     let names: Vec<&str> = models.names().map(ModelName::as_str).take(8).collect();
     let more = if models.names().count() > names.len() { ", ..." } else { "" };
     format!("there are {}{more}", names.join(", "))

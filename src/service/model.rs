@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::sessions::Freed;
 use crate::cores::SessionThreads;
-use crate::model::{ModelName, Signature, TaskKind, Version, VersionPolicy};
+use crate::model::{ModelName, Signature, Stamp, TaskKind, Version, VersionPolicy};
 use crate::scheduler::ModelQueue;
 use crate::task::Task;
 use crate::telemetry::ModelMetrics;
@@ -103,6 +104,10 @@ pub struct Model {
     pub queue: ModelQueue,
     /// Where its figures go.
     pub metrics: Arc<ModelMetrics>,
+    /// Its files when it was loaded.
+    pub(super) stamp: Stamp,
+    /// Tells when its sessions are freed.
+    pub(super) freed: Freed,
 }
 
 impl Model {

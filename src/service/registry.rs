@@ -30,6 +30,26 @@ impl ModelState {
     }
 }
 
+/// How it stands with a version that does not serve, and whose absence is meant or told: it counts for
+/// nobody's readiness, and no request finds it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Absent {
+    /// Being loaded beside what serves.
+    Loading,
+    /// Out of service, and its last requests are still being answered.
+    Unloading,
+    /// Was unloaded, or could not be loaded, and why.
+    Unavailable(String),
+}
+
+/// What of a model is to serve from now on.
+pub(super) struct Replacement<'a> {
+    /// Versions that stay as they are.
+    pub(super) kept: &'a [Version],
+    /// Versions that are new or take the place of an older load.
+    pub(super) fresh: &'a [Arc<Model>],
+}
+
 type Versions = BTreeMap<Version, ModelState>;
 
 /// All models at one moment.
@@ -37,8 +57,13 @@ type Versions = BTreeMap<Version, ModelState>;
 pub struct Models {
     /// Shared, so that a change copies the versions of no other model.
     by_name: BTreeMap<ModelName, Arc<Versions>>,
+    absent: BTreeMap<ModelName, BTreeMap<Version, Absent>>,
     /// True once every configured model was ready for the first time.
     started: bool,
+    /// The process ends: nothing is added any more.
+    is_closed: bool,
+    /// How many changes there have been.
+    generation: u64,
 }
 
 impl Models {
@@ -72,6 +97,49 @@ impl Models {
         self.started
     }
 
+    /// What was unloaded, is being loaded beside what serves, or could not be; ordered by name and version.
+    pub fn absent(&self) -> impl Iterator<Item = (&ModelName, Version, &Absent)> {
+        self.absent
+            .iter()
+            .flat_map(|(name, versions)| versions.iter().map(move |(version, state)| (name, *version, state)))
+    }
+
+    /// Another number after every change.
+    pub fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    fn mark(&mut self, name: &ModelName, version: Version, state: Absent) {
+        self.absent.entry(name.clone()).or_default().insert(version, state);
+    }
+
+    fn unmark(&mut self, name: &ModelName, version: Version) {
+        if let Some(versions) = self.absent.get_mut(name) {
+            versions.remove(&version);
+            if versions.is_empty() {
+                self.absent.remove(name);
+            }
+        }
+    }
+
+    fn replace(&mut self, name: &ModelName, replacement: &Replacement<'_>) {
+        let before = self.by_name.get(name).cloned().unwrap_or_default();
+        let mut after = Versions::new();
+        for (version, state) in before.iter() {
+            if replacement.kept.contains(version) {
+                after.insert(*version, state.clone());
+            }
+        }
+        for model in replacement.fresh {
+            after.insert(model.facts.version, ModelState::Ready(Arc::clone(model)));
+        }
+        self.absent.remove(name);
+        for version in before.keys().filter(|version| !after.contains_key(version)) {
+            self.mark(name, *version, Absent::Unloading);
+        }
+        self.by_name.insert(name.clone(), Arc::new(after));
+    }
+
     /// True when there are models and every one is ready.
     pub fn all_ready(&self) -> bool {
         !self.by_name.is_empty() && self.all().all(|(_, _, state)| matches!(state, ModelState::Ready(_)))
@@ -98,16 +166,53 @@ impl Registry {
 
     /// Notes in one step that all of `versions` have come so far.
     pub fn set_all(&self, versions: &[(&ModelName, Version)], state: &ModelState) {
-        self.models.rcu(|models| {
-            let mut models = Models::clone(models);
+        self.change(|models| {
             for &(name, version) in versions {
                 let known = models.by_name.entry(name.clone()).or_default();
                 Arc::make_mut(known).insert(version, state.clone());
             }
             models.started |= models.all_ready();
-            models
         });
-        self.changed.send_replace(());
+    }
+
+    /// Notes how it stands with versions that do not serve.
+    pub(super) fn mark(&self, name: &ModelName, versions: &[Version], state: &Absent) {
+        self.change(|models| {
+            for version in versions {
+                models.mark(name, *version, state.clone());
+            }
+        });
+    }
+
+    /// Tells nothing of a version any more.
+    pub(super) fn unmark(&self, name: &ModelName, version: Version) {
+        self.change(|models| models.unmark(name, version));
+    }
+
+    /// What was being loaded could not be.
+    pub(super) fn end_loading(&self, name: &ModelName, reason: &str) {
+        self.change(|models| {
+            for state in models.absent.get_mut(name).into_iter().flat_map(BTreeMap::values_mut) {
+                if *state == Absent::Loading {
+                    *state = Absent::Unavailable(reason.to_owned());
+                }
+            }
+        });
+    }
+
+    /// Changes in one step what of a model serves; false when the process ends.
+    pub(super) fn replace(&self, name: &ModelName, replacement: &Replacement<'_>) -> bool {
+        self.change(|models| models.replace(name, replacement))
+    }
+
+    /// Takes a model out of service: its versions are told as being unloaded.
+    pub(super) fn remove(&self, name: &ModelName) {
+        self.change(|models| {
+            let versions = models.by_name.remove(name).unwrap_or_default();
+            for version in versions.keys() {
+                models.mark(name, *version, Absent::Unloading);
+            }
+        });
     }
 
     /// Tells of every change.
@@ -117,7 +222,20 @@ impl Registry {
 
     /// Drops every model: their queues go, so that sessions end before the runtime does.
     pub fn clear(&self) {
-        self.models.store(Arc::default());
+        self.models.store(Arc::new(Models { is_closed: true, ..Models::default() }));
         self.changed.send_replace(());
+    }
+
+    fn change(&self, change: impl Fn(&mut Models)) -> bool {
+        let before = self.models.rcu(|models| {
+            let mut changed = Models::clone(models);
+            if !models.is_closed {
+                change(&mut changed);
+                changed.generation += 1;
+            }
+            changed
+        });
+        self.changed.send_replace(());
+        !before.is_closed
     }
 }

@@ -333,6 +333,29 @@ class Tls(unittest.TestCase):
                 client.is_server_ready()
 
 
+class ModelRepository(Case):
+    """The model repository extension, which only the admin listener has. The server serves add-one and passthrough."""
+
+    def index(self):
+        return {(one["name"], one["version"]): (one["state"], one["reason"]) for one in self.client.get_model_repository_index()}
+
+    def test_unload_and_load(self):
+        self.assertEqual(self.index(), {("add-one", "1"): ("READY", ""), ("passthrough", "1"): ("READY", "")})
+        self.client.unload_model("passthrough")
+        self.assertEqual(self.index()[("passthrough", "1")], ("UNAVAILABLE", "unloaded"))
+        self.client.unload_model("passthrough", unload_dependents=True)
+        self.client.load_model("passthrough")
+        self.client.load_model("add-one")
+        self.assertEqual(set(self.index().values()), {("READY", "")})
+
+    def test_what_is_refused(self):
+        self.refused(404, "no configured path", self.client.load_model, "nobody")
+        self.refused(404, "no configured path", self.client.unload_model, "nobody")
+        self.refused(400, "files in its folder", self.client.load_model, "add-one", config="{}")
+        files = {"file:1/model.onnx": b"onnx"}
+        self.refused(400, "from a request", self.client.load_model, "add-one", config="{}", files=files)
+
+
 class NotReady(Case):
     """A server whose model is still being loaded: 503 where Triton says 400."""
 

@@ -7,6 +7,7 @@
 mod config;
 mod health;
 mod infer;
+mod load;
 mod models;
 mod repository;
 mod statistics;
@@ -20,11 +21,20 @@ use axum::routing::{get, post};
 pub use infer::decode_inference;
 pub(super) use infer::handle as infer;
 
-use super::access::{Doors, guarded, open};
+use super::access::{Doors, guarded, open, restricted};
 use super::problem::Failure;
 use super::target::Target;
 use super::{Api, answer};
 use crate::service::{Model, Scope, ServiceError, description};
+
+/// The routes of the admin listener; `routes.rs` has their labels.
+pub(super) fn admin_routes(api: &Arc<Api>) -> Doors {
+    let admin = |methods| restricted(api, methods);
+    Doors::default()
+        .route("/v2/repository/index", admin(post(repository::full_index)))
+        .route("/v2/repository/models/{model}/load", admin(post(load::load)))
+        .route("/v2/repository/models/{model}/unload", admin(post(load::unload)))
+}
 
 /// The routes below `/v2`; `routes.rs` has their labels.
 pub(super) fn routes(api: &Arc<Api>) -> Doors {

@@ -17,10 +17,10 @@ use crate::exchange::RequestContext;
 use crate::http::body::{self, BodyError};
 use crate::http::problem::Failure;
 use crate::http::{Api, answer, decode, observe, predict};
-use crate::service::description::{self, Listed};
+use crate::service::description::{self, Entry, Listed};
 use crate::service::{ErrorCode, ServiceError};
 
-/// Answers with the index.
+/// Answers with the index, as the public port has it: without reasons, which name files.
 pub(super) async fn index(
     State(api): State<Arc<Api>>,
     Extension(context): Extension<Arc<RequestContext>>,
@@ -28,11 +28,35 @@ pub(super) async fn index(
 ) -> Response {
     let (parts, mut incoming) = request.into_parts();
     match listed(&api, &context, &parts.headers, &mut incoming).await {
-        Ok(listed) => answer::json_of(&description::index(&api.service.models(), listed))
-            .unwrap_or_else(|error| Failure::from(error).into_response()),
+        Ok(listed) => answered(&description::index(&api.service.models(), listed)),
         Err(BodyError::Refused(error)) => predict::refuse(&parts, incoming, error).await,
         Err(BodyError::ClientGone) => observe::client_gone(),
     }
+}
+
+/// The same for who may load and unload: with reasons, and with what the configured paths hold and was
+/// never loaded.
+pub(in crate::http) async fn full_index(
+    State(api): State<Arc<Api>>,
+    Extension(context): Extension<Arc<RequestContext>>,
+    request: Request<Body>,
+) -> Response {
+    let (parts, mut incoming) = request.into_parts();
+    match listed(&api, &context, &parts.headers, &mut incoming).await {
+        Ok(listed) => {
+            let there = match listed {
+                Listed::All => api.service.discoverable().await,
+                Listed::Ready => Vec::new(),
+            };
+            answered(&description::full_index(&api.service.models(), listed, &there))
+        }
+        Err(BodyError::Refused(error)) => predict::refuse(&parts, incoming, error).await,
+        Err(BodyError::ClientGone) => observe::client_gone(),
+    }
+}
+
+fn answered(entries: &[Entry<'_>]) -> Response {
+    answer::json_of(&entries).unwrap_or_else(|error| Failure::from(error).into_response())
 }
 
 async fn listed(
@@ -67,6 +91,12 @@ fn refused(detail: impl Into<String>) -> ServiceError {
 /// Longest part of an unknown name that is repeated, in characters.
 const NAME_CHARS: usize = 64;
 
+/// A pointer to a member, of a long name its beginning.
+pub(super) fn shown_pointer(name: &str) -> String {
+    let name: String = name.chars().take(NAME_CHARS).collect();
+    format!("/{}", name.replace('~', "~0").replace('/', "~1"))
+}
+
 /// The members of the one object; the first that is wrong becomes the fault.
 struct Members<'a> {
     fault: &'a mut Option<ServiceError>,
@@ -92,8 +122,7 @@ impl<'de> Visitor<'de> for Members<'_> {
                     other => refused(format!("expected a boolean, got {}", other.name())).at("/ready"),
                 }
             } else {
-                let name: String = name.chars().take(NAME_CHARS).collect();
-                let pointer = format!("/{}", name.replace('~', "~0").replace('/', "~1"));
+                let pointer = shown_pointer(&name);
                 let detail = "expected no other member than \"ready\"";
                 ServiceError::new(ErrorCode::UnknownInput, detail).at(pointer)
             };
@@ -105,7 +134,7 @@ impl<'de> Visitor<'de> for Members<'_> {
 }
 
 /// What a JSON value is, read to its end and not kept.
-enum Kind {
+pub(super) enum Kind {
     Null,
     Boolean(bool),
     Number,
@@ -115,7 +144,7 @@ enum Kind {
 }
 
 impl Kind {
-    const fn name(&self) -> &'static str {
+    pub(super) const fn name(&self) -> &'static str {
         match self {
             Self::Null => "null",
             Self::Boolean(_) => "a boolean",

@@ -449,3 +449,85 @@ async fn a_worker_that_never_returns_is_stuck_and_is_not_waited_for() {
     bench.script.send(Script::AddOne).unwrap();
     assert!(ticket.await.is_ok());
 }
+
+/// Adds nothing; tells when it is dropped.
+struct Counted {
+    _alive: Arc<()>,
+    inner: Option<Gated>,
+}
+
+impl Run for Counted {
+    fn run(&mut self, inputs: &[Tensor]) -> Result<Vec<Tensor>, RunError> {
+        self.inner.as_mut().map_or_else(|| Ok(inputs.to_vec()), |gated| gated.run(inputs))
+    }
+
+    fn interrupt(&self) -> Interrupt {
+        Interrupt::from_fn(|_raised| {})
+    }
+}
+
+#[tokio::test]
+async fn a_dropped_queue_frees_its_sessions_and_its_place_serves_the_next() {
+    let alive = Arc::new(());
+    let session = || Box::new(Counted { _alive: Arc::clone(&alive), inner: None }) as Box<dyn Run>;
+    let (scheduler, first) = with_sessions(vec![session(), session()], 8, 4);
+    let again = |sessions| {
+        let metrics = Metrics::new(None, &BuildInfo::default()).model("m", "1", "cpu");
+        let device = DeviceOptions { name: "cpu".into(), permits: 1 };
+        let options = ModelOptions {
+            model: "m".into(),
+            version: "1".into(),
+            device,
+            provider: "cpu",
+            cost: 1,
+            sessions,
+            limits: BatchLimits { max_rows: 4, max_tokens: None, max_delay: Duration::ZERO },
+            grouping: Grouping { batchable: true, has_free_shape: false, pads: false },
+            measured: Vec::new(),
+            queue_capacity: 8,
+            metrics,
+        };
+        scheduler.add_model(options).unwrap()
+    };
+    for _ in 0..100 {
+        let queue = again(vec![session()]);
+        assert_eq!(queue.index, 1, "the place of the one before");
+        assert_eq!(values(&queue.try_submit(job(&[7.0])).unwrap().await.unwrap().outputs), [7.0]);
+        assert_eq!(Arc::strong_count(&alive), 4);
+        drop(queue);
+        // A worker may still be on its way back with the session.
+        let freed = (0..1000).any(|_| {
+            let is_freed = Arc::strong_count(&alive) == 3;
+            if !is_freed {
+                std::thread::yield_now();
+                std::thread::park_timeout(Duration::from_millis(1));
+            }
+            is_freed
+        });
+        assert!(freed);
+    }
+    assert_eq!(values(&first.try_submit(job(&[1.0])).unwrap().await.unwrap().outputs), [1.0]);
+    drop(first);
+    assert!(scheduler.join(Instant::now() + SOON));
+    assert_eq!(Arc::strong_count(&alive), 1, "every session is freed");
+}
+
+#[tokio::test]
+async fn a_session_that_runs_when_its_queue_goes_is_freed_after_the_run() {
+    let (script, gate) = mpsc::channel();
+    let (started_sender, started) = mpsc::channel();
+    let alive = Arc::new(());
+    let gated = Gated { gate, started: started_sender };
+    let session = Box::new(Counted { _alive: Arc::clone(&alive), inner: Some(gated) });
+    let (scheduler, queue) = with_sessions(vec![session], 8, 1);
+    let running = queue.try_submit(job(&[1.0])).unwrap();
+    assert_eq!(started.recv_timeout(SOON), Ok(1));
+    let waiting = queue.try_submit(job(&[2.0])).unwrap();
+    drop(queue);
+    assert_eq!(waiting.await.unwrap_err().kind, FailureKind::Cancelled, "nobody is left to run it");
+    assert_eq!(Arc::strong_count(&alive), 2, "it runs");
+    script.send(Script::AddOne).unwrap();
+    assert_eq!(values(&running.await.unwrap().outputs), [2.0]);
+    assert!(scheduler.join(Instant::now() + SOON));
+    assert_eq!(Arc::strong_count(&alive), 1);
+}

@@ -22,7 +22,7 @@ const MAX_FIELD: usize = 32;
 /// One mistake in the keys file, ready to be shown.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
-pub struct KeyProblem(String);
+pub struct KeyProblem(pub(super) String);
 
 /// The keys that the file holds.
 ///

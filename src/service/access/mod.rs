@@ -9,6 +9,7 @@ mod expiry;
 mod file;
 #[cfg(test)]
 mod tests;
+mod token;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -20,6 +21,7 @@ use sha2::{Digest as _, Sha256};
 use subtle::{ConditionallySelectable as _, ConstantTimeEq as _};
 
 pub use file::{KeyProblem, key_entry};
+pub use token::AdminToken;
 
 use super::{ErrorCode, ServiceError};
 use crate::telemetry::Metrics;

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 pub use config::*;
-pub use index::{Entry, Listed, index};
+pub use index::{Entry, Listed, full_index, index};
 pub use metadata::{Metadata, Properties, Tensor as TensorMetadata, metadata};
 pub use statistics::{InferenceStatistics, ModelStatistics, OfSize, Statistics, statistics};
 

@@ -54,6 +54,13 @@ fn tritons_grpc_client_infers_on_the_http_port() {
 }
 
 #[test]
+fn tritons_client_loads_and_unloads_over_the_admin_listener() {
+    let repository = Repository::new().fixture("add-one").fixture("passthrough");
+    let server = Server::builder().repository(repository).start();
+    triton("ModelRepository", &server.admin.to_string(), None);
+}
+
+#[test]
 fn tritons_client_sees_a_server_that_is_not_ready() {
     // A warm-up of minutes, which the signal ends.
     let warmup = "[execution]\ninstances = 1\nintra_threads = 1\n[warmup]\ninputs = [{ x = [1.0], iterations = [100000000] }]\n";

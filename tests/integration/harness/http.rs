@@ -219,7 +219,7 @@ impl Connection {
         if response.status == 100 {
             return self.try_read();
         }
-        if response.status == 204 {
+        if matches!(response.status, 204 | 304) {
             return Ok(response);
         }
         if response.header("transfer-encoding").is_some_and(|coding| coding.contains("chunked")) {

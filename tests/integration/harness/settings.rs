@@ -37,6 +37,16 @@ pub(crate) fn grpcurl() -> PathBuf {
     path_of("INFERENCE_TEST_GRPCURL")
 }
 
+/// The Python that has Schemathesis and a validator of OpenAPI descriptions.
+pub(crate) fn schemathesis() -> PathBuf {
+    path_of("INFERENCE_TEST_SCHEMATHESIS")
+}
+
+/// The folder with `node` and jsdom.
+pub(crate) fn jsdom() -> PathBuf {
+    path_of("INFERENCE_TEST_JSDOM")
+}
+
 /// A folder or file of the repository.
 pub(crate) fn package(path: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(path)
