@@ -28,6 +28,11 @@ fn before_the_models_are_loaded_calls_are_refused() {
     assert!(process.wait(wait::PATIENCE).is_some(), "{}", process.stderr());
 }
 
+/// Waits until a run goes on: what comes then waits behind it, and is not in its batch.
+fn runs_one(server: &Server) {
+    server.wait_for_metric("inference_workers", &[("state", "busy")], 1.0);
+}
+
 #[test]
 fn what_is_in_flight_is_answered_when_the_process_stops() {
     let models = Repository::new().model("slow", "slow", &slow_manifest(64));
@@ -35,12 +40,13 @@ fn what_is_in_flight_is_answered_when_the_process_stops() {
     with(&server, async |client| {
         // From now on it is known that this model takes long: no request is run where it is read.
         client.infer(&slow(200)).await;
-        let in_flight: Vec<_> = (0..4)
-            .map(|_| {
-                let client = client.clone();
-                tokio::spawn(async move { client.call(INFER, &[], &slow(1500)).await.status })
-            })
-            .collect();
+        let call = || {
+            let client = client.clone();
+            tokio::spawn(async move { client.call(INFER, &[], &slow(1500)).await.status })
+        };
+        let mut in_flight = vec![call()];
+        runs_one(&server);
+        in_flight.extend((0..3).map(|_| call()));
         server.wait_for_metric("inference_queue_depth", &[("model", "slow")], 3.0);
         server.process.signal("TERM");
         for call in in_flight {
@@ -56,15 +62,16 @@ fn a_caller_that_leaves_counts_as_499_and_its_queued_work_is_dropped() {
     let server = Server::builder().repository(models).start();
     with(&server, async |client| {
         client.infer(&slow(200)).await;
-        let calls: Vec<_> = (0..5)
-            .map(|_| {
-                let client = client.clone();
-                tokio::spawn(async move {
-                    let body = http_body_util::Full::from(framed(&slow(3000))).boxed();
-                    client.send(INFER, &[], body).await.map(drop)
-                })
+        let call = || {
+            let client = client.clone();
+            tokio::spawn(async move {
+                let body = http_body_util::Full::from(framed(&slow(3000))).boxed();
+                client.send(INFER, &[], body).await.map(drop)
             })
-            .collect();
+        };
+        let mut calls = vec![call()];
+        runs_one(&server);
+        calls.extend((0..4).map(|_| call()));
         server.wait_for_metric("inference_queue_depth", &[("model", "slow")], 4.0);
         // Dropped, each resets its stream; the connection stays.
         for call in calls {

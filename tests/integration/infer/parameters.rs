@@ -55,17 +55,20 @@ fn slow(milliseconds: u64, parameters: &Value) -> Value {
 
 #[test]
 fn a_timeout_in_microseconds_shortens_the_wait_and_zero_is_none() {
-    let late = shared().post(&route("slow"), &slow(60_000, &json!({"timeout": 20_000})));
+    // Of its own: behind what others wait for, nothing can be in time.
+    let models = Repository::new().model("slow", "slow", &slow_manifest(64));
+    let server = Server::builder().repository(models).start();
+    let late = server.post(&route("slow"), &slow(60_000, &json!({"timeout": 20_000})));
     assert_problem(&late, 504, "deadline_exceeded");
-    shared().post(&route("slow"), &slow(1, &json!({"timeout": 0}))).ok();
-    shared().post(&route("slow"), &slow(1, &json!({"timeout": 20_000_000, "priority": 1}))).ok();
+    server.post(&route("slow"), &slow(1, &json!({"timeout": 0}))).ok();
+    server.post(&route("slow"), &slow(1, &json!({"timeout": 20_000_000, "priority": 1}))).ok();
     // The header and the parameter: the shortest counts.
     let request = Request::json(&route("slow"), &slow(60_000, &json!({"timeout": 60_000_000})));
-    assert_problem(&shared().call(&request.header("x-request-timeout-ms", "20")), 504, "deadline_exceeded");
+    assert_problem(&server.call(&request.header("x-request-timeout-ms", "20")), 504, "deadline_exceeded");
     for (name, value) in
         [("timeout", json!(-1)), ("timeout", json!("1")), ("timeout", json!(1.5)), ("priority", json!(-1))]
     {
-        let response = shared().post(&route("slow"), &slow(1, &json!({name: value})));
+        let response = server.post(&route("slow"), &slow(1, &json!({name: value})));
         assert_problem_at(&response, 400, "invalid_input", &format!("/parameters/{name}"));
     }
 }
