@@ -26,7 +26,8 @@ PATIENCE_S = 60.0
 CONNECTIONS = 32  # of the generator; the server's answers are kept short of them by the share
 CALIBRATION_S = 10.0
 MOST_TEXTS = 4  # of one request
-LARGEST = 48 * len(os.sched_getaffinity(0))  # requests that bring the sessions to their largest batches before anything is measured
+# Requests that bring the sessions to their largest batches before anything is measured.
+LARGEST = 48 * len(os.sched_getaffinity(0))
 CALIBRATION_CLIENTS = 8
 SAMPLE_S = 1.0
 PROGRESS_S = 15.0
