@@ -17,6 +17,7 @@ mod describe;
 mod health;
 mod inflate;
 mod inflight;
+mod invocations;
 mod media;
 mod observe;
 mod predict;
@@ -25,6 +26,7 @@ mod routes;
 mod schedule;
 mod shortcut;
 mod target;
+mod v1;
 mod v2;
 mod whole_number;
 
@@ -32,7 +34,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use answer::encode_prediction;
-pub use decode::{decode_prediction, may_be_json};
+pub use decode::{decode_form, decode_prediction, may_be_json};
 pub use routes::{admin_router, public_router};
 pub use shortcut::Routes;
 pub use v2::decode_inference;

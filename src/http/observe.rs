@@ -21,6 +21,7 @@ use super::catch_panic::CatchPanic;
 use super::connection::{ConnectionInfo, RequestStart};
 use super::context::{REQUEST_ID, RequestContext};
 use super::problem::{self, Failure};
+use super::v1::verb;
 use super::{AccessLog, Api, predict, routes};
 use crate::service::{ErrorCode, ServiceError};
 use crate::telemetry::{Extractor, HttpObservation, HttpSpanEnd, Outcome, RequestTrace, known_method};
@@ -242,7 +243,7 @@ impl SpanFacts {
         let sent = request.method().as_str();
         let is_tls = request.extensions().get::<ConnectionInfo>().is_some_and(|info| info.is_tls);
         Self {
-            path: request.uri().path().to_owned(),
+            path: verb::as_sent(request.uri(), request.extensions()).to_owned(),
             http_version: if request.version() == Version::HTTP_2 { "2" } else { "1.1" },
             original_method: (sent != method).then(|| sent.to_owned()),
             scheme: if is_tls { "https" } else { "http" },

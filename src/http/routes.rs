@@ -12,7 +12,8 @@ use serde::Serialize;
 use super::access::{Doors, guarded, open};
 use super::problem::Failure;
 use super::shortcut::Routes;
-use super::{Api, answer, cors, describe, health, observe, predict, v2};
+use super::v1::{self, verb};
+use super::{Api, answer, cors, describe, health, invocations, observe, predict, v2};
 use crate::service::{ErrorCode, Scope, ServiceError};
 
 /// Path templates that are metric labels as they stand. Others count as `unmatched`.
@@ -43,6 +44,15 @@ const ROUTES: &[(&str, &[&str])] = &[
     ("/v2/models/{model}/stats", &["GET"]),
     ("/v2/models/{model}/versions/{version}/stats", &["GET"]),
     ("/v2/repository/index", &["POST"]),
+    ("/v1/models", &["GET"]),
+    ("/v1/models/{model}", &["GET"]),
+    ("/v1/models/{model}/versions/{version}", &["GET"]),
+    ("/v1/models/{model}:predict", &["POST"]),
+    ("/v1/models/{model}/versions/{version}:predict", &["POST"]),
+    ("/v1/embeddings", &["POST"]),
+    ("/invocations", &["POST"]),
+    ("/ping", &["GET"]),
+    ("/version", &["GET"]),
 ];
 
 /// The label of requests that no route matches.
@@ -50,18 +60,25 @@ const UNMATCHED: &str = "unmatched";
 
 /// The label of a matched path.
 pub(super) fn label(matched: Option<&str>) -> &'static str {
-    let known = ROUTES.iter().find(|(route, _)| Some(*route) == matched);
-    known.map_or(UNMATCHED, |(route, _)| route)
+    known(matched).map_or(UNMATCHED, |(route, _)| route)
 }
 
 /// The methods that a matched path takes; none where nothing matched.
 pub(super) fn methods(matched: Option<&str>) -> Option<&'static [&'static str]> {
-    ROUTES.iter().find(|(route, _)| Some(*route) == matched).map(|(_, methods)| *methods)
+    known(matched).map(|(_, methods)| *methods)
+}
+
+fn known(matched: Option<&str>) -> Option<&'static (&'static str, &'static [&'static str])> {
+    let told = verb::told(matched?);
+    ROUTES.iter().find(|(route, _)| *route == told)
 }
 
 /// True for the routes that are traced and tell their timing.
 pub(super) fn is_prediction(label: &str) -> bool {
-    label.starts_with("/predict") || label.ends_with("/infer")
+    label.starts_with("/predict")
+        || label.ends_with("/infer")
+        || label.ends_with(":predict")
+        || matches!(label, "/invocations" | "/v1/embeddings")
 }
 
 fn probes() -> Doors {
@@ -102,6 +119,8 @@ pub fn public_router(api: &Arc<Api>) -> Routes {
         .route("/metrics", metrics)
         .route("/", open(get(index)))
         .merge(predictions(api))
+        .merge(v1::routes(api))
+        .merge(invocations::routes(api))
         .merge(v2::routes(api));
     // What a router adds to a request on its way (keys, origins) has to be passed.
     let is_direct = api.options.access.is_none() && api.options.cors_origins.is_empty();
@@ -116,6 +135,8 @@ pub fn admin_router(api: &Arc<Api>) -> Routes {
 
 #[derive(Serialize)]
 struct Index {
+    /// What KServe v1 calls a server that is live.
+    status: &'static str,
     name: &'static str,
     version: &'static str,
     routes: Vec<String>,
@@ -126,12 +147,18 @@ async fn index() -> Result<Response, Failure> {
         .iter()
         .flat_map(|(route, methods)| methods.iter().map(move |method| format!("{method} {route}")))
         .collect();
-    let index = Index { name: env!("CARGO_PKG_NAME"), version: env!("CARGO_PKG_VERSION"), routes };
+    let (name, version) = (env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"));
+    let index = Index { status: "alive", name, version, routes };
     Ok(answer::json_of(&index)?)
 }
 
 async fn not_found(request: Request<Body>) -> Response {
-    unrouted(request, ErrorCode::NotFound, "no route has this path; GET / lists the routes").await
+    let detail = if verb::has_verb(request.uri().path()) {
+        "of the verbs behind a model's name, :predict alone is served; GET / lists the routes"
+    } else {
+        "no route has this path; GET / lists the routes"
+    };
+    unrouted(request, ErrorCode::NotFound, detail).await
 }
 
 async fn method_not_allowed(request: Request<Body>) -> Response {

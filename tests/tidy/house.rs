@@ -103,7 +103,7 @@ const fn external(package: &'static str, rooms: &'static [&'static str]) -> Exte
 pub(crate) const EXTERNALS: [External; 50] = [
     external("arc-swap", &["http", "scheduler", "service"]),
     external("axum", &["http"]),
-    external("base64", &["task"]),
+    external("base64", &["http", "task"]),
     external("bytemuck", &["engine", "tensor"]),
     external("bytes", &["cli", "engine", "http", "task", "tensor"]),
     external("clap", &["cli", "config", "main"]),
