@@ -301,7 +301,7 @@ impl<'de, B: Builder> DeserializeSeed<'de> for InstanceSeed<'_, B> {
     fn deserialize<D: Deserializer<'de>>(self, instance: D) -> Result<(), D::Error> {
         let Self { builder, report, seen, count } = self;
         make_room(builder, count, report).map_err(Refused::into_error::<D::Error>)?;
-        if report.foreign && !report.ways.whole_instances && builder.takes_values() {
+        if report.foreign.is_some() && !report.ways.whole_instances && builder.takes_values() {
             let taken = builder.member(0, instance, report);
             if taken.is_err() && count == 0 && report.container_came() {
                 report.ways.whole_instances = true;

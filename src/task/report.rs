@@ -10,7 +10,7 @@ use std::fmt::{self, Write};
 use serde::de;
 
 use super::DecodeLimits;
-use super::forms::Ways;
+use super::forms::{Dialect, Ways};
 use super::names::Names;
 use super::problem::{InputError, InputErrorCode, presentable, shortened};
 
@@ -58,11 +58,9 @@ pub struct DecodeReport {
     /// The instance is the whole body.
     pub(super) bare: bool,
     /// The body is in the words of another server's protocol.
-    pub(super) foreign: bool,
+    pub(super) foreign: Option<Dialect>,
     /// What an earlier pass over the body has learnt.
     pub(super) ways: Ways,
-    /// This pass learnt something that the next one needs.
-    learnt: bool,
     pub(super) limits: DecodeLimits,
 }
 
@@ -88,12 +86,13 @@ impl DecodeReport {
     /// the failure stands.
     #[must_use]
     pub fn again(&mut self) -> Option<Self> {
-        self.learnt.then(|| Self { ways: std::mem::take(&mut self.ways), ..Self::default() })
+        let ways = std::mem::take(&mut self.ways);
+        ways.learnt.then(|| Self { ways: Ways { learnt: false, ..ways }, ..Self::default() })
     }
 
     /// Notes that the body is to be read again.
     pub(super) fn read_again(&mut self) {
-        self.learnt = true;
+        self.ways.learnt = true;
     }
 
     pub(super) fn enter(&mut self, step: Step) {

@@ -206,7 +206,7 @@ impl Serialize for Columns<'_> {
                 let label = |row: usize| &scores.names[scores.winners[row]];
                 let confidence =
                     |row: usize| Score { value: scores.row(row)[scores.winners[row]], single: scores.single };
-                map.serialize_entry("label", &Column(|row| label(row), rows.clone()))?;
+                map.serialize_entry("label", &Column(label, rows.clone()))?;
                 map.serialize_entry("confidence", &Column(confidence, rows.clone()))?;
                 map.serialize_entry(
                     "scores",

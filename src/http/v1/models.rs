@@ -11,7 +11,7 @@ use serde::Serialize;
 use crate::http::problem::Failure;
 use crate::http::target::Target;
 use crate::http::{Api, answer};
-use crate::model::Version;
+use crate::model::{ModelName, Version};
 use crate::service::{Model, ModelState, Models};
 
 /// The one who owns the models, where OpenAI's clients look for one.
@@ -38,7 +38,8 @@ struct Card<'a> {
 struct Status<'a> {
     name: &'a str,
     ready: bool,
-    model_version_status: Vec<VersionStatus>,
+    #[serde(rename = "model_version_status")]
+    versions: Vec<VersionStatus>,
     #[serde(flatten)]
     card: Card<'a>,
 }
@@ -79,7 +80,7 @@ fn serves_since(models: &Models, name: &str) -> SystemTime {
 /// `GET /v1/models`: every model, whatever its state.
 pub(super) async fn list(State(api): State<Arc<Api>>) -> Result<Response, Failure> {
     let models = api.service.models();
-    let names: Vec<&str> = models.names().map(|name| name.as_str()).collect();
+    let names: Vec<&str> = models.names().map(ModelName::as_str).collect();
     let data = names.iter().map(|name| card(name, serves_since(&models, name))).collect();
     Ok(answer::json_of(&Listing { object: "list", data, models: names })?)
 }
@@ -111,7 +112,7 @@ fn status(api: &Api, target: &Target, is_asked: impl Fn(Version) -> bool) -> Res
     let status = Status {
         name: model.name(),
         ready: true,
-        model_version_status: told.collect(),
+        versions: told.collect(),
         card: card(model.name(), serves_since(&models, model.name())),
     };
     Ok(answer::json_of(&status)?)

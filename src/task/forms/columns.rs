@@ -46,14 +46,10 @@ pub(in crate::task) fn read_columns<'de, B: Builder, A: MapAccess<'de>>(
         return Err(refused.into_error());
     }
     report.leave();
-    match columns.rows {
-        Some(rows) => Ok(rows),
-        None => {
-            let detail =
-                format!("expected a list of values for each of {}, got none", builder.names().listed());
-            Err(report.refuse_as(InvalidInput, detail))
-        }
-    }
+    columns.rows.ok_or_else(|| {
+        let detail = format!("expected a list of values for each of {}, got none", builder.names().listed());
+        report.refuse_as(InvalidInput, detail)
+    })
 }
 
 impl Columns {

@@ -39,6 +39,8 @@ pub enum Dialect {
 /// What a pass over a body learnt for the next one.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Ways {
+    /// This pass learnt something that the next one needs.
+    pub(super) learnt: bool,
     /// Instances are objects or arrays where they could be plain values.
     pub(super) whole_instances: bool,
     /// Each value of a column is an array of one.
@@ -105,7 +107,7 @@ pub(super) fn decode_form<'de, B: Builder, D: Deserializer<'de>>(
     builder: &mut B,
     report: &mut DecodeReport,
 ) -> Result<Layout, D::Error> {
-    report.foreign = true;
+    report.foreign = Some(dialect);
     body.deserialize_any(FormVisitor { dialect, builder, report })
 }
 

@@ -177,7 +177,8 @@ fn rows_of_defaults_are_stopped_at_the_limit_of_decoded_bytes() {
     let refused = |pointer: &str| Err(("payload_too_large".to_owned(), pointer.to_owned()));
     assert_eq!(json(r#"{"instances": [{}, {}]}"#), Ok(2));
     assert_eq!(json(r#"{"instances": [{}, {}, {}]}"#), refused("/instances/2"));
-    let table = |body: &[u8]| task.decode_csv(body, HeaderRow::Present, &limits).map(|decoded| decoded.instances());
+    let table =
+        |body: &[u8]| task.decode_csv(body, HeaderRow::Present, &limits).map(|decoded| decoded.instances());
     assert_eq!(table(b"a\n1\n2\n"), Ok(2));
     let error = table(b"a\n1\n2\n3\n").unwrap_err();
     assert_eq!((error.code, error.pointer.as_deref()), (InputErrorCode::TooLarge, Some("/instances/2")));
@@ -192,7 +193,9 @@ fn tables_are_read_by_their_header() {
     )
     .unwrap();
     let limits = DecodeLimits { max_instances: 2, max_depth: 8, ..DecodeLimits::default() };
-    let read = |body: &[u8]| task.decode_csv(body, HeaderRow::Present, &limits).map(|decoded| task.encode(decoded).unwrap());
+    let read = |body: &[u8]| {
+        task.decode_csv(body, HeaderRow::Present, &limits).map(|decoded| task.encode(decoded).unwrap())
+    };
     let good: &[(&[u8], &[f32])] = &[
         (b"amount,\"a,b\"\n1,2\n3.5,4\n", &[1.0, 2.0, 3.5, 4.0]),
         (b"\xef\xbb\xbf\"a,b\",amount\r\n\"2\", 1\r\n", &[1.0, 2.0]),

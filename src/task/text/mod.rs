@@ -29,6 +29,7 @@ const MEMBERS: [&str; 2] = ["text", "text_pair"];
 
 /// One instance: a text, or two that belong together.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[expect(clippy::struct_field_names, reason = "the members have these names in a body too")]
 pub(super) struct Text {
     pub(super) text: String,
     pub(super) pair: Option<String>,

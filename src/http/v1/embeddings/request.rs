@@ -94,7 +94,7 @@ pub(super) fn read(body: &[u8]) -> Result<Asked<'_>, ServiceError> {
             usize::try_from(length).ok().filter(|length| *length > 0)
         })?;
     let truncate = optional(member("truncate"), "truncate", "true or false", Some::<bool>)?;
-    optional(member("user"), "user", "a string", |user: Cow<'_, str>| Some(drop(user)))?;
+    optional(member("user"), "user", "a string", Some::<Cow<'_, str>>)?;
     let model = optional(member("model"), "model", "a string", Some::<Cow<'_, str>>)?;
     Ok(Asked {
         input,
