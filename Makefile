@@ -42,12 +42,13 @@ serve: build models ## build, assemble the models and serve them on http://local
 	MODEL_NAME=$${MODEL_NAME:-fraud-detector} exec $(RELEASE)/ml-inference-api serve --models models $(ARGS)
 
 .PHONY: test
-test: prerequisites runtime models ## run every test, against a real collector, promtool and Triton's client
+test: prerequisites runtime models ## run every test, against a real collector, promtool and others' clients
 	@otelcol=$$(scripts/tools/otelcol.sh)
 	promtool=$$(scripts/tools/promtool.sh)
 	triton=$$(scripts/tools/tritonclient.sh)
 	export INFERENCE_TEST_OTELCOL="$$otelcol" INFERENCE_TEST_PROMTOOL="$$promtool"
-	export INFERENCE_TEST_TRITONCLIENT="$$triton"
+	clients=$$(scripts/tools/clients.sh)
+	export INFERENCE_TEST_TRITONCLIENT="$$triton" INFERENCE_TEST_CLIENTS="$$clients"
 	export ORT_DYLIB_PATH=$(RELEASE)/libonnxruntime.so
 	exec cargo test --release --locked $(ARGS)
 

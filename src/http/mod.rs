@@ -37,6 +37,7 @@ pub use answer::encode_prediction;
 pub use decode::{decode_form, decode_prediction, may_be_json};
 pub use routes::{admin_router, public_router};
 pub use shortcut::Routes;
+pub use v1::decode_embeddings;
 pub use v2::decode_inference;
 
 use crate::service::{Access, Service};

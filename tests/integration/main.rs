@@ -15,6 +15,7 @@ mod infer;
 mod life;
 mod models;
 mod predictions;
+mod protocols;
 mod requests;
 mod telemetry;
 mod tls;

@@ -12,6 +12,8 @@ use std::sync::Arc;
 
 use axum::routing::{get, post};
 
+pub use embeddings::decode_embeddings;
+
 use super::Api;
 use super::access::{Doors, guarded};
 use crate::service::Scope;

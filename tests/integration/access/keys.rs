@@ -6,8 +6,16 @@ use super::{KeysFile, bearer, builder, make, row, with_keys};
 use crate::harness::{Connection, Request, assert_problem};
 
 /// Routes that need no key, as the index lists them.
-const OPEN: [&str; 6] =
-    ["GET /", "GET /health", "GET /health/ready", "GET /health/live", "GET /health/startup", "GET /metrics"];
+const OPEN: [&str; 8] = [
+    "GET /",
+    "GET /health",
+    "GET /health/ready",
+    "GET /health/live",
+    "GET /health/startup",
+    "GET /metrics",
+    "GET /ping",
+    "GET /version",
+];
 
 #[test]
 fn only_a_known_key_in_force_gets_a_prediction() {

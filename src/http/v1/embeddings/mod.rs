@@ -20,7 +20,7 @@ use crate::http::context::RequestContext;
 use crate::http::problem::Failure;
 use crate::http::{Api, decode, media, observe, predict, schedule};
 use crate::service::{Model, Schedule, ServiceError};
-use crate::task::{DecodeLimits, Predictions, Task};
+use crate::task::{DecodeLimits, Decoded, Predictions, Task};
 use request::Asked;
 
 /// Answers with the vectors of texts.
@@ -77,6 +77,14 @@ async fn answer(api: &Api, context: &RequestContext, mut held: HeldBody, schedul
     let mut response = predicted.result.unwrap_or_else(|error| Failure::from(error).into_response());
     predict::tell_timing(&mut response, &predicted.timeline);
     response
+}
+
+/// Reads a body for `task`, whatever model it names.
+///
+/// # Errors
+/// What is wrong with it, and where.
+pub fn decode_embeddings(body: &[u8], task: &Task, limits: &DecodeLimits) -> Result<Decoded, ServiceError> {
+    request::read(body)?.decode(task, limits)
 }
 
 /// Reads all but the texts, and finds the model.
