@@ -122,7 +122,13 @@ struct FormVisitor<'a, B> {
 impl<'de, B: Builder> Visitor<'de> for FormVisitor<'_, B> {
     type Value = Layout;
 
-    wrong_types!(|it| it.dialect.expected(); bool number string null array);
+    wrong_types!(|it| it.dialect.expected(); bool number string null);
+
+    fn visit_seq<A: SeqAccess<'de>>(self, _: A) -> Result<Layout, A::Error> {
+        // It is no tensor of a wrong shape, whatever the model takes.
+        let detail = format!("expected {}, got an array", self.dialect.expected());
+        Err(self.report.refuse_as(InvalidInput, detail))
+    }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Layout, A::Error> {
         let Self { dialect, builder, report } = self;

@@ -33,7 +33,12 @@ struct TableVisitor<'a, B> {
 impl<'de, B: Builder> Visitor<'de> for TableVisitor<'_, B> {
     type Value = usize;
 
-    wrong_types!(|_| "an object with \"columns\" and \"data\""; bool number string null array);
+    wrong_types!(|_| "an object with \"columns\" and \"data\""; bool number string null);
+
+    fn visit_seq<A: SeqAccess<'de>>(self, _: A) -> Result<usize, A::Error> {
+        let detail = "expected an object with \"columns\" and \"data\", got an array";
+        Err(self.report.refuse_as(InvalidInput, detail))
+    }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<usize, A::Error> {
         let Self { builder, report } = self;

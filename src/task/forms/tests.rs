@@ -69,13 +69,19 @@ fn forms(names: &[&str], rows: &[Vec<Value>]) -> Vec<(Dialect, String)> {
         (Dialect::KServe, json!({ "inputs": columns(|value| json!([value])) }).to_string()),
         (Dialect::Mlflow, json!({ "dataframe_records": objects, "params": {"top_k": 1} }).to_string()),
         (Dialect::Mlflow, format!(r#"{{"dataframe_split": {{"columns": {names}, "data": {data}}}}}"#)),
-        (Dialect::Mlflow, format!(r#"{{"dataframe_split": {{"data": {data}, "index": [1], "columns": {names}}}}}"#)),
+        (
+            Dialect::Mlflow,
+            format!(r#"{{"dataframe_split": {{"data": {data}, "index": [1], "columns": {names}}}}}"#),
+        ),
     ]
 }
 
 fn cell(column: usize) -> BoxedStrategy<Value> {
     match column {
-        0 => any::<f32>().prop_filter("finite", |value| value.is_finite()).prop_map(|value| json!(value)).boxed(),
+        0 => any::<f32>()
+            .prop_filter("finite", |value| value.is_finite())
+            .prop_map(|value| json!(value))
+            .boxed(),
         1 => (-1000_i64..1000).prop_map(|value| json!(value)).boxed(),
         2 => prop_oneof![Just(Value::Null), (-9_i8..9).prop_map(|value| json!(value))].boxed(),
         _ => prop_oneof![Just(json!("Oslo")), Just(json!("Rome"))].boxed(),
@@ -166,10 +172,13 @@ fn values() -> Task {
 fn values_are_read_as_exactly_as_in_objects() {
     let task = values();
     // A decimal that a double would round to the wrong single.
-    for number in ["0.1", "1.00000017881393421514957253748434595763683319091796875001", "16777217", "-0", "3e-46"] {
+    for number in
+        ["0.1", "1.00000017881393421514957253748434595763683319091796875001", "16777217", "-0", "3e-46"]
+    {
         let (plain, passes) = read(&task, Dialect::KServe, &format!("{{\"instances\": [{number}]}}"));
         assert_eq!(passes, 1);
-        let (named, passes) = read(&task, Dialect::KServe, &format!("{{\"instances\": [{{\"x\": {number}}}]}}"));
+        let (named, passes) =
+            read(&task, Dialect::KServe, &format!("{{\"instances\": [{{\"x\": {number}}}]}}"));
         assert_eq!(passes, 2);
         let (whole, _) = read(&task, Dialect::KServe, &format!("{{\"inputs\": [{number}]}}"));
         let single: f32 = number.parse().unwrap();
@@ -185,13 +194,20 @@ fn whole_tensors_of_a_model_without_batches_are_one_instance() {
     let inputs = [tensor_spec("x", DataType::Int64, &[Some(2), None])];
     let outputs = [tensor_spec("y", DataType::Int64, &[None])];
     let task = build_with("task = \"tensors\"", &inputs, &outputs, false, &[]).unwrap();
-    for body in ["{\"inputs\": [[1, 2], [3, 4]]}", "{\"inputs\": {\"x\": [[1, 2], [3, 4]]}}", "{\"instances\": [[[1, 2], [3, 4]]]}"] {
+    for body in [
+        "{\"inputs\": [[1, 2], [3, 4]]}",
+        "{\"inputs\": {\"x\": [[1, 2], [3, 4]]}}",
+        "{\"instances\": [[[1, 2], [3, 4]]]}",
+    ] {
         let rows = read(&task, Dialect::KServe, body).0.unwrap();
         assert_eq!((rows.rows, rows.inputs[0].shape()), (1, &[2, 2][..]), "{body}");
     }
     let refused = |body: &str| read(&task, Dialect::KServe, body).0.unwrap_err();
     assert_eq!(refused("{\"inputs\": [[1, 2]]}"), ("shape_mismatch".to_owned(), "/inputs".to_owned()));
-    assert_eq!(refused("{\"inputs\": {\"x\": [[1], [2, 3]]}}"), ("shape_mismatch".to_owned(), "/inputs/x/1".to_owned()));
+    assert_eq!(
+        refused("{\"inputs\": {\"x\": [[1], [2, 3]]}}"),
+        ("shape_mismatch".to_owned(), "/inputs/x/1".to_owned())
+    );
 }
 
 #[test]

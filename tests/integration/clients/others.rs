@@ -10,7 +10,11 @@ fn passes(file: &str) {
     let mut command = Command::new(settings::other_clients());
     command.arg(settings::package("tests/clients").join(file)).arg(shared().http.to_string());
     let home = tempfile::TempDir::new().unwrap();
-    command.env_clear().env("PATH", "/usr/bin:/bin").env("HOME", home.path()).env("PYTHONDONTWRITEBYTECODE", "1");
+    command
+        .env_clear()
+        .env("PATH", "/usr/bin:/bin")
+        .env("HOME", home.path())
+        .env("PYTHONDONTWRITEBYTECODE", "1");
     let output = command.output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success() && said.contains("\nOK"), "{said}");

@@ -70,8 +70,9 @@ fn a_model_that_takes_no_batches_takes_whole_tensors() {
 #[test]
 fn columns_are_held_against_each_other() {
     let post = |body: &Value| shared().post("/v1/models/columns:predict", body);
-    let good = json!({"inputs": {"age": [30, 40], "city": [["a"], ["b"]], "visits": [1, 2]}});
-    assert_problem_at(&post(&good), 400, "invalid_input", "/inputs/city/0");
+    // Plain and wrapped values side by side.
+    let mixed = json!({"inputs": {"age": [30, 40], "city": [["a"], ["b"]], "visits": [1, 2]}});
+    assert_problem_at(&post(&mixed), 400, "invalid_input", "/inputs/age/0");
     let good =
         json!({"inputs": {"city": ["a", "b"], "age": [30, 40], "visits": [1, 2], "income": [null, 7]}});
     let answer = post(&good).ok();
