@@ -90,7 +90,7 @@ class Models(Case):
         self.assertGreater(one.created, 1_700_000_000)
         with self.assertRaises(openai.NotFoundError) as raised:
             self.client.models.retrieve("nobody")
-        self.assertIn("no model has this name", str(raised.exception))
+        self.assertIn("no model has this name", raised.exception.body)
 
 
 class Mistakes(Case):
@@ -99,7 +99,9 @@ class Mistakes(Case):
             self.client.embeddings.create(**named)
         error = raised.exception
         self.assertEqual(error.status_code, status)
-        self.assertIn(words, str(error))
+        # Its message has the status alone; our words are the body.
+        self.assertIn(str(status), str(error))
+        self.assertIn(words, error.body)
         self.assertEqual(error.request_id, error.response.headers["x-request-id"])
         return error
 

@@ -30,13 +30,13 @@ fn read(task: &Task, dialect: Dialect, body: &str) -> (Result<Rows, (String, Str
         let mut json = serde_json::Deserializer::from_str(body);
         match task.decode_form(dialect, &mut json, &limits, &mut report) {
             Ok(decoded) => return (task.encode(decoded).or_else(told), passes),
-            Err(error) => match report.again() {
-                Some(next) => report = next,
-                None => {
+            Err(error) => {
+                let Some(next) = report.again() else {
                     let failure = report.failure().unwrap_or_else(|| panic!("{error}: {body}"));
                     return (told(failure), passes);
-                }
-            },
+                };
+                report = next;
+            }
         }
     }
     panic!("more passes than there are ways: {body}");
