@@ -42,13 +42,12 @@ serve: build models ## build, assemble the models and serve them on http://local
 	MODEL_NAME=$${MODEL_NAME:-fraud-detector} exec $(RELEASE)/ml-inference-api serve --models models $(ARGS)
 
 .PHONY: test
-test: prerequisites runtime models ## run every test, against a real collector, promtool and others' clients
+test: prerequisites runtime models ## run every test, against a real collector, promtool and Triton's client
 	@otelcol=$$(scripts/tools/otelcol.sh)
 	promtool=$$(scripts/tools/promtool.sh)
 	triton=$$(scripts/tools/tritonclient.sh)
 	export INFERENCE_TEST_OTELCOL="$$otelcol" INFERENCE_TEST_PROMTOOL="$$promtool"
-	clients=$$(scripts/tools/clients.sh)
-	export INFERENCE_TEST_TRITONCLIENT="$$triton" INFERENCE_TEST_CLIENTS="$$clients"
+	export INFERENCE_TEST_TRITONCLIENT="$$triton"
 	export ORT_DYLIB_PATH=$(RELEASE)/libonnxruntime.so
 	exec cargo test --release --locked $(ARGS)
 

@@ -8,8 +8,6 @@
 
 mod columns;
 mod split;
-#[cfg(test)]
-mod tests;
 
 use std::fmt;
 use std::sync::Arc;

@@ -32,11 +32,6 @@ pub(crate) fn triton_client() -> PathBuf {
     path_of("INFERENCE_TEST_TRITONCLIENT")
 }
 
-/// The Python that has the clients of OpenAI, KServe and MLflow.
-pub(crate) fn other_clients() -> PathBuf {
-    path_of("INFERENCE_TEST_CLIENTS")
-}
-
 /// A folder or file of the repository.
 pub(crate) fn package(path: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(path)
