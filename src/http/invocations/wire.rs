@@ -29,6 +29,7 @@ impl Wire for Invocation {
 
     fn format(headers: &HeaderMap, task: Option<TaskKind>) -> Result<Format, ServiceError> {
         let body = media::body_format(headers, task)?;
+        check_form(headers)?;
         Ok(Format { body, header: header_row(headers)?, answer: answer_form(headers) })
     }
 
@@ -67,10 +68,7 @@ impl Wire for Invocation {
 /// # Errors
 /// `unsupported_media_type` for another word.
 fn header_row(headers: &HeaderMap) -> Result<HeaderRow, ServiceError> {
-    let value = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let text = value.to_ascii_lowercase();
-    let mut parameters = text.split(';').skip(1).map(str::trim);
-    match parameters.find_map(|parameter| parameter.strip_prefix("header=")) {
+    match parameter(headers, "header=").as_deref() {
         None => Ok(HeaderRow::Either),
         Some("present") => Ok(HeaderRow::Present),
         Some("absent") => Ok(HeaderRow::Absent),
@@ -79,6 +77,26 @@ fn header_row(headers: &HeaderMap) -> Result<HeaderRow, ServiceError> {
             "send text/csv with header=present or header=absent, or without the parameter",
         )),
     }
+}
+
+/// Refuses the forms before MLflow 2.0, whose bodies have no member that names the form.
+///
+/// # Errors
+/// `unsupported_media_type`.
+fn check_form(headers: &HeaderMap) -> Result<(), ServiceError> {
+    if parameter(headers, "format=").is_some() {
+        return Err(ServiceError::new(
+            ErrorCode::UnsupportedMediaType,
+            "send application/json without a format, and the table as dataframe_split or dataframe_records",
+        ));
+    }
+    Ok(())
+}
+
+/// A parameter of the content type, in small letters; `key` ends in `=`.
+fn parameter(headers: &HeaderMap, key: &str) -> Option<String> {
+    let text = headers.get(CONTENT_TYPE)?.to_str().ok()?.to_ascii_lowercase();
+    text.split(';').skip(1).find_map(|part| part.trim().strip_prefix(key).map(str::to_owned))
 }
 
 #[derive(Serialize)]

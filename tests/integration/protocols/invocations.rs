@@ -115,6 +115,9 @@ fn tables_come_with_and_without_names() {
     assert_problem(&call("text/csv; header=absent", ""), 400, "invalid_input");
     assert_problem(&call("text/csv; header=maybe", &rows), 415, "unsupported_media_type");
     assert_problem(&call("application/x-npy", "x"), 415, "unsupported_media_type");
+    let before_mlflow_2 = call("application/json; format=pandas-split", r#"{"columns": [], "data": []}"#);
+    assert_problem(&before_mlflow_2, 415, "unsupported_media_type");
+    assert!(before_mlflow_2.text().contains("dataframe_split"), "{}", before_mlflow_2.text());
 }
 
 #[test]
