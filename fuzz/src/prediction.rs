@@ -71,7 +71,8 @@ pub fn names_hold_the_mark(body: &[u8]) -> bool {
         match value {
             Value::Array(values) => values.iter().any(in_value),
             Value::Object(members) => {
-                let is_column = |value: &Value| value.as_str().is_some_and(|name| name.contains(checks::MARK));
+                let is_column =
+                    |value: &Value| value.as_str().is_some_and(|name| name.contains(checks::MARK));
                 let columns = members.get("columns").and_then(Value::as_array);
                 columns.is_some_and(|columns| columns.iter().any(is_column))
                     || members.iter().any(|(name, value)| name.contains(checks::MARK) || in_value(value))
