@@ -17,7 +17,7 @@ seconds=${1:-60}
 [[ $seconds =~ ^[1-9][0-9]*$ ]] || fail "expected whole seconds for each target, got '$seconds'"
 shift || true
 targets=("$@")
-[[ $# -gt 0 ]] || targets=(predict_json csv image infer_json infer_binary infer_grpc)
+[[ $# -gt 0 ]] || targets=(predict_json csv image forms embeddings infer_json infer_binary infer_grpc)
 
 command -v c++ >/dev/null || fail "c++ is not on PATH, and libFuzzer is C++: install it (Debian: apt-get install g++)"
 fuzz=$(scripts/tools/cargo-fuzz.sh)

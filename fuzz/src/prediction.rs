@@ -64,13 +64,18 @@ pub fn picture(models: &[Prediction], body: &[u8]) {
     }
 }
 
-/// True when a name in the JSON holds the mark, or the JSON is none, so that nobody can tell.
+/// True when a name in the JSON holds the mark (a member's, or a column's of a split table), or the JSON is
+/// none, so that nobody can tell.
 pub fn names_hold_the_mark(body: &[u8]) -> bool {
     fn in_value(value: &Value) -> bool {
         match value {
             Value::Array(values) => values.iter().any(in_value),
             Value::Object(members) => {
-                members.iter().any(|(name, value)| name.contains(checks::MARK) || in_value(value))
+                let is_column =
+                    |value: &Value| value.as_str().is_some_and(|name| name.contains(checks::MARK));
+                let columns = members.get("columns").and_then(Value::as_array);
+                columns.is_some_and(|columns| columns.iter().any(is_column))
+                    || members.iter().any(|(name, value)| name.contains(checks::MARK) || in_value(value))
             }
             Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => false,
         }

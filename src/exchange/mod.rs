@@ -24,6 +24,6 @@ pub use credentials::{identify, token};
 pub use inflate::{Encoding, encoding as content_encoding};
 pub use inflight::{HeldBytes, InflightBytes};
 pub use observation::{AccessLog, AnswerEnd, Exchange, Observing, Protocol};
-pub use origin::{ConnectionInfo, RequestStart};
+pub use origin::{ConnectionInfo, RequestStart, SentUri};
 pub use schedule::requested_schedule;
 pub use whole_number::whole_number;

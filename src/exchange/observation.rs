@@ -10,7 +10,7 @@ use http::header::{HOST, HeaderName, USER_AGENT};
 use http::{HeaderMap, Request, Version};
 
 use super::context::RequestContext;
-use super::origin::{ConnectionInfo, RequestStart};
+use super::origin::{ConnectionInfo, RequestStart, SentUri};
 use crate::service::{ErrorCode, ServiceError};
 use crate::telemetry::{
     Extractor, HttpObservation, HttpSpanEnd, Metrics, Operation, Outcome, RequestTrace, Tracer, known_method,
@@ -199,7 +199,12 @@ impl SpanFacts {
         let sent = request.method().as_str();
         let is_tls = request.extensions().get::<ConnectionInfo>().is_some_and(|info| info.is_tls);
         Self {
-            path: request.uri().path().to_owned(),
+            path: request
+                .extensions()
+                .get::<SentUri>()
+                .map_or(request.uri(), |sent| &sent.0)
+                .path()
+                .to_owned(),
             http_version: if request.version() == Version::HTTP_2 { "2" } else { "1.1" },
             original_method: (sent != method).then(|| sent.to_owned()),
             scheme: if is_tls { "https" } else { "http" },

@@ -21,3 +21,7 @@ pub struct ConnectionInfo {
 /// the time when the whole header was there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RequestStart(pub Instant);
+
+/// Request extension: the address as the client wrote it, where the router was given another.
+#[derive(Clone, Debug)]
+pub struct SentUri(pub http::Uri);

@@ -52,6 +52,14 @@ pub(super) fn body_format(headers: &HeaderMap, task: Option<TaskKind>) -> Result
     }
 }
 
+/// The format of a body on routes that take JSON alone.
+///
+/// # Errors
+/// `unsupported_media_type`.
+pub(super) fn json_only(headers: &HeaderMap) -> Result<BodyFormat, ServiceError> {
+    body_format(headers, Some(TaskKind::Tensors))
+}
+
 /// What a model takes beside JSON.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Also {

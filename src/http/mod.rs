@@ -13,6 +13,7 @@ mod decode;
 mod describe;
 mod docs;
 mod health;
+mod invocations;
 mod media;
 mod observe;
 mod openapi;
@@ -22,16 +23,18 @@ mod routes;
 mod shortcut;
 mod split;
 mod target;
+mod v1;
 mod v2;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 pub use answer::encode_prediction;
-pub use decode::{decode_prediction, may_be_json};
+pub use decode::{decode_form, decode_prediction, may_be_json};
 pub use routes::{admin_router, grpc_only_router, public_router};
 pub use shortcut::Routes;
 pub use split::Split;
+pub use v1::decode_embeddings;
 pub use v2::decode_inference;
 
 use crate::exchange::{InflightBytes, Observing};

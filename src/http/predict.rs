@@ -11,13 +11,14 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Request};
 
 use super::body::{BodyError, HeldBody};
+use super::media::BodyFormat;
 use super::problem::Failure;
 use super::target::Target;
 use super::{Api, answer, body, decode, media, observe};
 use crate::exchange::{RequestContext, claimed_length, discard, requested_schedule};
 use crate::model::TaskKind;
 use crate::service::{ErrorCode, Model, PredictRequest, Schedule, ServiceError, Timeline};
-use crate::task::{DecodeLimits, Predictions, Task};
+use crate::task::{DecodeLimits, Decoded, Predictions, Task};
 
 /// Name of the header that tells the caller where the time went.
 pub(super) const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
@@ -39,22 +40,82 @@ pub(super) async fn handle(
     target: &Target,
     request: Request<Body>,
 ) -> Response {
-    let taken = match take(api, context, target, request, (media::body_format, 0)).await {
-        Ok((_, taken)) => taken,
-        Err(response) => return response,
-    };
+    answer_by::<Plain>(api, context, target, request).await
+}
+
+/// How a protocol writes predictions on the wire, and reads what it asks.
+pub(super) trait Wire {
+    /// What the headers say of the body and of the answer.
+    type Format: Copy;
+
+    /// Reads the headers, for a model of this task where it is known.
+    fn format(headers: &HeaderMap, task: Option<TaskKind>) -> Result<Self::Format, ServiceError>;
+
+    /// Reads the body.
+    fn read(
+        body: &[u8],
+        format: Self::Format,
+        task: &Task,
+        limits: &DecodeLimits,
+    ) -> Result<Decoded, ServiceError>;
+
+    /// Writes the answer.
+    fn write(
+        format: Self::Format,
+        model: &Model,
+        predictions: &Predictions<'_>,
+    ) -> Result<Response, ServiceError>;
+}
+
+/// `/predict`.
+struct Plain;
+
+impl Wire for Plain {
+    type Format = BodyFormat;
+
+    fn format(headers: &HeaderMap, task: Option<TaskKind>) -> Result<BodyFormat, ServiceError> {
+        media::body_format(headers, task)
+    }
+
+    fn read(
+        body: &[u8],
+        format: BodyFormat,
+        task: &Task,
+        limits: &DecodeLimits,
+    ) -> Result<Decoded, ServiceError> {
+        decode::prediction(body, format, task, limits)
+    }
+
+    fn write(_: BodyFormat, model: &Model, predictions: &Predictions<'_>) -> Result<Response, ServiceError> {
+        answer::encode_prediction(&model.facts, predictions).map(answer::json)
+    }
+}
+
+/// Answers a prediction that comes and goes by the wire `W`.
+pub(super) async fn answer_by<W: Wire>(
+    api: &Api,
+    context: &RequestContext,
+    target: &Target,
+    request: Request<Body>,
+) -> Response {
+    match take(api, context, target, request, (W::format, 0)).await {
+        Ok((_, taken)) => run::<W>(api, context, taken).await,
+        Err(response) => response,
+    }
+}
+
+/// Runs what was taken.
+async fn run<W: Wire>(api: &Api, context: &RequestContext, taken: Taken<W::Format>) -> Response {
     let Taken { model, format, mut held, schedule } = taken;
     let prediction = inference(context, model, schedule, held.bytes.len());
     let read = |task: &Task, limits: &DecodeLimits| {
-        let decoded = decode::prediction(&held.bytes, format, task, limits)?;
+        let decoded = W::read(&held.bytes, format, task, limits)?;
         held.hold_more(decoded.bytes())?;
         Ok(decoded)
     };
-    let write =
-        |model: &Model, predictions: &Predictions<'_>| answer::encode_prediction(&model.facts, predictions);
+    let write = |model: &Model, predictions: &Predictions<'_>| W::write(format, model, predictions);
     let predicted = api.service.predict(prediction, read, write).await;
-    let mut response =
-        predicted.result.map_or_else(|error| Failure::from(error).into_response(), answer::json);
+    let mut response = predicted.result.unwrap_or_else(|error| Failure::from(error).into_response());
     tell_timing(&mut response, &predicted.timeline);
     response
 }

@@ -13,7 +13,8 @@ use serde::Serialize;
 use super::access::{Doors, guarded, open};
 use super::problem::Failure;
 use super::shortcut::Routes;
-use super::{Api, answer, cors, describe, docs, health, observe, openapi, predict, v2};
+use super::v1::{self, verb};
+use super::{Api, answer, cors, describe, docs, health, invocations, observe, openapi, predict, v2};
 use crate::service::{ErrorCode, Scope, ServiceError};
 
 /// Path templates that are metric labels as they stand. Others count as `unmatched`.
@@ -48,6 +49,15 @@ const ROUTES: &[(&str, &[&str])] = &[
     ("/v2/models/{model}/stats", &["GET"]),
     ("/v2/models/{model}/versions/{version}/stats", &["GET"]),
     ("/v2/repository/index", &["POST"]),
+    ("/v1/models", &["GET"]),
+    ("/v1/models/{model}", &["GET"]),
+    ("/v1/models/{model}/versions/{version}", &["GET"]),
+    ("/v1/models/{model}:predict", &["POST"]),
+    ("/v1/models/{model}/versions/{version}:predict", &["POST"]),
+    ("/v1/embeddings", &["POST"]),
+    ("/invocations", &["POST"]),
+    ("/ping", &["GET"]),
+    ("/version", &["GET"]),
 ];
 
 /// The same of the admin listener, beside health and metrics.
@@ -55,7 +65,8 @@ const ADMIN_ROUTES: &[(&str, &[&str])] =
     &[("/v2/repository/models/{model}/load", &["POST"]), ("/v2/repository/models/{model}/unload", &["POST"])];
 
 fn known(matched: Option<&str>) -> Option<&'static (&'static str, &'static [&'static str])> {
-    ROUTES.iter().chain(ADMIN_ROUTES).find(|(route, _)| Some(*route) == matched)
+    let told = verb::told(matched?);
+    ROUTES.iter().chain(ADMIN_ROUTES).find(|(route, _)| *route == told)
 }
 
 /// The label of requests that no route matches.
@@ -73,7 +84,10 @@ pub(super) fn methods(matched: Option<&str>) -> Option<&'static [&'static str]> 
 
 /// True for the routes that are traced and tell their timing.
 pub(super) fn is_prediction(label: &str) -> bool {
-    label.starts_with("/predict") || label.ends_with("/infer")
+    label.starts_with("/predict")
+        || label.ends_with("/infer")
+        || label.ends_with(":predict")
+        || matches!(label, "/invocations" | "/v1/embeddings")
 }
 
 fn probes() -> Doors {
@@ -118,6 +132,8 @@ pub fn public_router(api: &Arc<Api>) -> Routes {
         .route("/docs/page.js", open(get(docs::script)))
         .route("/docs/page.css", open(get(docs::style)))
         .merge(predictions(api))
+        .merge(v1::routes(api))
+        .merge(invocations::routes(api))
         .merge(v2::routes(api));
     // What a router adds to a request on its way (keys, origins) has to be passed.
     let is_direct = api.options.access.is_none() && api.options.cors_origins.is_empty();
@@ -139,6 +155,8 @@ pub fn grpc_only_router(api: &Arc<Api>) -> Routes {
 
 #[derive(Serialize)]
 struct Index {
+    /// What KServe v1 calls a server that is live.
+    status: &'static str,
     name: &'static str,
     version: &'static str,
     routes: Vec<String>,
@@ -157,14 +175,20 @@ async fn index(headers: HeaderMap) -> Result<Response, Failure> {
         return Ok(page);
     }
     let routes = all().collect();
-    let index = Index { name: env!("CARGO_PKG_NAME"), version: env!("CARGO_PKG_VERSION"), routes };
+    let (name, version) = (env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"));
+    let index = Index { status: "alive", name, version, routes };
     let mut response = answer::json_of(&index)?;
     response.headers_mut().insert(VARY, HeaderValue::from_static("accept"));
     Ok(response)
 }
 
 async fn not_found(request: Request<Body>) -> Response {
-    unrouted(request, ErrorCode::NotFound, "no route has this path; GET / lists the routes").await
+    let detail = if verb::has_verb(request.uri().path()) {
+        "of the verbs behind a model's name, :predict alone is served; GET / lists the routes"
+    } else {
+        "no route has this path; GET / lists the routes"
+    };
+    unrouted(request, ErrorCode::NotFound, detail).await
 }
 
 async fn not_grpc(request: Request<Body>) -> Response {

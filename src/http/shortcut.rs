@@ -20,6 +20,7 @@ use tower::Service;
 use super::connection::RequestBody;
 use super::observe::observed;
 use super::target::Target;
+use super::v1::verb;
 use super::{Api, predict, v2};
 use crate::exchange::RequestContext;
 
@@ -58,8 +59,9 @@ impl Service<Request<RequestBody>> for Routes {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, request: Request<RequestBody>) -> Self::Future {
+    fn call(&mut self, mut request: Request<RequestBody>) -> Self::Future {
         let Some((api, (label, model))) = self.direct.clone().zip(matched(&request)) else {
+            verb::separate(&mut request);
             return Box::pin(self.router.call(request));
         };
         let target = Target { model: Some(model.to_owned()), version: None };

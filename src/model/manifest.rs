@@ -270,6 +270,8 @@ pub struct Manifest {
     pub pooling: Option<Pooling>,
     /// Scale the vector to length one.
     pub normalize: Option<bool>,
+    /// Lengths that a vector may be cut to, where the model was trained for that (Matryoshka).
+    pub dimensions: Option<Vec<NonZeroUsize>>,
     /// How pixels become a tensor.
     pub image: Option<ImageInput>,
     /// Where and how it runs.
@@ -322,7 +324,19 @@ impl Manifest {
             tokenizer,
             max_length
         );
-        fill!(self, other, truncation_side, prompt, lowercase, pooling, normalize, image, versions, sha256);
+        fill!(
+            self,
+            other,
+            truncation_side,
+            prompt,
+            lowercase,
+            pooling,
+            normalize,
+            dimensions,
+            image,
+            versions
+        );
+        fill!(self, other, sha256);
         fill!(self.outputs, other.outputs, scores, label);
         let Self { execution, batching, queue, .. } = other.clone();
         self.apply_defaults(&ManifestDefaults { execution, batching, queue });

@@ -1,7 +1,7 @@
 //! From a model on disk to one that may serve: digest, sessions, task, batch check, warm-up, golden
 //! samples. Blocking; called by `app` on a thread of its own and by `check`, `predict`, `bench`.
 
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use super::verify::{self, Verified};
 use super::{ModelFacts, Priorities, evidence};
@@ -110,6 +110,7 @@ pub fn load_version(
         digest,
         golden,
         notes: told(description.notes, &task, graph.providers_note, notes),
+        loaded_at: SystemTime::now(),
         load_time: graph.load_time,
         warmup_time: warm.elapsed(),
         memory_bytes: graph.memory_bytes,

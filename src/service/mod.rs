@@ -158,15 +158,24 @@ impl Service {
         &self.options.decode
     }
 
+    /// Refuses until the first load has ended well.
+    ///
+    /// # Errors
+    /// `not_ready`.
+    pub fn started(&self) -> Result<(), ServiceError> {
+        if self.registry.models().started() {
+            return Ok(());
+        }
+        Err(ServiceError::new(ErrorCode::NotReady, "the models are still being loaded"))
+    }
+
     /// The model that a request means.
     ///
     /// # Errors
     /// `not_ready` before the first load has ended; then 404 for what there is not.
     pub fn resolve(&self, name: Option<&str>, version: Option<&str>) -> Result<Arc<Model>, ServiceError> {
+        self.started()?;
         let models = self.registry.models();
-        if !models.started() {
-            return Err(ServiceError::new(ErrorCode::NotReady, "the models are still being loaded"));
-        }
         let name = match name.or(self.options.default_model.as_deref()) {
             Some(name) => name,
             None => only_name(&models)?,

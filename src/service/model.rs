@@ -1,7 +1,7 @@
 //! A loaded, verified model: everything a request needs to find in one place.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use super::sessions::Freed;
 use crate::cores::SessionThreads;
@@ -59,6 +59,8 @@ pub struct ModelFacts {
     pub golden: usize,
     /// What was recognised, assumed or ignored, and what went wrong without making the model bad.
     pub notes: Vec<String>,
+    /// When it was ready to serve.
+    pub loaded_at: SystemTime,
     /// Time to build the sessions.
     pub load_time: Duration,
     /// Time to warm up and verify.

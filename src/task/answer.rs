@@ -1,6 +1,7 @@
 //! Predictions, ready to be written: everything that can fail has failed before this exists.
 
 use std::borrow::Cow;
+use std::fmt;
 
 use serde::ser::{SerializeMap, SerializeSeq};
 use serde::{Serialize, Serializer};
@@ -16,6 +17,7 @@ use crate::tensor::Tensor;
 /// written into a map of the caller's, beside other members.
 pub struct Predictions<'a> {
     pub(super) list: bool,
+    pub(super) columnar: bool,
     pub(super) count: usize,
     pub(super) top_k: Option<usize>,
     pub(super) content: Content<'a>,
@@ -46,7 +48,12 @@ impl Predictions<'_> {
 
     /// The first prediction, which is the only one of a bare request, as a map.
     pub fn bare(&self) -> impl Serialize {
-        Prediction { all: self, index: 0 }
+        self.at(0)
+    }
+
+    /// Prediction `index`, as a map.
+    pub(super) fn at(&self, index: usize) -> impl Serialize {
+        Prediction { all: self, index }
     }
 
     /// Writes the members of the first prediction into a map.
@@ -139,9 +146,20 @@ impl Serialize for Prediction<'_> {
 }
 
 /// A score, no more precise than the output it comes from.
-struct Score {
-    value: f64,
-    single: bool,
+pub(super) struct Score {
+    pub(super) value: f64,
+    pub(super) single: bool,
+}
+
+impl fmt::Display for Score {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.single {
+            #[expect(clippy::cast_possible_truncation, reason = "back to the type of the output")]
+            (self.value as f32).fmt(f)
+        } else {
+            self.value.fmt(f)
+        }
+    }
 }
 
 impl Serialize for Score {
@@ -156,10 +174,10 @@ impl Serialize for Score {
 }
 
 /// The scores of one row, highest first.
-struct Ranking<'a> {
-    scores: &'a Scores<'a>,
-    row: usize,
-    top_k: Option<usize>,
+pub(super) struct Ranking<'a> {
+    pub(super) scores: &'a Scores<'a>,
+    pub(super) row: usize,
+    pub(super) top_k: Option<usize>,
 }
 
 impl Serialize for Ranking<'_> {

@@ -6,69 +6,32 @@
 use serde::Deserializer;
 use serde::de::{DeserializeSeed, Error, MapAccess, SeqAccess, Visitor};
 
+use super::builder::{Builder, make_room};
 use super::key::{Key, KeySeed, unknown_member};
 use super::names::{Names, Seen};
-use super::parameters::{Accepted, Parameters, ParametersSeed};
-use super::problem::InputErrorCode::{BatchTooLarge, InvalidInput, MissingInput, UnknownInput};
-use super::report::{DecodeReport, Step, wrong_types};
-
-/// Collects instances of one task.
-pub(super) trait Builder {
-    /// What an instance may look like, for error texts.
-    const EXPECTED: &'static str;
-
-    /// The members of an instance.
-    fn names(&self) -> &Names;
-
-    /// The parameters that the task takes.
-    fn accepted(&self) -> Accepted;
-
-    /// True when `parameters` may stand beside the members of a bare object.
-    fn parameters_beside(&self) -> bool {
-        false
-    }
-
-    /// Instances that one request may hold at most, when the model itself says so.
-    fn most_instances(&self) -> Option<usize> {
-        None
-    }
-
-    /// Bytes that every instance is decoded into, whatever it says: defaults are not on the wire.
-    fn instance_bytes(&self) -> u64 {
-        0
-    }
-
-    /// Starts an instance that is an object.
-    fn begin(&mut self);
-
-    /// Takes one member's value.
-    fn member<'de, D: Deserializer<'de>>(
-        &mut self,
-        index: usize,
-        value: D,
-        report: &mut DecodeReport,
-    ) -> Result<bool, D::Error>;
-
-    /// Ends an instance that was an object. Gives the first member that is missing, if one is.
-    fn finish(&mut self, seen: &Seen) -> Option<usize>;
-
-    /// Takes an instance that is an array.
-    fn array<'de, A: SeqAccess<'de>>(
-        &mut self,
-        elements: A,
-        report: &mut DecodeReport,
-    ) -> Result<(), A::Error>;
-
-    /// Takes an instance that is a string; false when the task has no use for one.
-    fn text(&mut self, text: &str) -> bool;
-}
+use super::parameters::{Parameters, ParametersSeed};
+use super::problem::InputErrorCode::{InvalidInput, MissingInput, UnknownInput};
+use super::report::{DecodeReport, Refused, Step, wrong_types};
+use super::request::Place;
 
 /// How a body was laid out.
 #[derive(Debug, Default)]
 pub(super) struct Layout {
+    pub(super) place: Place,
+    /// The answer is a list.
     pub(super) list: bool,
+    /// The instances came as `inputs`: whole tensors or columns.
+    pub(super) columnar: bool,
     pub(super) count: usize,
     pub(super) parameters: Parameters,
+}
+
+impl Layout {
+    /// The instances of `/predict`: a list of them, or one that is the whole body.
+    fn answered_as(self, list: bool) -> Self {
+        let place = if list { Place::LIST } else { Place::Whole };
+        Self { place, list, ..self }
+    }
 }
 
 /// Decodes a body in any of its forms.
@@ -92,7 +55,7 @@ pub(super) fn decode_one<'de, B: Builder, D: Deserializer<'de>>(
     Ok(Layout { count: 1, ..Layout::default() })
 }
 
-fn next_key<'de, B: Builder, A: MapAccess<'de>>(
+pub(super) fn next_key<'de, B: Builder, A: MapAccess<'de>>(
     map: &mut A,
     builder: &B,
     expected: usize,
@@ -128,11 +91,8 @@ impl<'de, B: Builder> Visitor<'de> for BodyVisitor<'_, B> {
                 return Err(report.refuse_as(UnknownInput, "\"parameters\" stands beside \"instances\" only"));
             }
             let beside = Beside { first, parameters: &mut layout.parameters, given: true };
-            return finish_body(beside, map, builder, report).map(|(list, count)| Layout {
-                list,
-                count,
-                ..layout
-            });
+            let (list, count) = finish_body(beside, map, builder, report)?;
+            return Ok(Layout { count, ..layout }.answered_as(list));
         }
         if first.is_none() {
             report.leave();
@@ -141,7 +101,7 @@ impl<'de, B: Builder> Visitor<'de> for BodyVisitor<'_, B> {
         }
         let beside = Beside { first, parameters: &mut layout.parameters, given: false };
         let (list, count) = finish_body(beside, map, builder, report)?;
-        Ok(Layout { list, count, ..layout })
+        Ok(Layout { count, ..layout }.answered_as(list))
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, elements: A) -> Result<Layout, A::Error> {
@@ -151,7 +111,7 @@ impl<'de, B: Builder> Visitor<'de> for BodyVisitor<'_, B> {
 }
 
 /// What is known of a body's object when its form shows.
-struct Beside<'a> {
+pub(super) struct Beside<'a> {
     first: Option<Key>,
     parameters: &'a mut Parameters,
     given: bool,
@@ -207,14 +167,14 @@ fn list_tail<'de, B: Builder, A: MapAccess<'de>>(
     Ok(())
 }
 
-fn twice<E: Error>(report: &mut DecodeReport) -> E {
+pub(super) fn twice<E: Error>(report: &mut DecodeReport) -> E {
     report.refuse_as(InvalidInput, "expected each member once, got this one twice")
 }
 
 /// Reads the members of one instance. `beside` is given for a body that is the instance itself.
 ///
 /// The caller has entered a step for the members, which this function moves.
-fn object<'de, B: Builder, A: MapAccess<'de>>(
+pub(super) fn object<'de, B: Builder, A: MapAccess<'de>>(
     map: &mut A,
     builder: &mut B,
     seen: &mut Seen,
@@ -273,10 +233,11 @@ fn object<'de, B: Builder, A: MapAccess<'de>>(
     Ok(())
 }
 
-struct MemberSeed<'a, B> {
-    builder: &'a mut B,
-    index: usize,
-    report: &'a mut DecodeReport,
+/// A member's value.
+pub(super) struct MemberSeed<'a, B> {
+    pub(super) builder: &'a mut B,
+    pub(super) index: usize,
+    pub(super) report: &'a mut DecodeReport,
 }
 
 impl<'de, B: Builder> DeserializeSeed<'de> for MemberSeed<'_, B> {
@@ -289,9 +250,10 @@ impl<'de, B: Builder> DeserializeSeed<'de> for MemberSeed<'_, B> {
     }
 }
 
-struct ListSeed<'a, B> {
-    builder: &'a mut B,
-    report: &'a mut DecodeReport,
+/// A list of instances; gives how many there are.
+pub(super) struct ListSeed<'a, B> {
+    pub(super) builder: &'a mut B,
+    pub(super) report: &'a mut DecodeReport,
 }
 
 impl<'de, B: Builder> DeserializeSeed<'de> for ListSeed<'_, B> {
@@ -338,19 +300,14 @@ impl<'de, B: Builder> DeserializeSeed<'de> for InstanceSeed<'_, B> {
 
     fn deserialize<D: Deserializer<'de>>(self, instance: D) -> Result<(), D::Error> {
         let Self { builder, report, seen, count } = self;
-        let most = report.limits.max_instances;
-        if count >= most {
-            report.leave();
-            return Err(
-                report.refuse_as(BatchTooLarge, format!("expected at most {most} instances, got more"))
-            );
-        }
-        if (count as u64 + 1).saturating_mul(builder.instance_bytes()) > report.limits.max_bytes {
-            return Err(report.too_large().into_error());
-        }
-        if let Some(most) = builder.most_instances().filter(|&most| count >= most) {
-            let detail = format!("this model takes no batches: expected {most} instance, got more");
-            return Err(report.refuse_as(BatchTooLarge, detail));
+        make_room(builder, count, report).map_err(Refused::into_error::<D::Error>)?;
+        if report.foreign.is_some() && !report.ways.whole_instances && builder.takes_values() {
+            let taken = builder.member(0, instance, report);
+            if taken.is_err() && count == 0 && report.container_came() {
+                report.ways.whole_instances = true;
+                report.read_again();
+            }
+            return taken.map(drop);
         }
         instance.deserialize_any(InstanceVisitor { builder, report, seen })
     }

@@ -7,11 +7,14 @@
 mod activation;
 mod answer;
 mod body;
+mod builder;
 mod column;
 mod decimal;
+mod decode;
 mod describe;
 mod element;
 mod embedding;
+mod forms;
 mod halves;
 mod image;
 mod key;
@@ -30,22 +33,22 @@ mod tensors;
 mod tests;
 mod text;
 mod text_classification;
+mod written;
 
 use std::path::Path;
-
-use serde::Deserializer;
 
 use crate::model::{self, Manifest, Signature, TaskKind};
 use crate::tensor::Tensor;
 use answer::Content;
-use body::{Layout, decode_body, decode_one};
 use outcome::Outcome;
 
 pub use answer::Predictions;
 pub use decimal::Decimal;
+pub use decode::EmbeddingChoice;
 pub use describe::{Example, TaskDescription};
 pub use element::Element;
 pub use embedding::Embedding;
+pub use forms::Dialect;
 pub use image::ImageClassification;
 pub use misfit::Misfit;
 pub use nested::Elements;
@@ -53,10 +56,10 @@ pub use problem::{InputError, InputErrorCode, OutputError, TaskError};
 pub use report::DecodeReport;
 use request::Payload;
 pub use request::{DecodeLimits, Decoded, Reply, Rows};
-pub use tabular::Tabular;
+pub use tabular::{HeaderRow, Tabular};
 pub use tensors::Tensors;
-use text::TextBuilder;
 pub use text_classification::TextClassification;
+pub use written::{Naming, Vectors};
 
 /// What a task is built from.
 #[derive(Clone, Copy, Debug)]
@@ -162,83 +165,6 @@ impl Task {
         }
     }
 
-    /// Decodes a `/predict` body in any form of the contract.
-    ///
-    /// # Errors
-    /// The deserializer's. When `report` has a failure, that one counts and the error is empty;
-    /// else the deserializer itself refused, at the report's pointer.
-    pub fn decode<'de, D: Deserializer<'de>>(
-        &self,
-        body: D,
-        limits: &DecodeLimits,
-        report: &mut DecodeReport,
-    ) -> Result<Decoded, D::Error> {
-        self.decode_by(Form::Body, body, limits, report)
-    }
-
-    /// Decodes exactly one instance, as it would stand in `instances`.
-    ///
-    /// # Errors
-    /// As [`Self::decode`].
-    pub fn decode_instance<'de, D: Deserializer<'de>>(
-        &self,
-        instance: D,
-        limits: &DecodeLimits,
-        report: &mut DecodeReport,
-    ) -> Result<Decoded, D::Error> {
-        self.decode_by(Form::Instance, instance, limits, report)
-    }
-
-    /// Decodes JSON that is nothing but one row of singles with its features in order, as most callers
-    /// of a table send it, several times faster than [`Self::decode`], which has to read all else.
-    pub fn decode_plain(&self, json: &[u8]) -> Option<Decoded> {
-        let Self::Tabular(tabular) = self else { return None };
-        Some(Decoded::bare(Payload::Tensors(vec![tabular.decode_plain(json)?])))
-    }
-
-    /// The rows of one instance, as it would stand in `instances`.
-    ///
-    /// # Errors
-    /// What is wrong with it, for people.
-    pub fn rows_of<'de, D: Deserializer<'de>>(
-        &self,
-        instance: D,
-        limits: &DecodeLimits,
-    ) -> Result<Rows, String> {
-        let mut report = DecodeReport::default();
-        let decoded = self.decode_instance(instance, limits, &mut report);
-        let decoded = decoded.map_err(|error| match report.failure() {
-            Some(failure) => failure.to_string(),
-            None => error.to_string(),
-        })?;
-        self.encode(decoded).map_err(|failure| failure.to_string())
-    }
-
-    /// Decodes a table with a header row; only tabular tasks take one.
-    ///
-    /// # Errors
-    /// What is wrong with the table, and where.
-    pub fn decode_csv(&self, body: &[u8], limits: &DecodeLimits) -> Result<Decoded, InputError> {
-        match self {
-            Self::Tabular(tabular) => {
-                let (builder, rows) = tabular.decode_csv(body, limits)?;
-                Ok(Decoded::list(Payload::Tensors(builder.into_tensors()), rows))
-            }
-            _ => Err(InputError::whole("this model takes no tables; send JSON")),
-        }
-    }
-
-    /// Takes a picture that is a whole body; only image tasks take one.
-    ///
-    /// # Errors
-    /// What is wrong with the picture.
-    pub fn decode_image(&self, body: &[u8], limits: &DecodeLimits) -> Result<Decoded, InputError> {
-        match self {
-            Self::Image(task) => task.decode(body, limits),
-            _ => Err(InputError::whole("this model takes no images; send JSON")),
-        }
-    }
-
     /// Makes rows that are ready to run. Cheap for numbers; texts are tokenised and images unpacked
     /// here ([`Decoded::is_heavy`]).
     ///
@@ -256,7 +182,7 @@ impl Task {
                 return task.encode(&pictures, reply, input_length);
             }
             (Self::Tensors(tensors), Payload::Tensors(inputs)) => {
-                tensors.check(&inputs, reply.is_list())?;
+                tensors.check(&inputs, reply.place)?;
                 inputs
             }
             (_, Payload::Tensors(inputs)) => inputs,
@@ -288,7 +214,8 @@ impl Task {
             Self::TextClassification(task) => Content::Answers(task.outcome().answers(outputs, reply.count)?),
             Self::Image(task) => Content::Answers(task.outcome().answers(outputs, reply.count)?),
         };
-        Ok(Predictions { list: reply.is_list(), count: reply.count, top_k: reply.top_k, content })
+        let (list, columnar) = (reply.is_list(), reply.is_columnar());
+        Ok(Predictions { list, columnar, count: reply.count, top_k: reply.top_k, content })
     }
 
     /// A bare instance that works when it is posted.
@@ -311,68 +238,4 @@ impl Task {
             Self::Tensors(_) | Self::Tabular(_) => None,
         }
     }
-
-    fn decode_by<'de, D: Deserializer<'de>>(
-        &self,
-        form: Form,
-        source: D,
-        limits: &DecodeLimits,
-        report: &mut DecodeReport,
-    ) -> Result<Decoded, D::Error> {
-        report.limits = *limits;
-        match self {
-            Self::Tensors(tensors) => {
-                report.arrays_are_shapes = true;
-                let mut builder = tensors.builder();
-                let layout = walk(form, source, &mut builder, report)?;
-                Ok(Decoded::new(Payload::Tensors(builder.into_tensors(layout.count)), &layout))
-            }
-            Self::Tabular(tabular) => {
-                let mut builder = tabular.builder();
-                let layout = walk(form, source, &mut builder, report)?;
-                Ok(Decoded::new(Payload::Tensors(builder.into_tensors()), &layout))
-            }
-            Self::TextClassification(task) => decode_texts(form, source, task.builder(), report),
-            Self::Embedding(task) => decode_texts(form, source, task.builder(), report),
-            Self::Image(task) => {
-                let mut builder = task.builder();
-                let layout = walk(form, source, &mut builder, report)?;
-                Ok(Decoded::new(Payload::Pictures(builder.into_pictures()), &layout))
-            }
-        }
-    }
-}
-
-fn decode_texts<'de, D: Deserializer<'de>>(
-    form: Form,
-    source: D,
-    mut builder: TextBuilder<'_>,
-    report: &mut DecodeReport,
-) -> Result<Decoded, D::Error> {
-    let layout = walk(form, source, &mut builder, report)?;
-    let limits = report.limits;
-    Ok(Decoded::new(Payload::Texts(builder.into_texts()), &layout).within(&limits))
-}
-
-/// Which of the two things a deserializer holds.
-#[derive(Clone, Copy)]
-enum Form {
-    Body,
-    Instance,
-}
-
-fn walk<'de, B: body::Builder, D: Deserializer<'de>>(
-    form: Form,
-    source: D,
-    builder: &mut B,
-    report: &mut DecodeReport,
-) -> Result<Layout, D::Error> {
-    let result = match form {
-        Form::Body => decode_body(source, builder, report),
-        Form::Instance => decode_one(source, builder, report),
-    };
-    if result.is_err() {
-        report.close(builder.names());
-    }
-    result
 }

@@ -67,7 +67,7 @@ impl Names {
 }
 
 /// Which members of one instance have come already.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Seen {
     first: u64,
     rest: Vec<u64>,

@@ -10,6 +10,7 @@ use std::fmt::{self, Write};
 use serde::de;
 
 use super::DecodeLimits;
+use super::forms::{Dialect, Ways};
 use super::names::Names;
 use super::problem::{InputError, InputErrorCode, presentable, shortened};
 
@@ -56,6 +57,10 @@ pub struct DecodeReport {
     pub(super) arrays_are_shapes: bool,
     /// The instance is the whole body.
     pub(super) bare: bool,
+    /// The body is in the words of another server's protocol.
+    pub(super) foreign: Option<Dialect>,
+    /// What an earlier pass over the body has learnt.
+    pub(super) ways: Ways,
     pub(super) limits: DecodeLimits,
 }
 
@@ -75,6 +80,19 @@ impl DecodeReport {
     /// Where the decoder stood when it failed, as a JSON pointer; empty for the whole body.
     pub fn pointer(&self) -> &str {
         self.pointer.as_deref().unwrap_or_default()
+    }
+
+    /// The report of another pass over the same body, which knows what this one has learnt; none where
+    /// the failure stands.
+    #[must_use]
+    pub fn again(&mut self) -> Option<Self> {
+        let ways = std::mem::take(&mut self.ways);
+        ways.learnt.then(|| Self { ways: Ways { learnt: false, ..ways }, ..Self::default() })
+    }
+
+    /// Notes that the body is to be read again.
+    pub(super) fn read_again(&mut self) {
+        self.ways.learnt = true;
     }
 
     pub(super) fn enter(&mut self, step: Step) {

@@ -2,6 +2,7 @@
 
 use super::body::Layout;
 use super::image::Picture;
+use super::report::push_escaped;
 use super::text::Text;
 use crate::tensor::Tensor;
 
@@ -59,11 +60,17 @@ impl Decoded {
             Payload::Pictures(pictures) => pictures.iter().map(|picture| picture.bytes() as u64).sum(),
         };
         let reply = Reply {
-            form: if layout.list { Form::List } else { Form::Bare },
+            form: match (layout.columnar, layout.list) {
+                (true, _) => Form::Columns,
+                (false, true) => Form::List,
+                (false, false) => Form::Bare,
+            },
+            place: layout.place,
             count: layout.count,
             top_k: layout.parameters.top_k,
             truncate: layout.parameters.truncate,
             row_tokens: None,
+            dimensions: None,
         };
         Self { payload, reply, input_length, max_bytes: u64::MAX }
     }
@@ -75,7 +82,7 @@ impl Decoded {
 
     /// Instances in the list form, without parameters.
     pub(super) fn list(payload: Payload, count: usize) -> Self {
-        Self::new(payload, &Layout { list: true, count, ..Layout::default() })
+        Self::new(payload, &Layout { place: Place::LIST, list: true, count, ..Layout::default() })
     }
 
     /// One instance that is the whole body.
@@ -92,9 +99,7 @@ impl Decoded {
     pub fn work_estimate(&self) -> usize {
         match &self.payload {
             Payload::Tensors(_) => 0,
-            Payload::Texts(texts) => {
-                texts.iter().map(|text| text.text.len() + text.pair.as_ref().map_or(0, String::len)).sum()
-            }
+            Payload::Texts(texts) => texts.iter().map(Text::length).sum(),
             Payload::Pictures(pictures) => pictures.iter().map(Picture::bytes).sum(),
         }
     }
@@ -125,7 +130,7 @@ impl Decoded {
 
 fn characters(text: &Text) -> u64 {
     let pair = text.pair.as_ref().map_or(0, |pair| pair.chars().count());
-    (text.text.chars().count() + pair) as u64
+    (text.text.chars().count() + pair + text.ids.len()) as u64
 }
 
 /// Rows ready to run.
@@ -151,16 +156,24 @@ pub struct Rows {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reply {
     pub(super) form: Form,
+    pub(super) place: Place,
     pub(super) count: usize,
     pub(super) top_k: Option<usize>,
     pub(super) truncate: Option<bool>,
     pub(super) row_tokens: Option<Vec<u32>>,
+    /// Components that an embedding is cut to.
+    pub(super) dimensions: Option<usize>,
 }
 
 impl Reply {
-    /// True when the answer is a list.
+    /// True when the answer holds all predictions, false for one bare instance.
     pub fn is_list(&self) -> bool {
-        self.form == Form::List
+        self.form != Form::Bare
+    }
+
+    /// True when the instances came as `inputs`.
+    pub(super) fn is_columnar(&self) -> bool {
+        self.form == Form::Columns
     }
 
     /// How many predictions there will be.
@@ -174,4 +187,49 @@ impl Reply {
 pub(super) enum Form {
     Bare,
     List,
+    /// A list of what came as `inputs`.
+    Columns,
+}
+
+/// Where in the body the instances stood, for pointers of what only shows later.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Place {
+    /// The one instance is the whole body.
+    #[default]
+    Whole,
+    /// It is this member.
+    Only(&'static str),
+    /// Elements of this member.
+    Element(&'static str),
+    /// Columns in this member.
+    Columns(&'static str),
+    /// Rows of a split table in this member.
+    Table(&'static str),
+}
+
+impl Place {
+    /// The elements of `instances`.
+    pub(super) const LIST: Self = Self::Element("instances");
+
+    /// The pointer to instance `row`, of which `name` is the member that counts.
+    pub(super) fn instance(self, row: usize, name: &str) -> String {
+        match self {
+            Self::Whole => String::new(),
+            Self::Only(word) => format!("/{word}"),
+            Self::Element(word) => format!("/{word}/{row}"),
+            Self::Columns(word) => format!("/{word}/{name}/{row}"),
+            Self::Table(word) => format!("/{word}/data/{row}"),
+        }
+    }
+
+    /// The pointer to the member `name` of instance `row`.
+    pub(super) fn member(self, row: usize, name: &str) -> String {
+        let mut escaped = String::new();
+        push_escaped(&mut escaped, name);
+        match self {
+            Self::Whole => format!("/{escaped}"),
+            Self::Element(word) => format!("/{word}/{row}/{escaped}"),
+            Self::Columns(_) | Self::Only(_) | Self::Table(_) => self.instance(row, &escaped),
+        }
+    }
 }

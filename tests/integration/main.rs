@@ -17,6 +17,7 @@ mod life;
 mod models;
 mod openapi;
 mod predictions;
+mod protocols;
 mod repository;
 mod requests;
 mod telemetry;

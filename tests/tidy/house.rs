@@ -111,7 +111,7 @@ const fn external(package: &'static str, rooms: &'static [&'static str]) -> Exte
 pub(crate) const EXTERNALS: [External; 52] = [
     external("arc-swap", &["http", "scheduler", "service"]),
     external("axum", &["http"]),
-    external("base64", &["grpc", "task"]),
+    external("base64", &["grpc", "http", "task"]),
     external("bytemuck", &["engine", "tensor"]),
     external("bytes", &["cli", "engine", "exchange", "grpc", "http", "service", "task", "tensor"]),
     external("clap", &["cli", "config", "main"]),

@@ -29,9 +29,11 @@ use super::problem::Failure;
 use crate::service::{ErrorCode, ServiceError};
 
 /// The files of routes: a protocol adds its own.
-const ROUTES: [&str; 3] = [
+const ROUTES: [&str; 5] = [
+    include_str!("routes/invocations.json"),
     include_str!("routes/predict.json"),
     include_str!("routes/service.json"),
+    include_str!("routes/v1.json"),
     include_str!("routes/v2.json"),
 ];
 

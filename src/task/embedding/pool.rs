@@ -66,11 +66,13 @@ impl Pool {
         self.width
     }
 
-    /// One vector per row, one after the other, and their length. `tokens` counts each row's.
+    /// One vector per row, one after the other, and their length: the first `length` components where it
+    /// is given. `tokens` counts each row's.
     pub(super) fn vectors(
         &self,
         outputs: &[Tensor],
         tokens: &[u32],
+        length: Option<usize>,
     ) -> Result<(Vec<f32>, usize), OutputError> {
         let tensor =
             outputs.get(self.output).ok_or_else(|| OutputError::Shape("an output is missing".into()))?;
@@ -81,7 +83,8 @@ impl Pool {
             [rows, width] if rows == tokens.len() && self.pooling == Pooling::None => (1, width),
             _ => return Err(self.misshapen(tensor, tokens.len())),
         };
-        let mut vectors = Vec::with_capacity(tokens.len() * width);
+        let kept = length.unwrap_or(width).min(width);
+        let mut vectors = Vec::with_capacity(tokens.len() * kept);
         let mut sums = vec![0.0_f64; width];
         for (row, &count) in tokens.iter().enumerate() {
             let count = if self.pooling == Pooling::None { 1 } else { count as usize };
@@ -90,8 +93,9 @@ impl Pool {
             }
             let start = row * longest * width;
             self.pool(tensor.data(), start..start + count * width, &mut sums);
+            let sums = &mut sums[..kept];
             if self.normalize {
-                normalize(&mut sums);
+                normalize(sums);
             }
             #[expect(
                 clippy::cast_possible_truncation,
@@ -100,7 +104,7 @@ impl Pool {
             vectors.extend(sums.iter().map(|&sum| sum as f32));
         }
         if vectors.iter().all(|value| value.is_finite()) {
-            Ok((vectors, width))
+            Ok((vectors, kept))
         } else {
             Err(OutputError::NonFinite { output: self.name.clone() })
         }

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use serde::Deserializer;
 use serde::de::SeqAccess;
 
-use super::body::Builder;
+use super::builder::Builder;
 use super::element::element;
 use super::names::{Names, Seen};
 use super::outcome::Outcome;
@@ -89,7 +89,7 @@ impl ImageClassification {
         let mut rows = self.input.rows(pictures.len());
         for (index, picture) in pictures.iter().enumerate() {
             let at = |error: InputError| {
-                let pointer = if reply.is_list() { format!("/instances/{index}/b64") } else { String::new() };
+                let pointer = if reply.is_list() { reply.place.member(index, "b64") } else { String::new() };
                 InputError::new(error.code, pointer, error.detail)
             };
             let pixels = picture.pixels(self.input.color()).map_err(at)?;
@@ -150,6 +150,9 @@ impl Builder for PictureBuilder<'_> {
     }
 
     fn begin(&mut self) {}
+
+    // A picture is its only member.
+    fn seek(&mut self, _row: usize) {}
 
     fn member<'de, D: Deserializer<'de>>(
         &mut self,

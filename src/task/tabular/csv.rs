@@ -6,7 +6,7 @@
 use csv_core::{ReadRecordResult, Reader};
 
 use super::{Tabular, TabularBuilder};
-use crate::task::body::Builder;
+use crate::task::builder::Builder;
 use crate::task::names::Seen;
 use crate::task::problem::InputErrorCode::{
     BatchTooLarge, InvalidInput, MissingInput, TooLarge, UnknownInput,
@@ -20,6 +20,7 @@ impl Tabular {
     pub(in crate::task) fn decode_csv(
         &self,
         body: &[u8],
+        header: HeaderRow,
         limits: &DecodeLimits,
     ) -> Result<(TabularBuilder<'_>, usize), InputError> {
         let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
@@ -27,17 +28,21 @@ impl Tabular {
             .map_err(|_| InputError::new(InvalidInput, String::new(), "expected a table in UTF-8"))?;
         let mut records = Records::new(text);
         if !records.advance() {
-            return Err(InputError::new(
-                InvalidInput,
-                String::new(),
-                "expected a header row, got an empty table",
-            ));
+            let what = if header == HeaderRow::Absent { "at least one row" } else { "a header row" };
+            let detail = format!("expected {what}, got an empty table");
+            return Err(InputError::new(InvalidInput, String::new(), detail));
         }
-        let columns = self.columns(&records)?;
+        let is_headless = match header {
+            HeaderRow::Present => false,
+            HeaderRow::Absent => true,
+            HeaderRow::Either => self.is_row(&records),
+        };
+        let columns = if is_headless { (0..self.features.len()).collect() } else { self.columns(&records)? };
+        let mut is_next = is_headless || records.advance();
         let mut builder = self.builder();
         let mut rows = 0;
         let mut seen = Seen::default();
-        while records.advance() {
+        while is_next {
             if rows == limits.max_instances {
                 let detail = format!("expected at most {rows} rows, got more");
                 return Err(InputError::new(BatchTooLarge, "/instances".into(), detail));
@@ -48,12 +53,36 @@ impl Tabular {
             }
             self.row(&mut builder, &records, &columns, (rows, &mut seen))?;
             rows += 1;
+            is_next = records.advance();
         }
         if rows == 0 {
             let detail = "expected at least one row after the header, got none";
             return Err(InputError::new(InvalidInput, "/instances".into(), detail));
         }
         Ok((builder, rows))
+    }
+
+    /// True of values in the features' order, which can be no header: none is a feature's name, and there
+    /// are numbers where numbers have to be.
+    fn is_row(&self, record: &Records<'_>) -> bool {
+        if record.len() != self.features.len() {
+            return false;
+        }
+        let mut numbers = 0;
+        for (index, feature) in self.features.iter().enumerate() {
+            let cell = record.field(index).trim();
+            if self.names.find(cell, index).is_some() {
+                return false;
+            }
+            if feature.takes_text() || cell.is_empty() {
+                continue;
+            }
+            if feature.read_cell(cell, &mut DecodeReport::new()).is_err() {
+                return false;
+            }
+            numbers += 1;
+        }
+        numbers > 0
     }
 
     /// The feature of every column.
@@ -103,7 +132,8 @@ impl Tabular {
         (row, seen): (usize, &mut Seen),
     ) -> Result<(), InputError> {
         if record.len() != columns.len() {
-            let detail = format!("expected {} cells as in the header, got {}", columns.len(), record.len());
+            let detail =
+                format!("expected {} cells, one for each column, got {}", columns.len(), record.len());
             return Err(InputError::new(InvalidInput, format!("/instances/{row}"), detail));
         }
         seen.clear();
@@ -141,6 +171,17 @@ impl Tabular {
         push_escaped(&mut pointer, &self.features[feature].name);
         pointer
     }
+}
+
+/// Whether a table's first row names its columns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HeaderRow {
+    /// It does.
+    Present,
+    /// It does not: the columns are the features, in the signature's order.
+    Absent,
+    /// It does unless it can only be values.
+    Either,
 }
 
 /// The records of a table, one at a time, in memory that is used again.

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use serde::Deserializer;
 use serde::de::{DeserializeSeed, SeqAccess};
 
-use super::body::Builder;
+use super::builder::Builder;
 use super::column::Column;
 use super::element::optional_element;
 use super::names::{Names, Seen};
@@ -26,6 +26,7 @@ use super::report::{DecodeReport, Refused, Step};
 use super::{TaskError, TaskSpec};
 use crate::model::{Activation, Dim, Feature, TaskKind, TensorSpec};
 use crate::tensor::{DataType, Tensor};
+pub use csv::HeaderRow;
 pub(super) use described::{Described, Shown};
 use features::{Accepts, FeatureSpec, Value};
 
@@ -126,7 +127,7 @@ impl Tabular {
             Layout::Wide(_) => self.features.len() as u64 * columns[0].element_bytes(),
             Layout::Columns(_) => columns.iter().map(Column::element_bytes).sum(),
         };
-        TabularBuilder { task: self, columns, rows: 0, row_bytes }
+        TabularBuilder { task: self, columns, rows: 0, row: 0, row_bytes }
     }
 
     /// The tensor of a body that is one plain row.
@@ -207,6 +208,8 @@ pub(super) struct TabularBuilder<'t> {
     task: &'t Tabular,
     columns: Vec<Column>,
     rows: usize,
+    /// The row that values belong to.
+    row: usize,
     /// Held by each row, its strings aside.
     row_bytes: u64,
 }
@@ -233,10 +236,10 @@ impl TabularBuilder<'_> {
         let spec = &self.task.features[feature];
         match &self.task.layout {
             Layout::Wide(_) => {
-                let index = (self.rows - 1) * self.task.features.len() + feature;
+                let index = self.row * self.task.features.len() + feature;
                 spec.store(value, &mut self.columns[0], index, report)
             }
-            Layout::Columns(_) => spec.store(value, &mut self.columns[feature], self.rows - 1, report),
+            Layout::Columns(_) => spec.store(value, &mut self.columns[feature], self.row, report),
         }
     }
 
@@ -273,11 +276,19 @@ impl Builder for TabularBuilder<'_> {
     }
 
     fn begin(&mut self) {
+        self.row = self.rows;
         self.rows += 1;
         match &self.task.layout {
             Layout::Wide(_) => self.columns[0].grow(self.task.features.len()),
             Layout::Columns(_) => self.columns.iter_mut().for_each(|column| column.grow(1)),
         }
+    }
+
+    fn seek(&mut self, row: usize) {
+        if row >= self.rows {
+            self.begin();
+        }
+        self.row = row;
     }
 
     #[inline]
@@ -290,7 +301,7 @@ impl Builder for TabularBuilder<'_> {
         let spec = &self.task.features[index];
         // Singles for one input of singles are nearly every model: no detour over `Value`.
         if let (true, [Column::Fp32(values)]) = (spec.is_plain_single(), self.columns.as_mut_slice()) {
-            let place = values.len() - self.task.features.len() + index;
+            let place = self.row * self.task.features.len() + index;
             return Ok(optional_element(value, report)?.map(|value: f32| values[place] = value).is_some());
         }
         match spec.read(value, report)? {

@@ -2,7 +2,7 @@
 
 use crate::model::TensorSpec;
 use crate::task::tests::{build, build_with, decode, decode_limited, singles, tensor_spec};
-use crate::task::{DecodeLimits, InputErrorCode, Task};
+use crate::task::{DecodeLimits, HeaderRow, InputErrorCode, Task};
 use crate::tensor::{Data, DataType, Tensor};
 
 fn inputs() -> [TensorSpec; 1] {
@@ -177,7 +177,8 @@ fn rows_of_defaults_are_stopped_at_the_limit_of_decoded_bytes() {
     let refused = |pointer: &str| Err(("payload_too_large".to_owned(), pointer.to_owned()));
     assert_eq!(json(r#"{"instances": [{}, {}]}"#), Ok(2));
     assert_eq!(json(r#"{"instances": [{}, {}, {}]}"#), refused("/instances/2"));
-    let table = |body: &[u8]| task.decode_csv(body, &limits).map(|decoded| decoded.instances());
+    let table =
+        |body: &[u8]| task.decode_csv(body, HeaderRow::Present, &limits).map(|decoded| decoded.instances());
     assert_eq!(table(b"a\n1\n2\n"), Ok(2));
     let error = table(b"a\n1\n2\n3\n").unwrap_err();
     assert_eq!((error.code, error.pointer.as_deref()), (InputErrorCode::TooLarge, Some("/instances/2")));
@@ -192,7 +193,9 @@ fn tables_are_read_by_their_header() {
     )
     .unwrap();
     let limits = DecodeLimits { max_instances: 2, max_depth: 8, ..DecodeLimits::default() };
-    let read = |body: &[u8]| task.decode_csv(body, &limits).map(|decoded| task.encode(decoded).unwrap());
+    let read = |body: &[u8]| {
+        task.decode_csv(body, HeaderRow::Present, &limits).map(|decoded| task.encode(decoded).unwrap())
+    };
     let good: &[(&[u8], &[f32])] = &[
         (b"amount,\"a,b\"\n1,2\n3.5,4\n", &[1.0, 2.0, 3.5, 4.0]),
         (b"\xef\xbb\xbf\"a,b\",amount\r\n\"2\", 1\r\n", &[1.0, 2.0]),
@@ -264,7 +267,7 @@ fn nan_as_a_default_is_a_missing_value() {
     let missing: Vec<bool> = values.iter().map(|value| value.is_nan()).collect();
     assert_eq!(missing, [true, false, false, true, true, false, false, false]);
     assert_eq!((values[1], values[2], values[5], values[6]), (1.0, 2.0, 0.0, 1.0));
-    let table = task.decode_csv(b"a,b\n,y\n3,\n", &DecodeLimits::default()).unwrap();
+    let table = task.decode_csv(b"a,b\n,y\n3,\n", HeaderRow::Present, &DecodeLimits::default()).unwrap();
     let values = singles(&task.encode(table).unwrap().inputs[0]);
     assert!(values[0].is_nan() && values[3].is_nan() && values[1..3] == [1.0, 3.0]);
     let described = serde_json::to_value(task.describe()).unwrap();

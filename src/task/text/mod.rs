@@ -3,6 +3,7 @@
 //! Decoding keeps the texts; `encode` tokenises them, which is the heavy part and may run on a
 //! pool. Rows are padded on the right to the longest one of the request.
 
+mod input;
 mod tokens;
 
 use std::borrow::Cow;
@@ -11,7 +12,7 @@ use std::sync::Arc;
 use serde::Deserializer;
 use serde::de::SeqAccess;
 
-use super::body::Builder;
+use super::builder::Builder;
 use super::element::{element, optional_element};
 use super::names::{Names, Seen};
 use super::parameters::Accepted;
@@ -19,6 +20,7 @@ use super::problem::InputErrorCode::{InvalidInput, TooLarge};
 use super::report::DecodeReport;
 use super::{Decoded, InputError, Payload, Reply, Rows, TaskError, TaskSpec};
 use crate::tensor::with_width;
+pub(super) use input::decode_input;
 use tokens::Encoder;
 
 /// Bytes of a text for each of its tokens, about.
@@ -27,9 +29,23 @@ const MEMBERS: [&str; 2] = ["text", "text_pair"];
 
 /// One instance: a text, or two that belong together.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[expect(clippy::struct_field_names, reason = "the members have these names in a body too")]
 pub(super) struct Text {
     pub(super) text: String,
     pub(super) pair: Option<String>,
+    /// The ids of its tokens, where these came in its place.
+    pub(super) ids: Vec<u32>,
+}
+
+impl Text {
+    pub(super) fn of(text: &str) -> Self {
+        Self { text: text.to_owned(), ..Self::default() }
+    }
+
+    /// Bytes of what is to be tokenised; a token that is there already counts as one.
+    pub(super) fn length(&self) -> usize {
+        self.text.len() + self.pair.as_ref().map_or(0, String::len) + self.ids.len()
+    }
 }
 
 /// How a model takes texts.
@@ -91,7 +107,7 @@ impl TextInput {
     }
 
     pub(super) fn builder(&self, accepted: Accepted) -> TextBuilder<'_> {
-        TextBuilder { names: &self.names, accepted, texts: Vec::new() }
+        TextBuilder { names: &self.names, accepted, texts: Vec::new(), current: 0 }
     }
 
     /// About how many tokens the longest of `texts` has, when tokenising them is sure to succeed; none
@@ -100,7 +116,7 @@ impl TextInput {
         let around = self.preparation.prompt.as_ref().map_or(0, String::len);
         let is_ascii =
             |text: &Text| text.text.is_ascii() && text.pair.as_ref().is_none_or(|pair| pair.is_ascii());
-        let bytes = |text: &Text| around + text.text.len() + text.pair.as_ref().map_or(0, String::len);
+        let bytes = |text: &Text| around + text.length();
         let longest = texts.iter().map(bytes).max()?;
         let truncates = truncate.unwrap_or(self.truncate);
         let fits = |text: &Text| truncates || (is_ascii(text) && self.encoder.surely_takes(bytes(text)));
@@ -117,9 +133,12 @@ impl TextInput {
         let truncate = reply.truncate.unwrap_or(self.truncate);
         let mut encoded = Vec::with_capacity(texts.len());
         for (index, text) in texts.iter().enumerate() {
-            let pointer = || if reply.is_list() { format!("/instances/{index}") } else { String::new() };
-            let prepared = self.preparation.applied(text);
-            encoded.push(self.encoder.encode(&prepared, truncate, &pointer)?);
+            let pointer = || reply.place.instance(index, MEMBERS[0]);
+            encoded.push(if text.ids.is_empty() {
+                self.encoder.encode(&self.preparation.applied(text), truncate, &pointer)?
+            } else {
+                self.encoder.take(&text.ids, truncate, &pointer)?
+            });
         }
         let lengths: Vec<u32> = encoded.iter().map(tokens::Row::length).collect();
         let truncated = encoded.iter().any(|row| row.truncated);
@@ -149,7 +168,7 @@ impl TextInput {
     /// A row of as many tokens as a text may have, at most `most`.
     pub(super) fn longest_row(&self, most: usize) -> Option<Rows> {
         let tokens = self.encoder.max_length().map_or(most, |length| length.min(most));
-        let text = Text { text: "a ".repeat(tokens), pair: None };
+        let text = Text::of(&"a ".repeat(tokens));
         let reply = Reply { truncate: Some(true), ..Decoded::list(Payload::Texts(Vec::new()), 1).reply };
         let mut row = self.encode(&[text], reply, (0, u64::MAX)).ok()?;
         // Marks around the text come on top where nothing bounds its length.
@@ -160,7 +179,7 @@ impl TextInput {
 
     /// One short text, and two different ones.
     pub(super) fn example_rows(&self) -> Vec<Rows> {
-        let text = |text: &str| Text { text: text.to_owned(), pair: None };
+        let text = Text::of;
         let examples = [
             vec![text("A short example.")],
             vec![text("A short example."), text("Another text, a little longer.")],
@@ -182,7 +201,7 @@ impl Preparation {
         }
         let prompt = self.prompt.as_deref().unwrap_or_default();
         let pair = text.pair.as_deref().map(|pair| self.cleaned(pair));
-        Cow::Owned(Text { text: self.cleaned(&format!("{prompt}{}", text.text)), pair })
+        Cow::Owned(Text { text: self.cleaned(&format!("{prompt}{}", text.text)), pair, ids: Vec::new() })
     }
 
     fn cleaned(&self, text: &str) -> String {
@@ -196,6 +215,8 @@ pub(super) struct TextBuilder<'t> {
     names: &'t Names,
     accepted: Accepted,
     texts: Vec<Text>,
+    /// The text that members belong to.
+    current: usize,
 }
 
 impl TextBuilder<'_> {
@@ -220,7 +241,15 @@ impl Builder for TextBuilder<'_> {
     }
 
     fn begin(&mut self) {
+        self.current = self.texts.len();
         self.texts.push(Text::default());
+    }
+
+    fn seek(&mut self, row: usize) {
+        if row >= self.texts.len() {
+            self.begin();
+        }
+        self.current = row;
     }
 
     fn member<'de, D: Deserializer<'de>>(
@@ -229,7 +258,7 @@ impl Builder for TextBuilder<'_> {
         value: D,
         report: &mut DecodeReport,
     ) -> Result<bool, D::Error> {
-        let Some(text) = self.texts.last_mut() else { return Ok(false) };
+        let Some(text) = self.texts.get_mut(self.current) else { return Ok(false) };
         if index == 0 {
             text.text = element(value, report)?;
             return Ok(true);
@@ -249,7 +278,7 @@ impl Builder for TextBuilder<'_> {
     }
 
     fn text(&mut self, text: &str) -> bool {
-        self.texts.push(Text { text: text.to_owned(), pair: None });
+        self.texts.push(Text::of(text));
         true
     }
 }

@@ -141,14 +141,33 @@ impl Encoder {
                 let cut = self.truncated(text, most).map_err(rejected)?;
                 Ok(row(&cut, true))
             }
-            Some(most) => {
-                let detail = format!(
-                    "expected at most {most} tokens, special ones included, got {length}; \
-                     {{\"parameters\": {{\"truncate\": true}}}} cuts"
-                );
-                Err(InputError::new(InputTooLong, pointer(), detail))
-            }
+            Some(most) => Err(too_long(most, length, pointer())),
         }
+    }
+
+    /// A row of tokens that came as their ids, special ones included.
+    pub(super) fn take(
+        &self,
+        ids: &[u32],
+        truncate: bool,
+        pointer: &dyn Fn() -> String,
+    ) -> Result<Row, InputError> {
+        if let Some(at) = ids.iter().position(|&id| self.tokenizer.id_to_token(id).is_none()) {
+            let size = self.tokenizer.get_vocab_size(true);
+            let detail =
+                format!("expected ids of this model's own {size} tokens, got another at position {at}");
+            return Err(InputError::new(InvalidInput, pointer(), detail));
+        }
+        let length = ids.len();
+        let kept = match self.max_length.filter(|&most| length > most) {
+            None => ids,
+            Some(most) if truncate => match self.cut_at {
+                TruncationDirection::Left => &ids[length - most..],
+                TruncationDirection::Right => &ids[..most],
+            },
+            Some(most) => return Err(too_long(most, length, pointer())),
+        };
+        Ok(Row { ids: kept.to_vec(), types: vec![0; kept.len()], truncated: kept.len() < length })
     }
 
     /// Cuts the texts so that `most` tokens remain with the special ones around them: first the
@@ -225,6 +244,14 @@ impl Encoder {
         }
         padded
     }
+}
+
+fn too_long(most: usize, length: usize, pointer: String) -> InputError {
+    let detail = format!(
+        "expected at most {most} tokens, special ones included, got {length}; \
+         {{\"parameters\": {{\"truncate\": true}}}} cuts"
+    );
+    InputError::new(InputTooLong, pointer, detail)
 }
 
 fn row(encoding: &Encoding, truncated: bool) -> Row {

@@ -6,7 +6,7 @@ use super::{KeysFile, bearer, builder, make, row, with_keys};
 use crate::harness::{Connection, Request, assert_problem};
 
 /// Routes that need no key, as the index lists them.
-const OPEN: [&str; 9] = [
+const OPEN: [&str; 11] = [
     "GET /",
     "GET /health",
     "GET /health/ready",
@@ -16,6 +16,8 @@ const OPEN: [&str; 9] = [
     "GET /docs",
     "GET /docs/page.css",
     "GET /docs/page.js",
+    "GET /ping",
+    "GET /version",
 ];
 
 #[test]

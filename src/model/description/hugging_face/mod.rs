@@ -29,6 +29,7 @@ struct Config {
     max_position_embeddings: Option<f64>,
     n_positions: Option<f64>,
     pad_token_id: Option<f64>,
+    matryoshka_dimensions: Option<Vec<f64>>,
 }
 
 /// What a cross-encoder of sentence-transformers adds, under a key of its own since version 4.
@@ -79,6 +80,7 @@ pub(super) fn read(place: &Place<'_>) -> Result<Description, Vec<String>> {
     if found.manifest.max_length.is_none() {
         found.manifest.max_length = max_length(&config, &tokenizer);
     }
+    found.manifest.dimensions = config.dimensions();
     found.manifest.truncation_side = tokenizer.truncation_side;
     Ok(found)
 }
@@ -144,6 +146,17 @@ impl Config {
         let kind = self.model_type.as_deref().unwrap_or_default();
         let is_behind = POSITIONS_BEHIND_PADDING.contains(&kind);
         Some(if is_behind { positions - self.pad_token_id.unwrap_or(1.0) - 1.0 } else { positions })
+    }
+
+    /// Lengths that a vector may be cut to.
+    fn dimensions(&self) -> Option<Vec<NonZeroUsize>> {
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "what is no length is left out"
+        )]
+        let lengths = self.matryoshka_dimensions.as_ref()?.iter().map(|length| *length as usize);
+        Some(lengths.filter_map(NonZeroUsize::new).collect())
     }
 
     fn told(&self) -> String {

@@ -4,21 +4,24 @@
 //! each depth and held against the signature and against every later one, so memory follows what
 //! came and never what a shape claims.
 
+mod whole;
+
 use std::marker::PhantomData;
 use std::sync::Arc;
 
 use serde::Deserializer;
-use serde::de::{DeserializeSeed, Error, SeqAccess, Visitor};
+use serde::de::{DeserializeSeed, Error, MapAccess, SeqAccess, Visitor};
 
-use super::body::Builder;
-use super::column::{Column, with_column};
-use super::element::{Element, ElementSeed, element};
-use super::names::{Names, Seen};
-use super::parameters::Accepted;
-use super::problem::InputErrorCode::{InvalidInput, ShapeMismatch};
-use super::report::{DecodeReport, Step, push_escaped, wrong_types};
-use super::{InputError, OutputError, TaskError, TaskSpec};
 use crate::model::{Dim, Signature, TensorSpec};
+use crate::task::builder::Builder;
+use crate::task::column::{Column, with_column};
+use crate::task::element::{Element, ElementSeed, element};
+use crate::task::names::{Names, Seen};
+use crate::task::parameters::Accepted;
+use crate::task::problem::InputErrorCode::{InvalidInput, ShapeMismatch};
+use crate::task::report::{DecodeReport, Step, wrong_types};
+use crate::task::request::Place;
+use crate::task::{InputError, OutputError, TaskError, TaskSpec};
 use crate::tensor::Tensor;
 
 /// Named tensors in, named tensors out.
@@ -67,10 +70,15 @@ impl Tensors {
     }
 
     /// Holds inputs against each other: dimensions of one name have one size.
-    pub(super) fn check(&self, inputs: &[Tensor], list: bool) -> Result<(), InputError> {
+    pub(super) fn check(&self, inputs: &[Tensor], place: Place) -> Result<(), InputError> {
         self.signature.check(inputs).map_err(|error| {
-            let mut pointer = String::from(if list { "/instances/0/" } else { "/" });
-            push_escaped(&mut pointer, &error.input);
+            let pointer = match place {
+                // Whole tensors have no instances.
+                Place::Columns(word) => {
+                    Place::Only(word).instance(0, "") + &Place::Whole.member(0, &error.input)
+                }
+                other => other.member(0, &error.input),
+            };
             InputError::new(ShapeMismatch, pointer, error.detail)
         })
     }
@@ -99,18 +107,19 @@ impl Tensors {
     pub(super) fn builder(&self) -> TensorsBuilder<'_> {
         let inputs = self.signature.inputs.iter().map(|spec| Nested {
             column: Column::new(spec.data_type),
-            shape: self
-                .instance_dims(spec)
-                .iter()
-                .map(|dim| match dim {
-                    Dim::Fixed(size) => Size::Fixed(*size),
-                    // Nesting alone can't tell a rank: here such an input is a flat list.
-                    Dim::Free(_) | Dim::AnyRank => Size::Unknown,
-                })
-                .collect(),
+            shape: sizes(self.instance_dims(spec)),
         });
-        TensorsBuilder { task: self, inputs: inputs.collect(), bytes: 0 }
+        TensorsBuilder { task: self, inputs: inputs.collect(), bytes: 0, whole: false }
     }
+}
+
+fn sizes(dims: &[Dim]) -> Vec<Size> {
+    let size = |dim: &Dim| match dim {
+        Dim::Fixed(size) => Size::Fixed(*size),
+        // Nesting alone can't tell a rank: here such an input is a flat list.
+        Dim::Free(_) | Dim::AnyRank => Size::Unknown,
+    };
+    dims.iter().map(size).collect()
 }
 
 /// Collects instances of a [`Tensors`] task.
@@ -119,12 +128,14 @@ pub(super) struct TensorsBuilder<'t> {
     inputs: Vec<Nested>,
     /// Held by all inputs so far.
     bytes: u64,
+    /// The inputs are whole tensors, their batch dimension included.
+    whole: bool,
 }
 
 impl TensorsBuilder<'_> {
     /// The tensors of `rows` instances.
     pub(super) fn into_tensors(self, rows: usize) -> Vec<Tensor> {
-        let batchable = self.task.batchable;
+        let batchable = self.task.batchable && !self.whole;
         let tensor = |input: Nested| {
             let inner = input.shape.iter().map(|size| size.known().unwrap_or(0));
             let shape = batchable.then_some(rows).into_iter().chain(inner).collect();
@@ -150,6 +161,29 @@ impl Builder for TensorsBuilder<'_> {
     }
 
     fn begin(&mut self) {}
+
+    // Values are appended, row by row.
+    fn seek(&mut self, _row: usize) {}
+
+    fn takes_values(&self) -> bool {
+        matches!(self.inputs.as_slice(), [input] if input.shape.is_empty())
+    }
+
+    fn columns<'de, A: MapAccess<'de>>(
+        &mut self,
+        inputs: A,
+        report: &mut DecodeReport,
+    ) -> Result<usize, A::Error> {
+        self.whole_by_name(inputs, report)
+    }
+
+    fn unnamed<'de, A: SeqAccess<'de>>(
+        &mut self,
+        input: A,
+        report: &mut DecodeReport,
+    ) -> Result<usize, A::Error> {
+        self.whole_without_name(input, report)
+    }
 
     fn member<'de, D: Deserializer<'de>>(
         &mut self,
