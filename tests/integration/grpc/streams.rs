@@ -100,7 +100,9 @@ fn a_client_that_leaves_takes_its_queued_work_along() {
     let server = Server::builder().repository(models).start();
     with(&server, async |client| {
         let (sender, response) = client.stream(STREAM, &[]).await;
-        for _ in 0..10 {
+        sender.send(called("a", slow(3000))).unwrap();
+        server.wait_for_metric("inference_workers", &[("state", "busy")], 1.0);
+        for _ in 0..9 {
             sender.send(called("a", slow(3000))).unwrap();
         }
         server.wait_for_metric("inference_queue_depth", &[("model", "slow")], 9.0);
@@ -113,7 +115,9 @@ fn a_client_that_leaves_takes_its_queued_work_along() {
 
 #[test]
 fn who_reads_no_answers_is_read_from_no_more() {
-    let server = Server::builder().repository(Repository::new().fixture("add-one")).start();
+    // Room for all that may be on the way: 16 messages of 1024 rows, and one more.
+    let models = Repository::new().model("add-one", "add-one", "[queue]\nmax_size = 100000\n");
+    let server = Server::builder().repository(models).start();
     with(&server, async |client| {
         let (sender, response) = client.stream(STREAM, &[]).await;
         // Answers of 12 KiB each, of which nobody takes any: the windows of the connection are full soon.
