@@ -8,6 +8,8 @@
 
 mod columns;
 mod split;
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
 use std::sync::Arc;
