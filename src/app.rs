@@ -19,7 +19,7 @@ use crate::http::connection::{
 use crate::http::{Api, HttpOptions, Split, admin_router, grpc_only_router, public_router};
 use crate::model::{Discovered, ManifestDefaults, ModelProblem, ModelSource, VersionSource};
 use crate::scheduler::Scheduler;
-use crate::service::{ModelState, RepositoryOptions, Service, ServiceOptions, load_version};
+use crate::service::{RepositoryOptions, Service, ServiceOptions, load_version};
 use crate::shutdown::{Phase, Shutdown};
 use crate::telemetry::{ConnectionError, LoadResult, Metrics, Telemetry};
 
@@ -182,10 +182,7 @@ impl App {
     /// Logs what does not fit together of cores, quota and threads.
     fn tell_cores(&self) {
         let models = self.service.models();
-        let ready = models.all().filter_map(|(_, _, state)| match state {
-            ModelState::Ready(model) => model.facts.cpu_threads(),
-            ModelState::Loading | ModelState::Failed(_) => None,
-        });
+        let ready = models.all().filter_map(|(_, _, state)| state.ready()?.facts.cpu_threads());
         for finding in cores::findings(&Cores::read(), &ready.collect::<Vec<_>>(), None) {
             tracing::warn!("{finding}");
         }

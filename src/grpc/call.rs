@@ -53,8 +53,8 @@ where
     let call = Call { grpc: &grpc, context: &exchange.context, parts: &parts };
     let handled = CatchPanic::new(pin!(call.handle(method, body))).await.unwrap_or_else(|_panicked| {
         grpc.observing.metrics.panicked("grpc");
-        let error = ServiceError::new(ErrorCode::Internal, "an internal error");
-        Err(error.because("a handler panicked").into()).into()
+        let error = ServiceError::internal("a handler panicked");
+        Err(error.into()).into()
     });
     finish(&grpc, exchange, handled)
 }

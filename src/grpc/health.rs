@@ -87,7 +87,7 @@ where
             }
             let next = if phase < Phase::Draining { Phase::Draining } else { Phase::Stopping };
             if phase >= Phase::Stopping {
-                let error = ServiceError::new(ErrorCode::Draining, "the service is shutting down");
+                let error = ServiceError::draining();
                 // The client may be gone by now.
                 let _gone = outlet.send(Reply::End(error)).await;
                 return;

@@ -56,11 +56,11 @@ pub(super) fn statistics(service: &Service, message: Bytes) -> Result<Encoded, S
     let asked: pb::ModelStatisticsRequest = decoded(message)?;
     let models = service.models();
     let list: Vec<Arc<Model>> = if asked.name.is_empty() {
-        models.all().filter_map(|(_, _, state)| description::ready(state)).cloned().collect()
+        models.all().filter_map(|(_, _, state)| state.ready()).cloned().collect()
     } else {
         let model = resolve(service, &asked.name, &asked.version)?;
         if asked.version.is_empty() {
-            description::ready_versions(&models, model.name()).cloned().collect()
+            models.ready_versions(model.name()).cloned().collect()
         } else {
             vec![model]
         }

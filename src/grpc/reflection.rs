@@ -19,7 +19,7 @@ use super::proto::reflection::{
     ServerReflectionResponse, ServiceResponse,
 };
 use super::stream::{Outlet, Replies, Reply};
-use crate::service::{ErrorCode, GrpcCode, ServiceError};
+use crate::service::{GrpcCode, ServiceError};
 use crate::shutdown::Phase;
 
 /// A `FileDescriptorSet` whose files are not read, so that they go out as they are.
@@ -129,7 +129,7 @@ where
         let mut shutdown = grpc.service.shutdown();
         let stopped = async {
             shutdown.reached(Phase::Stopping).await;
-            Broken::Refused(ServiceError::new(ErrorCode::Draining, "the service is shutting down"))
+            Broken::Refused(ServiceError::draining())
         };
         let ended = tokio::select! {
             broken = stopped => Some(broken),

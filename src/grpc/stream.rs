@@ -15,7 +15,7 @@ use tokio::task::JoinHandle;
 use super::answer::Encoded;
 use super::status;
 use crate::exchange::{AccessLog, AnswerEnd};
-use crate::service::{ErrorCode, ServiceError};
+use crate::service::ServiceError;
 
 /// Answers of a stream that are on the way at once.
 const IN_FLIGHT: usize = 16;
@@ -131,5 +131,5 @@ impl Replies {
 }
 
 fn panicked() -> ServiceError {
-    ServiceError::new(ErrorCode::Internal, "an internal error").because("a stream's task panicked")
+    ServiceError::internal("a stream's task panicked")
 }

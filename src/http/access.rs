@@ -78,17 +78,24 @@ struct Guard {
 async fn check(
     State(guard): State<Guard>,
     Extension(context): Extension<Arc<RequestContext>>,
-    mut request: Request<Body>,
+    request: Request<Body>,
     next: Next,
 ) -> Response {
     let admitted = identify(request.headers(), &guard.access, &context, guard.scope);
+    if let Err(error) = &admitted
+        && guard.scope == Scope::Predict
+    {
+        guard.api.service.refused(None, error);
+    }
+    pass(admitted, request, next).await
+}
+
+/// Lets a request through without its key, or refuses it.
+async fn pass(admitted: Result<(), ServiceError>, mut request: Request<Body>, next: Next) -> Response {
     let Err(error) = admitted else {
         request.headers_mut().remove(AUTHORIZATION);
         return next.run(request).await;
     };
-    if guard.scope == Scope::Predict {
-        guard.api.service.refused(None, &error);
-    }
     let (parts, body) = request.into_parts();
     predict::refuse(&parts, body, error).await
 }
@@ -96,17 +103,12 @@ async fn check(
 async fn check_admin(
     State(api): State<Arc<Api>>,
     Extension(context): Extension<Arc<RequestContext>>,
-    mut request: Request<Body>,
+    request: Request<Body>,
     next: Next,
 ) -> Response {
     let admitted =
         if is_local(&context, request.headers()) { Ok(()) } else { admit(&api, &context, request.headers()) };
-    let Err(error) = admitted else {
-        request.headers_mut().remove(AUTHORIZATION);
-        return next.run(request).await;
-    };
-    let (parts, body) = request.into_parts();
-    predict::refuse(&parts, body, error).await
+    pass(admitted, request, next).await
 }
 
 /// Headers of what a proxy on this machine passes on, or a web page sends: its address is not the caller's.

@@ -8,7 +8,7 @@ use http::header::CONTENT_TYPE;
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
-use crate::service::{ErrorCode, ModelFacts, ServiceError};
+use crate::service::{ModelFacts, ServiceError};
 use crate::task::Predictions;
 
 /// The model that answered, as it stands in bodies.
@@ -44,9 +44,7 @@ pub fn encode_prediction(facts: &ModelFacts, predictions: &Predictions<'_>) -> R
     let version = facts.version.to_string();
     let answer = Answer { model: ModelName { name: facts.name.as_str(), version }, predictions };
     let mut body = Vec::with_capacity(256);
-    serde_json::to_writer(&mut body, &answer).map_err(|error| {
-        ServiceError::new(ErrorCode::Internal, "an internal error").because(error.to_string())
-    })?;
+    serde_json::to_writer(&mut body, &answer).map_err(|error| ServiceError::internal(error.to_string()))?;
     Ok(body.into())
 }
 
@@ -62,7 +60,5 @@ pub(super) fn json(body: impl Into<Body>) -> Response {
 /// # Errors
 /// `internal` when it can't be written: a bug.
 pub(super) fn json_of(value: &impl Serialize) -> Result<Response, ServiceError> {
-    serde_json::to_vec(value).map(json).map_err(|error| {
-        ServiceError::new(ErrorCode::Internal, "an internal error").because(error.to_string())
-    })
+    serde_json::to_vec(value).map(json).map_err(|error| ServiceError::internal(error.to_string()))
 }

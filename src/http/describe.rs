@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::problem::Failure;
 use super::target::Target;
 use super::{Api, answer};
-use crate::service::{Model, ModelState};
+use crate::service::Model;
 use crate::task::{Example, TaskDescription};
 
 #[derive(Serialize)]
@@ -62,10 +62,7 @@ struct Execution<'a> {
 pub(super) async fn list(State(api): State<Arc<Api>>) -> Result<Response, Failure> {
     let models = api.service.models();
     let listed = models.all().map(|(name, version, state)| {
-        let facts = match state {
-            ModelState::Ready(model) => Some(&model.facts),
-            ModelState::Loading | ModelState::Failed(_) => None,
-        };
+        let facts = state.ready().map(|model| &model.facts);
         Listed {
             predict: format!("/predict/{name}/versions/{version}"),
             name: name.to_string(),

@@ -14,6 +14,7 @@ mod describe;
 mod docs;
 mod health;
 mod invocations;
+mod kind;
 mod media;
 mod observe;
 mod openapi;

@@ -19,7 +19,7 @@ use http_body::{Frame, SizeHint};
 use super::problem::{self, Failure};
 use super::{Api, predict, routes};
 use crate::exchange::{AnswerEnd, CatchPanic, Exchange, Protocol, REQUEST_ID, RequestContext};
-use crate::service::{ErrorCode, ServiceError};
+use crate::service::ServiceError;
 
 /// Marks an answer after which the connection must not be used again.
 #[derive(Clone, Copy)]
@@ -64,8 +64,8 @@ pub(super) async fn observed<F: Future<Output = Response>>(
     let answered = CatchPanic::new(handling).await;
     let mut response = answered.unwrap_or_else(|_panicked| {
         api.observing.metrics.panicked("http");
-        let error = ServiceError::new(ErrorCode::Internal, "an internal error");
-        Failure::from(error.because("a handler panicked")).into_response()
+        let error = ServiceError::internal("a handler panicked");
+        Failure::from(error).into_response()
     });
     if response.extensions().get::<ClientGone>().is_some() {
         // The exchange is dropped unanswered, which counts it as 499 and ends its span.

@@ -17,7 +17,7 @@ use super::target::Target;
 use super::{Api, answer, body, decode, media, observe};
 use crate::exchange::{RequestContext, claimed_length, discard, requested_schedule};
 use crate::model::TaskKind;
-use crate::service::{ErrorCode, Model, PredictRequest, Schedule, ServiceError, Timeline};
+use crate::service::{ErrorCode, Model, PredictRequest, Predicted, Schedule, ServiceError, Timeline};
 use crate::task::{DecodeLimits, Decoded, Predictions, Task};
 
 /// Name of the header that tells the caller where the time went.
@@ -114,7 +114,11 @@ async fn run<W: Wire>(api: &Api, context: &RequestContext, taken: Taken<W::Forma
         Ok(decoded)
     };
     let write = |model: &Model, predictions: &Predictions<'_>| W::write(format, model, predictions);
-    let predicted = api.service.predict(prediction, read, write).await;
+    answered(api.service.predict(prediction, read, write).await)
+}
+
+/// The answer, or the problem, with the header that tells where the time went.
+pub(super) fn answered(predicted: Predicted<Response>) -> Response {
     let mut response = predicted.result.unwrap_or_else(|error| Failure::from(error).into_response());
     tell_timing(&mut response, &predicted.timeline);
     response
@@ -166,10 +170,11 @@ pub(super) async fn take<F>(
     let model = found.as_ref().ok().cloned();
     match admit(api, context, found, (&parts, &mut incoming), format).await {
         Ok(taken) => Ok((parts, taken)),
-        Err(BodyError::ClientGone) => Err(observe::client_gone()),
-        Err(BodyError::Refused(error)) => {
-            api.service.refused(model.as_deref(), &error);
-            Err(refuse(&parts, incoming, error).await)
+        Err(error) => {
+            if let BodyError::Refused(error) = &error {
+                api.service.refused(model.as_deref(), error);
+            }
+            Err(not_read(&parts, incoming, error).await)
         }
     }
 }
@@ -197,6 +202,14 @@ async fn admit<F>(
     let held = body::read(api, context, &parts.headers, incoming, align_at).await?;
     let schedule = requested_schedule(&parts.headers)?;
     Ok(Taken { model, format, held, schedule })
+}
+
+/// Answers for a body that could not be taken.
+pub(super) async fn not_read(parts: &Parts, incoming: Body, error: BodyError) -> Response {
+    match error {
+        BodyError::Refused(error) => refuse(parts, incoming, error).await,
+        BodyError::ClientGone => observe::client_gone(),
+    }
 }
 
 /// Answers a refusal; the body may not have been read to its end.

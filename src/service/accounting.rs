@@ -38,10 +38,6 @@ fn without_numbers(text: &str) -> String {
     masked
 }
 
-pub(super) fn internal(cause: &str) -> ServiceError {
-    ServiceError::new(ErrorCode::Internal, "an internal error").because(cause)
-}
-
 /// What is known of a prediction while it goes on, and its account at the end.
 pub(super) struct Accounting {
     pub(super) model: Arc<Model>,
@@ -172,8 +168,8 @@ impl Accounting {
                 let detail = "more urgent requests took the place in the model's queue";
                 ServiceError::new(ErrorCode::Overloaded, detail).retry_after(retry_after_s)
             }
-            FailureKind::Panicked => internal("a worker panicked"),
-            FailureKind::Cancelled => internal("the run was interrupted"),
+            FailureKind::Panicked => ServiceError::internal("a worker panicked"),
+            FailureKind::Cancelled => ServiceError::internal("the run was interrupted"),
         }
     }
 

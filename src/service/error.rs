@@ -364,6 +364,16 @@ impl ServiceError {
         Self { code, detail, pointer: None, retry_after_s, cause: None }
     }
 
+    /// A fault of ours, of which the caller is told no more than that.
+    pub fn internal(cause: impl Into<String>) -> Self {
+        Self::new(ErrorCode::Internal, "an internal error").because(cause)
+    }
+
+    /// The refusal of a service that ends.
+    pub fn draining() -> Self {
+        Self::new(ErrorCode::Draining, "the service is shutting down")
+    }
+
     /// Points at the field at fault.
     pub fn at(mut self, pointer: impl Into<String>) -> Self {
         self.pointer = Some(pointer.into());

@@ -33,7 +33,7 @@ impl Service {
     pub fn readiness(&self) -> Health {
         let models = self.registry.models();
         let problem = if self.shutdown.phase() > Phase::Serving {
-            Some(ServiceError::new(ErrorCode::Draining, "the service is shutting down"))
+            Some(ServiceError::draining())
         } else if models.all_ready() {
             None
         } else if models.started() && models.names().next().is_none() {

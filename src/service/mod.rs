@@ -206,7 +206,7 @@ impl Service {
     /// `draining` once the process has stopped accepting.
     pub fn accepting(&self) -> Result<(), ServiceError> {
         if self.shutdown.phase() >= Phase::Stopping {
-            return Err(ServiceError::new(ErrorCode::Draining, "the service is shutting down"));
+            return Err(ServiceError::draining());
         }
         Ok(())
     }

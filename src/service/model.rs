@@ -5,10 +5,11 @@ use std::time::{Duration, SystemTime};
 
 use super::sessions::Freed;
 use crate::cores::SessionThreads;
-use crate::model::{ModelName, Signature, Stamp, TaskKind, Version, VersionPolicy};
+use crate::model::{ModelName, Signature, Stamp, TaskKind, TensorSpec, Version, VersionPolicy};
 use crate::scheduler::ModelQueue;
 use crate::task::Task;
 use crate::telemetry::ModelMetrics;
+use crate::tensor::DataType;
 
 /// What a model is and how it runs: facts found at load, shown by `check` and `GET /predict/{model}`.
 #[derive(Clone, Debug)]
@@ -76,6 +77,20 @@ impl ModelFacts {
         let threads =
             SessionThreads { model: name.as_str(), instances: *instances, intra_threads: *intra_threads };
         (device == "cpu").then_some(threads)
+    }
+
+    /// Bytes to be decoded of a request of `length`, whose raw tensors begin at `raw_at` if it has any. Raw
+    /// numbers are used where they lie, or copied at worst, which takes less than a sixteenth of what
+    /// reading them would.
+    pub fn bytes_to_decode(&self, raw_at: Option<usize>, length: usize) -> usize {
+        let is_number = |spec: &TensorSpec| !matches!(spec.data_type, DataType::Bytes | DataType::Bool);
+        match raw_at {
+            Some(at) if self.signature.inputs.iter().all(is_number) => {
+                let at = at.min(length);
+                at + (length - at) / 16
+            }
+            _ => length,
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use tokio::runtime::{Handle, RuntimeFlavor};
 
-use super::accounting::{Accounting, Work, internal, late};
+use super::accounting::{Accounting, Work, late};
 use super::{ErrorCode, Model, Service, ServiceError, Timeline};
 use crate::scheduler::{JobRequest, SubmitError, Ticket};
 use crate::task::{DecodeLimits, Decoded, InputError, InputErrorCode, OutputError, Predictions, Rows, Task};
@@ -143,7 +143,7 @@ impl Service {
             let work = tokio::task::spawn_blocking(move || model.task.encode(decoded));
             work.await.map_err(|error| {
                 self.metrics.panicked("encode");
-                ServiceError::new(ErrorCode::Internal, "an internal error").because(error.to_string())
+                ServiceError::internal(error.to_string())
             })?
         } else {
             model.task.encode(decoded)
@@ -184,7 +184,9 @@ impl Service {
             ticket.help();
         }
         accounting.waiting = Some(ticket);
-        let Some(ticket) = accounting.waiting.as_mut() else { return Err(internal("lost ticket")) };
+        let Some(ticket) = accounting.waiting.as_mut() else {
+            return Err(ServiceError::internal("lost ticket"));
+        };
         let answer = tokio::time::timeout_at(deadline.into(), ticket).await;
         accounting.settle(answer)
     }
@@ -225,7 +227,7 @@ fn not_taken(error: SubmitError) -> ServiceError {
             let detail = "the deadline would pass before the request's turn came";
             ServiceError::new(ErrorCode::DeadlineUnmeetable, detail).retry_after(retry_after_s)
         }
-        SubmitError::Closed => ServiceError::new(ErrorCode::Draining, "the service is shutting down"),
+        SubmitError::Closed => ServiceError::draining(),
     }
 }
 

@@ -28,6 +28,14 @@ impl ModelState {
             Self::Failed(_) => "failed",
         }
     }
+
+    /// The model, when it serves.
+    pub const fn ready(&self) -> Option<&Arc<Model>> {
+        match self {
+            Self::Ready(model) => Some(model),
+            Self::Loading | Self::Failed(_) => None,
+        }
+    }
 }
 
 /// How it stands with a version that does not serve, and whose absence is meant or told: it counts for
@@ -81,10 +89,12 @@ impl Models {
 
     /// The highest version that is ready.
     pub fn default_version(versions: &Versions) -> Option<&Arc<Model>> {
-        versions.values().rev().find_map(|state| match state {
-            ModelState::Ready(model) => Some(model),
-            ModelState::Loading | ModelState::Failed(_) => None,
-        })
+        versions.values().rev().find_map(ModelState::ready)
+    }
+
+    /// The versions of a model that are ready, in order.
+    pub fn ready_versions(&self, name: &str) -> impl Iterator<Item = &Arc<Model>> {
+        self.versions(name).into_iter().flat_map(|versions| versions.values()).filter_map(ModelState::ready)
     }
 
     /// The names, in order.
@@ -142,7 +152,7 @@ impl Models {
 
     /// True when there are models and every one is ready.
     pub fn all_ready(&self) -> bool {
-        !self.by_name.is_empty() && self.all().all(|(_, _, state)| matches!(state, ModelState::Ready(_)))
+        !self.by_name.is_empty() && self.all().all(|(_, _, state)| state.ready().is_some())
     }
 }
 

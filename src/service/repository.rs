@@ -15,7 +15,7 @@ use tokio::task::JoinHandle;
 use super::registry::{Absent, Replacement};
 use super::sessions::Freed;
 use super::turns::{Turn, Turns};
-use super::{ErrorCode, LoadedModel, Model, ModelHealth, ModelState, Service, ServiceError, load_version};
+use super::{ErrorCode, LoadedModel, Model, ModelHealth, Service, ServiceError, load_version};
 use crate::engine::Runtime;
 use crate::model::{
     Discovered, ManifestDefaults, ModelName, ModelPath, ModelProblem, ModelSource, Stamp, Version, discover,
@@ -115,7 +115,8 @@ impl Service {
         let loads = Arc::clone(&repository.loads);
         let loading = tokio::spawn(async move {
             let turn = place.turn(name.clone()).await;
-            let permit = loads.acquire_owned().await.map_err(|error| internal(error.to_string()))?;
+            let permit =
+                loads.acquire_owned().await.map_err(|error| ServiceError::internal(error.to_string()))?;
             service.load_in_turn(name, (turn, permit), told).await
         });
         self.settled(repository, loading, &given_up).await
@@ -154,13 +155,13 @@ impl Service {
     fn changeable(&self, name: &str) -> Result<(&Repository, ModelName), ServiceError> {
         let name = name.parse::<ModelName>().map_err(|_| not_in_a_repository())?;
         if self.shutdown.phase() > Phase::Serving {
-            return Err(draining());
+            return Err(ServiceError::draining());
         }
         if !self.registry.models().started() {
             return Err(ServiceError::new(ErrorCode::NotReady, "the models are still being loaded"));
         }
         let repository = self.repository.as_ref();
-        Ok((repository.ok_or_else(|| internal("a service without repository".to_owned()))?, name))
+        Ok((repository.ok_or_else(|| ServiceError::internal("a service without repository"))?, name))
     }
 
     /// The end of a change, unless the process ends or the time is over before it.
@@ -174,9 +175,9 @@ impl Service {
         let limit = repository.options.timeout;
         let error = tokio::select! {
             ended = change => {
-                return ended.unwrap_or_else(|error| Err(internal(error.to_string()).into()));
+                return ended.unwrap_or_else(|error| Err(ServiceError::internal(error.to_string()).into()));
             }
-            () = shutdown.reached(Phase::Draining) => draining(),
+            () = shutdown.reached(Phase::Draining) => ServiceError::draining(),
             () = tokio::time::sleep(limit) => {
                 let detail = format!("it took longer than {} s and is given up", limit.as_secs_f64());
                 ServiceError::new(ErrorCode::DeadlineExceeded, detail)
@@ -200,8 +201,8 @@ impl Service {
             (turn, prepared)
         });
         let Ok((turn, prepared)) = prepared.await else {
-            self.note_failure(&name, "the load panicked");
-            return Err(internal("a load panicked".to_owned()).into());
+            self.registry.end_loading(&name, "the load panicked");
+            return Err(ServiceError::internal("a load panicked").into());
         };
         let replaced = prepared.and_then(|prepared| self.replace(&name, prepared));
         match replaced {
@@ -220,7 +221,7 @@ impl Service {
                 let reasons = reasons.collect::<Vec<_>>().join("; ");
                 let cause = if reasons.is_empty() { &error.error.detail } else { &reasons };
                 tracing::error!(model = %name, cause, "the model was not loaded");
-                self.note_failure(&name, cause);
+                self.registry.end_loading(&name, cause);
                 Err(error)
             }
         }
@@ -274,7 +275,7 @@ impl Service {
         let mut fresh = Vec::with_capacity(loaded.len());
         for loaded in loaded {
             loaded.log();
-            fresh.push(self.build(loaded).map_err(|error| internal(error.to_string()))?);
+            fresh.push(self.build(loaded).map_err(|error| ServiceError::internal(error.to_string()))?);
         }
         let before = self.served(name);
         let stays = |model: &Arc<Model>| {
@@ -283,25 +284,14 @@ impl Service {
         };
         let vanished: Vec<Arc<Model>> = before.into_iter().filter(|model| !stays(model)).collect();
         if !self.registry.replace(name, &Replacement { kept: &kept, fresh: &fresh }) {
-            return Err(draining().into());
+            return Err(ServiceError::draining().into());
         }
         Ok(vanished)
     }
 
     /// The versions of a model that serve.
     fn served(&self, name: &ModelName) -> Vec<Arc<Model>> {
-        let models = self.registry.models();
-        let versions = models.versions(name.as_str()).into_iter().flat_map(|versions| versions.values());
-        let ready = versions.filter_map(|state| match state {
-            ModelState::Ready(model) => Some(Arc::clone(model)),
-            ModelState::Loading | ModelState::Failed(_) => None,
-        });
-        ready.collect()
-    }
-
-    /// Versions that were being loaded could not be.
-    fn note_failure(&self, name: &ModelName, reason: &str) {
-        self.registry.end_loading(name, reason);
+        self.registry.models().ready_versions(name.as_str()).cloned().collect()
     }
 
     async fn unload_in_turn(self: &Arc<Self>, name: &ModelName) -> Result<(), RepositoryError> {
@@ -364,12 +354,4 @@ fn not_in_a_repository() -> ServiceError {
 /// Of a load that nobody waits for any more; told to the log and the index.
 fn abandoned() -> ServiceError {
     ServiceError::new(ErrorCode::DeadlineExceeded, "the load was given up before its end")
-}
-
-fn draining() -> ServiceError {
-    ServiceError::new(ErrorCode::Draining, "the service is shutting down")
-}
-
-fn internal(cause: String) -> ServiceError {
-    ServiceError::new(ErrorCode::Internal, "an internal error").because(cause)
 }

@@ -21,9 +21,7 @@ use super::answer::Encoded;
 use super::proto::inference::ModelInferResponse;
 use super::wire::{Outline, weight};
 use crate::exchange::{HeldBytes, RequestContext, too_large};
-use crate::model::TensorSpec;
 use crate::service::{Model, PredictRequest, Schedule, Service, ServiceError, Timeline, Wanted};
-use crate::tensor::DataType;
 
 /// What an inference is told beside its message.
 struct Told<'a> {
@@ -87,7 +85,7 @@ impl Told<'_> {
         }
         held.hold_more(bytes)?;
         let request = PredictRequest {
-            body_bytes: work(&model, outline.raw_at, message.len()),
+            body_bytes: model.facts.bytes_to_decode(outline.raw_at, message.len()),
             model,
             started: self.started,
             schedule,
@@ -95,16 +93,6 @@ impl Told<'_> {
             request_id: Arc::clone(&self.context.id),
         };
         Ok((request, Weighed { message, bytes }))
-    }
-}
-
-/// Bytes to be decoded of a message of `length`. Raw numbers are used where they lie, or copied at worst,
-/// which takes less than a sixteenth of what reading them would.
-fn work(model: &Model, raw_at: Option<usize>, length: usize) -> usize {
-    let is_number = |spec: &TensorSpec| !matches!(spec.data_type, DataType::Bytes | DataType::Bool);
-    match raw_at {
-        Some(at) if model.facts.signature.inputs.iter().all(is_number) => at + (length - at) / 16,
-        _ => length,
     }
 }
 

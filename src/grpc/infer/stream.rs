@@ -70,7 +70,7 @@ impl Shared {
         };
         let ended = tokio::select! {
             () = shutdown.reached(Phase::Stopping) => {
-                Err(ServiceError::new(ErrorCode::Draining, "the service is shutting down").into())
+                Err(ServiceError::draining().into())
             }
             () = late => {
                 let detail = "the deadline passed before the stream was over";

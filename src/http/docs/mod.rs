@@ -16,7 +16,6 @@ use http::header::{
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
 use super::{Api, routes};
-use crate::service::ModelState;
 
 const PAGE: &str = include_str!("page.html");
 const SCRIPT: &str = include_str!("page.js");
@@ -77,10 +76,9 @@ fn models(api: &Api) -> String {
     }
     let mut items = String::new();
     for (name, version, state) in api.service.models().all() {
-        let (task, about) = match state {
-            ModelState::Ready(model) => (model.facts.task.name(), model.facts.description.as_deref()),
-            ModelState::Loading | ModelState::Failed(_) => (state.text(), None),
-        };
+        let facts = state.ready().map(|model| &model.facts);
+        let task = facts.map_or(state.text(), |facts| facts.task.name());
+        let about = facts.and_then(|facts| facts.description.as_deref());
         let about = about.map(|about| format!(": {}", escaped(about))).unwrap_or_default();
         // Names are letters, digits, dots, underscores and hyphens.
         let item = format!(

@@ -26,7 +26,7 @@ use http::{HeaderMap, HeaderValue, StatusCode};
 
 use super::Api;
 use super::problem::Failure;
-use crate::service::{ErrorCode, ServiceError};
+use crate::service::ServiceError;
 
 /// The files of routes: a protocol adds its own.
 const ROUTES: [&str; 5] = [
@@ -74,9 +74,7 @@ fn current(api: &Api) -> Result<Arc<Made>, ServiceError> {
     if let Some(made) = api.openapi.0.load_full().filter(|made| made.generation == models.generation()) {
         return Ok(made);
     }
-    let internal = |error: serde_json::Error| {
-        ServiceError::new(ErrorCode::Internal, "an internal error").because(error.to_string())
-    };
+    let internal = |error: serde_json::Error| ServiceError::internal(error.to_string());
     let document = document::build(api, &models).map_err(internal)?;
     let text = serde_json::to_vec(&document).map_err(internal)?;
     let mut hasher = DefaultHasher::new();
@@ -96,6 +94,7 @@ mod tests {
 
     use super::*;
     use crate::http::routes;
+    use crate::service::ErrorCode;
 
     fn described() -> Vec<(String, Value)> {
         let mut operations = Vec::new();

@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 
 use super::{examples, schema};
 use crate::http::{Api, describe};
-use crate::service::{Model, ModelState, Models};
+use crate::service::{Model, Models};
 
 /// Adds `/predict/NAME` of every model that is ready, and its versions where there are several.
 pub(super) fn add(
@@ -15,14 +15,7 @@ pub(super) fn add(
     paths: &mut Map<String, Value>,
 ) -> serde_json::Result<()> {
     for name in models.names() {
-        let Some(versions) = models.versions(name.as_str()) else { continue };
-        let ready: Vec<&Model> = versions
-            .values()
-            .filter_map(|state| match state {
-                ModelState::Ready(model) => Some(&**model),
-                ModelState::Loading | ModelState::Failed(_) => None,
-            })
-            .collect();
+        let ready: Vec<&Model> = models.ready_versions(name.as_str()).map(|model| &**model).collect();
         for model in &ready {
             let described = as_sent(&describe::description(api, model))?;
             let key = format!("{name}.{}", model.facts.version);

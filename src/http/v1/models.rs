@@ -64,17 +64,7 @@ fn card(name: &str, since: SystemTime) -> Card<'_> {
 
 /// Since when a model serves: the latest load of its versions.
 fn serves_since(models: &Models, name: &str) -> SystemTime {
-    let loaded = |state: &ModelState| match state {
-        ModelState::Ready(model) => Some(model.facts.loaded_at),
-        ModelState::Loading | ModelState::Failed(_) => None,
-    };
-    models
-        .versions(name)
-        .into_iter()
-        .flat_map(|all| all.values())
-        .filter_map(loaded)
-        .max()
-        .unwrap_or(UNIX_EPOCH)
+    models.ready_versions(name).map(|model| model.facts.loaded_at).max().unwrap_or(UNIX_EPOCH)
 }
 
 /// `GET /v1/models`: every model, whatever its state.

@@ -14,12 +14,13 @@ use http::Request;
 use serde::Deserialize;
 use serde_json::error::Category;
 
-use super::repository::{Kind, shown_pointer};
+use super::repository::shown_pointer;
 use crate::exchange::RequestContext;
-use crate::http::body::{self, BodyError};
+use crate::http::body;
+use crate::http::kind::{self, Kind};
 use crate::http::problem::Failure;
 use crate::http::target::Target;
-use crate::http::{Api, decode, observe, predict};
+use crate::http::{Api, decode, predict};
 use crate::service::{ErrorCode, RepositoryError, ServiceError};
 
 /// What is asked of a model.
@@ -61,10 +62,8 @@ async fn change(
         let held = body::read(api, context, &parts.headers, &mut incoming, 0).await?;
         Ok(check(&held.bytes, change)?)
     };
-    match read.await {
-        Ok(()) => {}
-        Err(BodyError::Refused(error)) => return predict::refuse(&parts, incoming, error).await,
-        Err(BodyError::ClientGone) => return observe::client_gone(),
+    if let Err(error) = read.await {
+        return predict::not_read(&parts, incoming, error).await;
     }
     let name = target.model.unwrap_or_default();
     let changed = match change {
@@ -89,15 +88,7 @@ struct Asked {
 
 /// A body is nothing, or an object with parameters; those that would bring a model along are refused.
 fn check(bytes: &[u8], change: Change) -> Result<(), ServiceError> {
-    let body = bytes.trim_ascii();
-    if body.is_empty() {
-        return Ok(());
-    }
-    let kind: Kind = serde_json::from_slice(body).map_err(|error| decode::not_json(&error))?;
-    if !matches!(kind, Kind::Object) {
-        let detail = format!("expected an object or no body, got {}", kind.name());
-        return Err(ServiceError::new(ErrorCode::InvalidInput, detail));
-    }
+    let Some(body) = kind::object_or_nothing(bytes)? else { return Ok(()) };
     let asked: Asked = serde_json::from_slice(body).map_err(|error| match error.classify() {
         Category::Data => {
             let detail = "expected an object with at most the member \"parameters\", an object";

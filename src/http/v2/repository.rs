@@ -11,12 +11,13 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, Request};
-use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{Deserializer, Error, MapAccess, Visitor};
 
 use crate::exchange::RequestContext;
 use crate::http::body::{self, BodyError};
+use crate::http::kind::{self, Kind};
 use crate::http::problem::Failure;
-use crate::http::{Api, answer, decode, observe, predict};
+use crate::http::{Api, answer, decode, predict};
 use crate::service::description::{self, Entry, Listed};
 use crate::service::{ErrorCode, ServiceError};
 
@@ -29,8 +30,7 @@ pub(super) async fn index(
     let (parts, mut incoming) = request.into_parts();
     match listed(&api, &context, &parts.headers, &mut incoming).await {
         Ok(listed) => answered(&description::index(&api.service.models(), listed)),
-        Err(BodyError::Refused(error)) => predict::refuse(&parts, incoming, error).await,
-        Err(BodyError::ClientGone) => observe::client_gone(),
+        Err(error) => predict::not_read(&parts, incoming, error).await,
     }
 }
 
@@ -50,8 +50,7 @@ pub(in crate::http) async fn full_index(
             };
             answered(&description::full_index(&api.service.models(), listed, &there))
         }
-        Err(BodyError::Refused(error)) => predict::refuse(&parts, incoming, error).await,
-        Err(BodyError::ClientGone) => observe::client_gone(),
+        Err(error) => predict::not_read(&parts, incoming, error).await,
     }
 }
 
@@ -71,14 +70,7 @@ async fn listed(
 }
 
 fn parse(bytes: &[u8]) -> Result<bool, ServiceError> {
-    let body = bytes.trim_ascii();
-    if body.is_empty() {
-        return Ok(false);
-    }
-    let kind: Kind = serde_json::from_slice(body).map_err(|error| decode::not_json(&error))?;
-    if !matches!(kind, Kind::Object) {
-        return Err(refused(format!("expected an object or no body, got {}", kind.name())));
-    }
+    let Some(body) = kind::object_or_nothing(bytes)? else { return Ok(false) };
     let mut fault = None;
     let ready = serde_json::Deserializer::from_slice(body).deserialize_map(Members { fault: &mut fault });
     ready.map_err(|error| fault.unwrap_or_else(|| decode::not_json(&error)))
@@ -130,79 +122,6 @@ impl<'de> Visitor<'de> for Members<'_> {
             return Err(A::Error::custom(""));
         }
         Ok(ready.unwrap_or(false))
-    }
-}
-
-/// What a JSON value is, read to its end and not kept.
-pub(super) enum Kind {
-    Null,
-    Boolean(bool),
-    Number,
-    Text,
-    Array,
-    Object,
-}
-
-impl Kind {
-    pub(super) const fn name(&self) -> &'static str {
-        match self {
-            Self::Null => "null",
-            Self::Boolean(_) => "a boolean",
-            Self::Number => "a number",
-            Self::Text => "a string",
-            Self::Array => "an array",
-            Self::Object => "an object",
-        }
-    }
-}
-
-impl<'de> Deserialize<'de> for Kind {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct AnyKind;
-
-        impl<'de> Visitor<'de> for AnyKind {
-            type Value = Kind;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a value")
-            }
-
-            fn visit_unit<E>(self) -> Result<Kind, E> {
-                Ok(Kind::Null)
-            }
-
-            fn visit_bool<E>(self, value: bool) -> Result<Kind, E> {
-                Ok(Kind::Boolean(value))
-            }
-
-            fn visit_u64<E>(self, _: u64) -> Result<Kind, E> {
-                Ok(Kind::Number)
-            }
-
-            fn visit_i64<E>(self, _: i64) -> Result<Kind, E> {
-                Ok(Kind::Number)
-            }
-
-            fn visit_f64<E>(self, _: f64) -> Result<Kind, E> {
-                Ok(Kind::Number)
-            }
-
-            fn visit_str<E>(self, _: &str) -> Result<Kind, E> {
-                Ok(Kind::Text)
-            }
-
-            fn visit_seq<A: SeqAccess<'de>>(self, mut array: A) -> Result<Kind, A::Error> {
-                while array.next_element::<IgnoredAny>()?.is_some() {}
-                Ok(Kind::Array)
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> Result<Kind, A::Error> {
-                while object.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-                Ok(Kind::Object)
-            }
-        }
-
-        deserializer.deserialize_any(AnyKind)
     }
 }
 

@@ -15,7 +15,7 @@ use crate::service::{Model, description};
 /// `GET /v2/models/stats`.
 pub(super) async fn all(State(api): State<Arc<Api>>) -> Result<Response, Failure> {
     let models = api.service.models();
-    respond(models.all().filter_map(|(_, _, state)| description::ready(state)))
+    respond(models.all().filter_map(|(_, _, state)| state.ready()))
 }
 
 /// `GET /v2/models/{model}[/versions/{version}]/stats`: without a version, of all that are ready.
@@ -24,7 +24,7 @@ pub(super) async fn of_model(api: State<Arc<Api>>, target: Target) -> Result<Res
     if target.version.is_some() {
         return respond(std::iter::once(&model));
     }
-    respond(description::ready_versions(&api.service.models(), model.name()))
+    respond(api.service.models().ready_versions(model.name()))
 }
 
 fn respond<'a>(models: impl Iterator<Item = &'a Arc<Model>>) -> Result<Response, Failure> {

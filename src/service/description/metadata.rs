@@ -3,7 +3,7 @@
 
 use serde::Serialize;
 
-use super::{ready_versions, shape};
+use super::shape;
 use crate::model::TensorSpec;
 use crate::service::{Model, Models};
 
@@ -39,7 +39,7 @@ pub struct Properties<'a> {
 /// The metadata of `model`, one of `models`.
 pub fn metadata<'a>(models: &Models, model: &'a Model) -> Metadata<'a> {
     let facts = &model.facts;
-    let versions = ready_versions(models, model.name()).map(|ready| ready.facts.version.to_string());
+    let versions = models.ready_versions(model.name()).map(|ready| ready.facts.version.to_string());
     Metadata {
         name: facts.name.as_str(),
         versions: versions.collect(),

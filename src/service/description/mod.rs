@@ -10,8 +10,6 @@ mod index;
 mod metadata;
 mod statistics;
 
-use std::sync::Arc;
-
 use serde::Serialize;
 
 pub use config::*;
@@ -19,7 +17,6 @@ pub use index::{Entry, Listed, full_index, index};
 pub use metadata::{Metadata, Properties, Tensor as TensorMetadata, metadata};
 pub use statistics::{InferenceStatistics, ModelStatistics, OfSize, Statistics, statistics};
 
-use super::{Model, ModelState, Models};
 use crate::model::Dim;
 
 /// Triton's names of what is served beyond the protocol itself.
@@ -42,19 +39,6 @@ pub struct Server {
 /// What serves.
 pub fn server() -> Server {
     Server { name: env!("CARGO_PKG_NAME"), version: env!("CARGO_PKG_VERSION"), extensions: EXTENSIONS }
-}
-
-/// The versions of a model that are ready, in order.
-pub fn ready_versions<'a>(models: &'a Models, name: &str) -> impl Iterator<Item = &'a Arc<Model>> {
-    models.versions(name).into_iter().flat_map(|versions| versions.values()).filter_map(ready)
-}
-
-/// The model, when it is ready.
-pub fn ready(state: &ModelState) -> Option<&Arc<Model>> {
-    match state {
-        ModelState::Ready(model) => Some(model),
-        ModelState::Loading | ModelState::Failed(_) => None,
-    }
 }
 
 /// Dimensions as the protocol writes them: -1 is free.

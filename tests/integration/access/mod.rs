@@ -16,14 +16,14 @@ use crate::harness::server::Builder;
 use crate::harness::{Repository, Request, Server};
 
 /// A key as the command made it.
-struct Made {
-    key: String,
+pub(crate) struct Made {
+    pub(crate) key: String,
     entry: String,
 }
 
 /// Makes a key by the command.
 #[track_caller]
-fn make(name: &str, scopes: &str, more: &[&str]) -> Made {
+pub(crate) fn make(name: &str, scopes: &str, more: &[&str]) -> Made {
     let arguments = [&["key", "--name", name, "--scopes", scopes], more].concat();
     let said = run(arguments).finish().exits(0).stdout;
     let (key, entry) = said.split_once("\n\n").unwrap();
@@ -31,18 +31,18 @@ fn make(name: &str, scopes: &str, more: &[&str]) -> Made {
 }
 
 /// A keys file, replaced as Kubernetes replaces a Secret: by a rename.
-struct KeysFile {
+pub(crate) struct KeysFile {
     folder: TempDir,
 }
 
 impl KeysFile {
-    fn new(keys: &[&Made]) -> Self {
+    pub(crate) fn new(keys: &[&Made]) -> Self {
         let file = Self { folder: TempDir::new().unwrap() };
         file.replace(keys);
         file
     }
 
-    fn path(&self) -> PathBuf {
+    pub(crate) fn path(&self) -> PathBuf {
         self.folder.path().join("keys.toml")
     }
 
@@ -61,7 +61,7 @@ fn builder() -> Builder {
     Server::builder().repository(Repository::new().fixture("add-one"))
 }
 
-fn with_keys(path: impl AsRef<Path>) -> Builder {
+pub(crate) fn with_keys(path: impl AsRef<Path>) -> Builder {
     builder().env("ML_INFERENCE_AUTH__KEYS_FILE", path.as_ref())
 }
 

@@ -3,9 +3,8 @@
 
 use std::process::Command;
 
-use tempfile::TempDir;
-
-use crate::harness::{Repository, Server, command, settings};
+use crate::access::{KeysFile, make, with_keys};
+use crate::harness::{Repository, Server, settings};
 
 #[test]
 fn a_validator_and_schemathesis_find_nothing() {
@@ -57,14 +56,8 @@ fn the_page_shows_each_model_and_sends_its_example() {
 
 #[test]
 fn the_page_asks_for_a_key_where_there_are_keys() {
-    let folder = TempDir::new().unwrap();
-    let said =
-        command::run(["key", "--name", "all", "--scopes", "predict,metadata"]).finish().exits(0).stdout;
-    let (key, entry) = said.split_once("\n\n").unwrap();
-    std::fs::write(folder.path().join("keys.toml"), entry).unwrap();
-    let server = Server::builder()
-        .repository(Repository::new().fixture("add-one"))
-        .env("ML_INFERENCE_AUTH__KEYS_FILE", folder.path().join("keys.toml").to_str().unwrap())
-        .start();
-    page(&server, Some(key));
+    let made = make("all", "predict,metadata", &[]);
+    let file = KeysFile::new(&[&made]);
+    let server = with_keys(file.path()).start();
+    page(&server, Some(&made.key));
 }

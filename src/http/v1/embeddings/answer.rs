@@ -8,7 +8,7 @@ use serde::{Serialize, Serializer};
 
 use super::request::Encoding;
 use crate::http::answer;
-use crate::service::{ErrorCode, Model, ServiceError};
+use crate::service::{Model, ServiceError};
 use crate::task::{Predictions, Vectors};
 
 #[derive(Serialize)]
@@ -72,9 +72,8 @@ pub(super) fn write(
     predictions: &Predictions<'_>,
     encoding: Encoding,
 ) -> Result<Response, ServiceError> {
-    let vectors = predictions.vectors().ok_or_else(|| {
-        ServiceError::new(ErrorCode::Internal, "an internal error").because("an embedding without vectors")
-    })?;
+    let vectors =
+        predictions.vectors().ok_or_else(|| ServiceError::internal("an embedding without vectors"))?;
     let tokens = vectors.tokens();
     answer::json_of(&Answer {
         object: "list",

@@ -18,7 +18,7 @@ use http::request::Parts;
 use crate::exchange::{RequestContext, requested_schedule};
 use crate::http::body::{self, BodyError, HeldBody};
 use crate::http::problem::Failure;
-use crate::http::{Api, decode, media, observe, predict};
+use crate::http::{Api, decode, media, predict};
 use crate::service::{Model, Schedule, ServiceError};
 use crate::task::{DecodeLimits, Decoded, Predictions, Task};
 use request::Asked;
@@ -32,10 +32,11 @@ pub(super) async fn embed(
     let (parts, mut incoming) = request.into_parts();
     match receive(&api, &context, &parts, &mut incoming).await {
         Ok((held, schedule)) => answer(&api, &context, held, schedule).await,
-        Err(BodyError::ClientGone) => observe::client_gone(),
-        Err(BodyError::Refused(error)) => {
-            api.service.refused(None, &error);
-            predict::refuse(&parts, incoming, error).await
+        Err(error) => {
+            if let BodyError::Refused(error) = &error {
+                api.service.refused(None, error);
+            }
+            predict::not_read(&parts, incoming, error).await
         }
     }
 }
@@ -73,10 +74,7 @@ async fn answer(api: &Api, context: &RequestContext, mut held: HeldBody, schedul
     };
     let write =
         |model: &Model, predictions: &Predictions<'_>| answer::write(model, predictions, asked.encoding);
-    let predicted = api.service.predict(prediction, read, write).await;
-    let mut response = predicted.result.unwrap_or_else(|error| Failure::from(error).into_response());
-    predict::tell_timing(&mut response, &predicted.timeline);
-    response
+    predict::answered(api.service.predict(prediction, read, write).await)
 }
 
 /// Reads a body for `task`, whatever model it names.

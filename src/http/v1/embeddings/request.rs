@@ -3,10 +3,12 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, Visitor};
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde_json::error::Category;
 use serde_json::value::RawValue;
 
 use crate::http::decode;
+use crate::http::kind::Kind;
 use crate::service::{ErrorCode, ServiceError};
 use crate::task::{DecodeLimits, DecodeReport, Decoded, EmbeddingChoice, Task};
 
@@ -58,14 +60,7 @@ pub(super) fn read(body: &[u8]) -> Result<Asked<'_>, ServiceError> {
     if body.iter().all(u8::is_ascii_whitespace) {
         return Err(ServiceError::new(ErrorCode::InvalidJson, "expected a JSON object, got an empty body"));
     }
-    let members: Members<'_> = match serde_json::from_slice(body) {
-        Ok(Whole::Members(members)) => members,
-        Ok(Whole::Other(came)) => {
-            let detail = format!("expected an object with \"input\", got {came}");
-            return Err(ServiceError::new(ErrorCode::InvalidInput, detail));
-        }
-        Err(error) => return Err(decode::not_json(&error)),
-    };
+    let members: Members<'_> = serde_json::from_slice(body).map_err(|error| no_object(body, &error))?;
     if let Some(error) = members.refused {
         return Err(error);
     }
@@ -130,10 +125,18 @@ fn kind(json: &str) -> &'static str {
     }
 }
 
-/// A body: an object, or what came in its place.
-enum Whole<'a> {
-    Members(Members<'a>),
-    Other(&'static str),
+/// What came in place of an object, or why it is no JSON.
+fn no_object(body: &[u8], error: &serde_json::Error) -> ServiceError {
+    if error.classify() != Category::Data {
+        return decode::not_json(error);
+    }
+    match serde_json::from_slice::<Kind>(body) {
+        Ok(came) => {
+            let detail = format!("expected an object with \"input\", got {}", came.name());
+            ServiceError::new(ErrorCode::InvalidInput, detail)
+        }
+        Err(error) => decode::not_json(&error),
+    }
 }
 
 /// The members of an object, as they stand.
@@ -143,51 +146,22 @@ struct Members<'a> {
     refused: Option<ServiceError>,
 }
 
-impl<'de> Deserialize<'de> for Whole<'de> {
+impl<'de> Deserialize<'de> for Members<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(WholeVisitor)
+        deserializer.deserialize_map(MembersVisitor)
     }
 }
 
-struct WholeVisitor;
+struct MembersVisitor;
 
-impl<'de> Visitor<'de> for WholeVisitor {
-    type Value = Whole<'de>;
+impl<'de> Visitor<'de> for MembersVisitor {
+    type Value = Members<'de>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an object")
     }
 
-    fn visit_bool<E: Error>(self, _: bool) -> Result<Whole<'de>, E> {
-        Ok(Whole::Other("a boolean"))
-    }
-
-    fn visit_u64<E: Error>(self, _: u64) -> Result<Whole<'de>, E> {
-        Ok(Whole::Other("a number"))
-    }
-
-    fn visit_i64<E: Error>(self, _: i64) -> Result<Whole<'de>, E> {
-        Ok(Whole::Other("a number"))
-    }
-
-    fn visit_f64<E: Error>(self, _: f64) -> Result<Whole<'de>, E> {
-        Ok(Whole::Other("a number"))
-    }
-
-    fn visit_str<E: Error>(self, _: &str) -> Result<Whole<'de>, E> {
-        Ok(Whole::Other("a string"))
-    }
-
-    fn visit_unit<E: Error>(self) -> Result<Whole<'de>, E> {
-        Ok(Whole::Other("null"))
-    }
-
-    fn visit_seq<A: serde::de::SeqAccess<'de>>(self, mut elements: A) -> Result<Whole<'de>, A::Error> {
-        while elements.next_element::<IgnoredAny>()?.is_some() {}
-        Ok(Whole::Other("an array"))
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Whole<'de>, A::Error> {
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Members<'de>, A::Error> {
         let mut members = Members { values: Vec::new(), refused: None };
         while let Some(key) = map.next_key::<Cow<'de, str>>()? {
             let value: &RawValue = map.next_value()?;
@@ -204,7 +178,7 @@ impl<'de> Visitor<'de> for WholeVisitor {
             };
             members.refused = members.refused.or(refused);
         }
-        Ok(Whole::Members(members))
+        Ok(members)
     }
 }
 

@@ -122,5 +122,5 @@ fn expected_json(outputs: &[Tensor], wanted: &Wanted) -> usize {
 
 #[expect(clippy::needless_pass_by_value, reason = "handed to map_err")]
 fn internal(error: impl ToString) -> ServiceError {
-    ServiceError::new(ErrorCode::Internal, "an internal error").because(error.to_string())
+    ServiceError::internal(error.to_string())
 }

@@ -28,9 +28,8 @@ use crate::http::predict::{self, Taken};
 use crate::http::problem::Failure;
 use crate::http::target::Target;
 use crate::http::{Api, compress};
-use crate::model::{TaskKind, TensorSpec};
+use crate::model::TaskKind;
 use crate::service::{Model, ServiceError, Wanted};
-use crate::tensor::DataType;
 use answer::Encoded;
 use request::Layout;
 pub use request::decode_inference;
@@ -62,7 +61,8 @@ pub(in crate::http) async fn handle(
         Err(response) => return response,
     };
     let Taken { model, mut held, schedule, .. } = taken;
-    let work = work(&model, align_at, held.bytes.len());
+    let raw_at = Some(align_at).filter(|&at| at > 0);
+    let work = model.facts.bytes_to_decode(raw_at, held.bytes.len());
     let prediction = predict::inference(context, model, schedule, work);
     let read = |model: &Model, limits: &_| {
         let layout = Layout::of(json_length(&parts.headers)?);
@@ -88,17 +88,6 @@ fn any_type(headers: &HeaderMap, _: Option<TaskKind>) -> Result<(), ServiceError
 fn json_length(headers: &HeaderMap) -> Result<Option<usize>, ServiceError> {
     let length = whole_number(headers, &HEADER_LENGTH, "a whole number of bytes, 0 or more")?;
     Ok(length.map(|length| usize::try_from(length).unwrap_or(usize::MAX)))
-}
-
-/// Bytes to be decoded of a body of `length`, of which `json` are JSON. Raw numbers are used where
-/// they lie, or copied at worst, which takes less than a sixteenth of what reading them would.
-fn work(model: &Model, json: usize, length: usize) -> usize {
-    let is_number = |spec: &TensorSpec| !matches!(spec.data_type, DataType::Bytes | DataType::Bool);
-    if json == 0 || !model.facts.signature.inputs.iter().all(is_number) {
-        return length;
-    }
-    let json = json.min(length);
-    json + (length - json) / 16
 }
 
 /// The answer, packed where the caller takes that. The length of the JSON is that before packing.
