@@ -4,28 +4,19 @@ use http_body_util::BodyExt as _;
 
 use super::with;
 use crate::harness::grpc::{Client, INFER, framed, rows, slow};
+use crate::harness::loading::while_loading;
 use crate::harness::models::slow_manifest;
-use crate::harness::{Connection, Repository, Request, Server, ports, shared, wait};
+use crate::harness::{Connection, Repository, Request, Server, shared, wait};
 
 #[test]
 fn before_the_models_are_loaded_calls_are_refused() {
-    // A warm-up of minutes, which the signal ends.
-    let warmup = "[execution]\ninstances = 1\nintra_threads = 1\n[warmup]\ninputs = [{ x = [1.0], iterations = [100000000] }]\n";
-    let [http, admin] = ports::free(2)[..] else { unreachable!("asked for two") };
-    let repository = Repository::new().model("slow", "slow", warmup);
-    let builder = Server::builder().repository(repository).addresses(http, admin);
-    let mut process = builder.spawn();
-    wait::until("the listener", wait::PATIENCE, || {
-        assert!(process.ended().is_none(), "it ended");
-        Connection::try_open(http).ok()
+    while_loading(|http| {
+        tokio::runtime::Runtime::new().unwrap().block_on(async {
+            let client = Client::open(http).await;
+            client.call(INFER, &[], &slow(1)).await.refused(14, "not_ready");
+            client.call(INFER, &[], &rows("nobody", &[1.0; 3])).await.refused(14, "not_ready");
+        });
     });
-    tokio::runtime::Runtime::new().unwrap().block_on(async {
-        let client = Client::open(http).await;
-        client.call(INFER, &[], &slow(1)).await.refused(14, "not_ready");
-        client.call(INFER, &[], &rows("nobody", &[1.0; 3])).await.refused(14, "not_ready");
-    });
-    process.signal("TERM");
-    assert!(process.wait(wait::PATIENCE).is_some(), "{}", process.stderr());
 }
 
 /// Waits until a run goes on: what comes then waits behind it, and is not in its batch.

@@ -1,10 +1,11 @@
 //! The description follows the models and the keys.
 
 use serde_json::Value;
-use tempfile::TempDir;
 
 use super::{document, operations};
-use crate::harness::{Connection, Repository, Request, Server, assert_problem, command, ports, wait};
+use crate::access::{KeysFile, make, with_keys};
+use crate::harness::loading::while_loading;
+use crate::harness::{Connection, Repository, Request, Server, assert_problem};
 
 #[test]
 fn the_text_stays_until_a_model_changes() {
@@ -25,37 +26,27 @@ fn the_text_stays_until_a_model_changes() {
 
 #[test]
 fn what_is_there_is_described_while_models_load() {
-    let warmup = "[execution]\ninstances = 1\nintra_threads = 1\n[warmup]\ninputs = [{ x = [1.0], iterations = [100000000] }]\n";
-    let [http, admin] = ports::free(2)[..] else { unreachable!("asked for two") };
-    let repository = Repository::new().model("slow", "slow", warmup);
-    let builder = Server::builder().repository(repository).addresses(http, admin);
-    let mut process = builder.spawn();
-    let mut connection = wait::until("the listener", wait::PATIENCE, || {
-        assert!(process.ended().is_none(), "it ended");
-        Connection::try_open(http).ok()
+    while_loading(|http| {
+        let mut connection = Connection::open(http);
+        let described = connection.call(&Request::get("/openapi.json")).ok();
+        assert!(described["paths"]["/predict/{model}"]["post"].is_object());
+        assert!(described["paths"].get("/predict/slow").is_none());
+        let page = connection.call(&Request::get("/docs"));
+        assert!(
+            page.status == 200 && page.text().contains("slow version 1</a> (loading)"),
+            "{}",
+            page.text()
+        );
     });
-    let described = connection.call(&Request::get("/openapi.json")).ok();
-    assert!(described["paths"]["/predict/{model}"]["post"].is_object());
-    assert!(described["paths"].get("/predict/slow").is_none());
-    let page = connection.call(&Request::get("/docs"));
-    assert!(page.status == 200 && page.text().contains("slow version 1</a> (loading)"), "{}", page.text());
-    process.signal("TERM");
-    assert!(process.wait(wait::PATIENCE).is_some(), "{}", process.stderr());
 }
 
 #[test]
 fn keys_are_described_where_they_are_asked_for() {
-    let folder = TempDir::new().unwrap();
-    let said =
-        command::run(["key", "--name", "all", "--scopes", "predict,metadata"]).finish().exits(0).stdout;
-    let (key, entry) = said.split_once("\n\n").unwrap();
-    std::fs::write(folder.path().join("keys.toml"), entry).unwrap();
-    let server = Server::builder()
-        .repository(Repository::new().fixture("add-one"))
-        .env("ML_INFERENCE_AUTH__KEYS_FILE", folder.path().join("keys.toml").to_str().unwrap())
-        .start();
+    let made = make("all", "predict,metadata", &[]);
+    let file = KeysFile::new(&[&made]);
+    let server = with_keys(file.path()).start();
     assert_problem(&server.get("/openapi.json"), 401, "unauthenticated");
-    let bearer = format!("Bearer {key}");
+    let bearer = format!("Bearer {}", made.key);
     let authorized = Request::get("/openapi.json").header("authorization", &bearer);
     let described: Value = server.call(&authorized).ok();
     assert_eq!(described["components"]["securitySchemes"]["key"]["scheme"], "bearer");

@@ -2,7 +2,8 @@
 
 use serde_json::{Value, json};
 
-use crate::harness::{Connection, Repository, Request, Server, assert_problem, ports, shared, wait};
+use crate::harness::loading::while_loading;
+use crate::harness::{Connection, Request, assert_problem, shared};
 
 #[test]
 fn a_list_serves_two_protocols() {
@@ -45,20 +46,13 @@ fn ping_has_no_body_and_version_is_text() {
 
 #[test]
 fn what_loads_is_not_ready_by_any_of_them() {
-    let warmup = "[execution]\ninstances = 1\nintra_threads = 1\n[warmup]\ninputs = [{ x = [1.0], iterations = [100000000] }]\n";
-    let [http, admin] = ports::free(2)[..] else { unreachable!("asked for two") };
-    let repository = Repository::new().model("slow", "slow", warmup);
-    let mut process = Server::builder().repository(repository).addresses(http, admin).spawn();
-    let mut connection = wait::until("the listener", wait::PATIENCE, || {
-        assert!(process.ended().is_none(), "it ended");
-        Connection::try_open(http).ok()
+    while_loading(|http| {
+        let mut connection = Connection::open(http);
+        for path in ["/ping", "/v1/models/slow", "/v1/models/slow/versions/1"] {
+            assert_problem(&connection.call(&Request::get(path)), 503, "not_ready");
+        }
+        for path in ["/v1/models/slow:predict", "/invocations", "/v1/embeddings"] {
+            assert_problem(&connection.call(&Request::json(path, &json!({}))), 503, "not_ready");
+        }
     });
-    for path in ["/ping", "/v1/models/slow", "/v1/models/slow/versions/1"] {
-        assert_problem(&connection.call(&Request::get(path)), 503, "not_ready");
-    }
-    for path in ["/v1/models/slow:predict", "/invocations", "/v1/embeddings"] {
-        assert_problem(&connection.call(&Request::json(path, &json!({}))), 503, "not_ready");
-    }
-    process.signal("TERM");
-    assert!(process.wait(wait::PATIENCE).is_some(), "{}", process.stderr());
 }

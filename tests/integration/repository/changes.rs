@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::{ask, change, index, predict, put, write};
+use crate::harness::loading::LONG_WARMUP;
 use crate::harness::{Repository, Server, assert_problem, wait};
 
 /// The problem of a load that fails. Its reasons name files, which no other problem does.
@@ -167,8 +168,7 @@ fn a_load_ends_with_the_process_and_the_exit_is_clean() {
     let mut server = Server::builder().repository(repository).start();
     // A warm-up of minutes.
     put(&folder, "slow", "1", "slow");
-    let warmup = "[execution]\ninstances = 1\nintra_threads = 1\n[warmup]\ninputs = [{ x = [1.0], iterations = [100000000] }]\n";
-    fs::write(folder.join("slow/model.toml"), warmup).unwrap();
+    fs::write(folder.join("slow/model.toml"), LONG_WARMUP).unwrap();
     let admin = server.admin;
     let loading = std::thread::spawn(move || {
         let request = crate::harness::Request::new("POST", "/v2/repository/models/slow/load");

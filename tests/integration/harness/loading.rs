@@ -1,0 +1,26 @@
+//! A server that never gets ready.
+
+use std::net::SocketAddr;
+
+use super::{Connection, Repository, Request, Server, ports, wait};
+
+/// Settings of the slow model with a warm-up of minutes, which a signal ends.
+pub(crate) const LONG_WARMUP: &str = "[execution]\ninstances = 1\nintra_threads = 1\n[warmup]\ninputs = [{ x = [1.0], iterations = [100000000] }]\n";
+
+/// Runs `test` with the public address of a server whose only model, `slow`, is being loaded.
+pub(crate) fn while_loading(test: impl FnOnce(SocketAddr)) {
+    let [http, admin] = ports::free(2)[..] else { unreachable!("asked for two") };
+    let repository = Repository::new().model("slow", "slow", LONG_WARMUP);
+    // The builder holds the folder of the repository.
+    let builder = Server::builder().repository(repository).addresses(http, admin);
+    let mut process = builder.spawn();
+    wait::until("the model to be listed", wait::PATIENCE, || {
+        assert!(process.ended().is_none(), "it ended");
+        // The listener is there before it is known what is to be loaded.
+        let listed = Connection::try_open(http).ok()?.call(&Request::get("/predict"));
+        listed.text().contains("\"loading\"").then_some(())
+    });
+    test(http);
+    process.signal("TERM");
+    assert!(process.wait(wait::PATIENCE).is_some(), "{}", process.stderr());
+}
