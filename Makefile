@@ -46,11 +46,12 @@ test: prerequisites runtime models ## run every test, against real collectors, c
 	@otelcol=$$(scripts/tools/otelcol.sh)
 	promtool=$$(scripts/tools/promtool.sh)
 	triton=$$(scripts/tools/tritonclient.sh)
+	clients=$$(scripts/tools/clients.sh)
 	grpcurl=$$(scripts/tools/grpcurl.sh)
 	schemathesis=$$(scripts/tools/schemathesis.sh)
 	jsdom=$$(scripts/tools/jsdom.sh)
 	export INFERENCE_TEST_OTELCOL="$$otelcol" INFERENCE_TEST_PROMTOOL="$$promtool"
-	export INFERENCE_TEST_TRITONCLIENT="$$triton" INFERENCE_TEST_GRPCURL="$$grpcurl"
+	export INFERENCE_TEST_TRITONCLIENT="$$triton" INFERENCE_TEST_CLIENTS="$$clients" INFERENCE_TEST_GRPCURL="$$grpcurl"
 	export INFERENCE_TEST_SCHEMATHESIS="$$schemathesis" INFERENCE_TEST_JSDOM="$$jsdom"
 	export ORT_DYLIB_PATH=$(RELEASE)/libonnxruntime.so
 	exec cargo test --release --locked $(ARGS)

@@ -32,6 +32,11 @@ pub(crate) fn triton_client() -> PathBuf {
     path_of("INFERENCE_TEST_TRITONCLIENT")
 }
 
+/// The Python that has the clients of OpenAI, KServe and MLflow.
+pub(crate) fn clients() -> PathBuf {
+    path_of("INFERENCE_TEST_CLIENTS")
+}
+
 /// grpcurl.
 pub(crate) fn grpcurl() -> PathBuf {
     path_of("INFERENCE_TEST_GRPCURL")
