@@ -183,3 +183,28 @@ fn a_load_ends_with_the_process_and_the_exit_is_clean() {
     assert_problem(&loading.join().unwrap(), 503, "draining");
     assert_eq!(server.exit_code(Duration::from_mins(1)), Some(0));
 }
+
+#[test]
+fn a_load_that_takes_too_long_is_given_up_and_changes_nothing() {
+    let repository = Repository::new().fixture("add-one");
+    let folder = repository.path().to_owned();
+    let limit = ("ML_INFERENCE_ADMIN__LOAD_TIMEOUT", "1s");
+    let server = Server::builder().repository(repository).env(limit.0, limit.1).start();
+    // A warm-up of several seconds.
+    put(&folder, "slow", "1", "slow");
+    let warmup = LONG_WARMUP.replace("100000000", "2000000");
+    fs::write(folder.join("slow/model.toml"), warmup).unwrap();
+    let problem = assert_problem(&change(&server, "slow", "load"), 504, "deadline_exceeded");
+    assert!(problem["detail"].as_str().unwrap().contains("longer than 1 s"), "{problem}");
+    // The thread cannot be stopped; what it makes is dropped.
+    wait::until("the load to end", wait::PATIENCE, || {
+        index(&server)
+            .contains(&"slow/1: UNAVAILABLE the load was given up before its end".to_owned())
+            .then_some(())
+    });
+    assert_problem(&predict(&server, "slow"), 404, "model_not_found");
+    assert_eq!(predict(&server, "add-one").status, 200);
+    fs::remove_file(folder.join("slow/model.toml")).unwrap();
+    assert_eq!(change(&server, "slow", "load").status, 200);
+    assert_eq!(server.get("/health").status, 200);
+}
