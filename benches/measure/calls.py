@@ -1,7 +1,7 @@
 """gRPC beside JSON: `make bench ARGS=--grpc` asks the same tensors both ways, 64 at once, in every round.
 
-JSON goes over 64 connections of HTTP/1.1, by our own `bench`; gRPC over 64 streams of one connection, by
-benches/grpc_load.rs. The budget is that of the server's CPU a request, which no client's cost is part of.
+JSON goes over 64 connections of HTTP/1.1, by our own `bench`, to the protocol's own route and to /predict;
+gRPC over 64 streams of one connection, by benches/grpc_load.rs. The budget is that of the server's CPU a request, which no client's cost is part of.
 """
 
 import contextlib
@@ -68,6 +68,8 @@ def run(binary, options, models, folder):
                 duration = options.duration * longer
                 target = (f"{server.url}/v2/models/{model}/infer", bodies[model])
                 samples.keep(("JSON", model), load.closed(binary, server, target, MANY, duration))
+                plain = (f"{server.url}/predict/{model}", models.bodies[model])
+                samples.keep(("plain", model), load.closed(binary, server, plain, MANY, duration))
                 samples.keep(("gRPC", model), calls(options.grpc_load, server, model, bodies[model], duration))
     return samples.spreads(), markdown(samples)
 
@@ -77,10 +79,8 @@ def markdown(samples):
     rows = []
     for model in LONGER:
         for name, what, digits in (("server CPU µs a request", "cpu", 1), ("requests/s", "rows", 0)):
-            json_values, grpc_values = samples.get("JSON", model, what), samples.get("gRPC", model, what)
-            ratio = samples.ratio(("gRPC", model, what), ("JSON", model, what))
+            values = [shown(samples.get(way, model, what), digits) for way in ("JSON", "plain", "gRPC")]
+            ratios = [shown(samples.ratio(("gRPC", model, what), (way, model, what)), 2) for way in ("JSON", "plain")]
             budget = " (budget: at most 1)" if what == "cpu" else ""
-            rows.append([
-                f"{model}, {name}{budget}", shown(json_values, digits), shown(grpc_values, digits), shown(ratio, 2)
-            ])  # fmt: skip
-    return table(["", "JSON over HTTP/1.1", "gRPC", "gRPC over JSON"], rows)
+            rows.append([f"{model}, {name}{budget}", *values, *ratios])
+    return table(["", "JSON to /v2/.../infer", "JSON to /predict", "gRPC", "gRPC over v2", "gRPC over /predict"], rows)
