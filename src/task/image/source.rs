@@ -67,6 +67,13 @@ impl Picture {
         if format == ImageFormat::Jpeg && !bytes.windows(2).rev().any(|pair| pair == [0xff, 0xd9]) {
             return Err(invalid("the JPEG image is cut off"));
         }
+        if format == ImageFormat::Png
+            && let Some(length) = palette_bytes(&bytes).find(|length| length % 3 != 0 || *length > 3 * 256)
+        {
+            return Err(invalid(format!(
+                "the PNG image has a broken palette: expected up to 256 colours of 3 bytes, got {length} bytes"
+            )));
+        }
         Ok(Self { bytes, format, pixels })
     }
 
@@ -138,6 +145,21 @@ fn dimensions(bytes: &[u8], format: ImageFormat) -> Option<(u32, u32)> {
         return (kind == b"IHDR").then(|| (u32::from_be_bytes(*width), u32::from_be_bytes(*height)));
     }
     ImageReader::with_format(Cursor::new(bytes), format).into_dimensions().ok()
+}
+
+/// Lengths of the palettes that stand before the pixels. Others than PNG allows (3rd edition, 11.2.2) make the
+/// decoder (png 0.18) panic.
+fn palette_bytes(bytes: &[u8]) -> impl Iterator<Item = usize> {
+    let mut rest = bytes.get(8..).unwrap_or_default();
+    std::iter::from_fn(move || {
+        let (length, after) = rest.split_first_chunk::<4>()?;
+        let (kind, after) = after.split_first_chunk::<4>()?;
+        let length = usize::try_from(u32::from_be_bytes(*length)).ok()?;
+        // Behind the data comes a checksum.
+        rest = after.get(length.checked_add(4)?..).unwrap_or_default();
+        (kind != b"IDAT").then_some((kind, length))
+    })
+    .filter_map(|(kind, length)| (kind == b"PLTE").then_some(length))
 }
 
 fn name(format: ImageFormat) -> &'static str {

@@ -215,6 +215,44 @@ fn a_header_that_claims_much_is_refused_before_a_pixel_is_unpacked() {
     assert!(error.detail.contains("65536 x 65536"), "{error}");
 }
 
+/// One pixel of the first colour, with a palette of so many bytes and one transparent entry.
+fn with_palette(bytes: usize) -> Vec<u8> {
+    let chunk = |kind: &[u8], data: &[u8]| {
+        let length = u32::try_from(data.len()).unwrap().to_be_bytes();
+        let named = [kind, data].concat();
+        [&length[..], &named, &crc32(&named).to_be_bytes()].concat()
+    };
+    // An uncompressed block of two zeros: the row's filter and its pixel.
+    let pixel = [0x78, 1, 1, 2, 0, 0xfd, 0xff, 0, 0, 0, 2, 0, 1];
+    [
+        b"\x89PNG\r\n\x1a\n".to_vec(),
+        chunk(b"IHDR", &[0, 0, 0, 1, 0, 0, 0, 1, 8, 3, 0, 0, 0]),
+        chunk(b"PLTE", &vec![7; bytes]),
+        chunk(b"tRNS", &[0]),
+        chunk(b"IDAT", &pixel),
+        chunk(b"IEND", &[]),
+    ]
+    .concat()
+}
+
+#[test]
+fn a_palette_that_png_does_not_allow_is_refused_before_the_decoder_panics() {
+    let task = model("[image]\nresize_to = 2", DataType::Fp32, [3, 2, 2]).unwrap();
+    for length in [3, 6, 768] {
+        assert_eq!(raw(&task, &with_palette(length)).unwrap().rows, 1, "{length}");
+    }
+    for length in [1, 2, 4, 49, 767, 769, 771] {
+        let error = raw(&task, &with_palette(length)).unwrap_err();
+        assert_eq!(error.code, InputErrorCode::InvalidInput);
+        assert!(error.detail.ends_with(&format!("3 bytes, got {length} bytes")), "{error}");
+    }
+    // No palette at all, and chunks that end early, are for the decoder to judge.
+    let whole = with_palette(0);
+    for length in [8, 20, 33, 40, 45, 60, whole.len()] {
+        assert!(raw(&task, &whole[..length]).is_err(), "{length}");
+    }
+}
+
 /// The checksum of PNG chunks (ISO 3309).
 fn crc32(bytes: &[u8]) -> u32 {
     !bytes.iter().fold(u32::MAX, |sum, byte| {
