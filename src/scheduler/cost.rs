@@ -158,10 +158,15 @@ impl CostModel {
 
     /// What a row of `width` costs in a batch of `rows`, as a share of what it costs alone.
     fn share(&self, rows: usize, width: usize) -> f64 {
+        self.share_of(rows, width, self.dear(width))
+    }
+
+    /// The same where it is known how dear a token is in a row alone.
+    fn share_of(&self, rows: usize, width: usize, alone: f64) -> f64 {
         if rows <= 1 {
             return 1.0;
         }
-        let share = self.dear(rows.saturating_mul(width.max(1))) / self.dear(width);
+        let share = self.dear(rows.saturating_mul(width.max(1))) / alone;
         // That a row costs more in company than alone is noise: believed, no batch would ever show better.
         share.clamp(f64::MIN_POSITIVE, 1.0)
     }
@@ -171,17 +176,21 @@ impl CostModel {
         if self.dear.iter().all(|point| point.runs == 0) {
             return most;
         }
-        let sizes = || {
-            std::iter::successors(Some(1_usize), |rows| rows.checked_mul(2)).take_while(|&rows| rows <= most)
-        };
-        let least = sizes().map(|rows| self.share(rows, width)).min_by(f64::total_cmp).unwrap_or(1.0);
+        // One for each power of two up to `most`: this is asked for every run.
+        let mut shares = [1.0; usize::BITS as usize];
+        let sizes = most.checked_ilog2().map_or(0, |power| power as usize + 1);
+        let alone = self.dear(width);
+        for (power, share) in shares[..sizes].iter_mut().enumerate() {
+            *share = self.share_of(1 << power, width, alone);
+        }
+        let least = shares[..sizes].iter().copied().fold(1.0, f64::min);
         if least >= 1.0 / AS_GOOD {
             // Batches bring nothing; they cost nothing either, and save what surrounds a run.
             return most.min(2);
         }
-        let found = sizes().find(|&rows| self.share(rows, width) <= least * AS_GOOD);
+        let found = shares[..sizes].iter().position(|share| *share <= least * AS_GOOD);
         // A size stands for all up to the next one.
-        found.map_or(most, |rows| (rows.saturating_mul(2) - 1).min(most))
+        found.map_or(most, |power| ((1_usize << power).saturating_mul(2) - 1).min(most))
     }
 
     /// The share of a row of `width` in the best batch of at most `most` rows.
