@@ -22,8 +22,8 @@ use tower::Service;
 
 use super::activity::{Activity, Verdict};
 use super::options::{
-    ConnectionErrorKind, ConnectionObserver, ConnectionOptions, H2_KEEPALIVE_INTERVAL, H2_KEEPALIVE_TIMEOUT,
-    H2_MAX_CONCURRENT_STREAMS, H2_MAX_PENDING_RESETS,
+    ConnectionErrorKind, ConnectionObserver, ConnectionOptions, H2_CONNECTION_WINDOW, H2_KEEPALIVE_INTERVAL,
+    H2_KEEPALIVE_TIMEOUT, H2_MAX_CONCURRENT_STREAMS, H2_MAX_PENDING_RESETS, H2_STREAM_WINDOW,
 };
 use super::repoll::Repoll;
 use super::request::{RequestBody, answer};
@@ -57,6 +57,8 @@ impl Common {
             .keep_alive_interval(H2_KEEPALIVE_INTERVAL)
             .keep_alive_timeout(H2_KEEPALIVE_TIMEOUT)
             .max_concurrent_streams(H2_MAX_CONCURRENT_STREAMS)
+            .initial_connection_window_size(H2_CONNECTION_WINDOW)
+            .initial_stream_window_size(H2_STREAM_WINDOW)
             .max_pending_accept_reset_streams(H2_MAX_PENDING_RESETS)
             .max_header_list_size(options.header_list());
         Self { options, observer, library }

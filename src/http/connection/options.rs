@@ -13,6 +13,11 @@ pub const H2_KEEPALIVE_INTERVAL: Duration = Duration::from_secs(20);
 pub const H2_KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
 /// Streams opened and reset by the peer before we took them; beyond it the connection is closed.
 pub const H2_MAX_PENDING_RESETS: usize = 20;
+/// Bytes that the peer may send on one HTTP/2 connection before we read them.
+pub(super) const H2_CONNECTION_WINDOW: u32 = 1 << 20;
+/// The same of one stream: a part of the connection's, so that a stream which is not read for now leaves
+/// room for the others (RFC 9113, section 5.2.1).
+pub(super) const H2_STREAM_WINDOW: u32 = H2_CONNECTION_WINDOW / 4;
 
 /// The smallest buffer that the HTTP/1.1 library accepts.
 const SMALLEST_HEADER_BUFFER: usize = 8 * 1024;
