@@ -45,10 +45,10 @@ serve: build models ## build, assemble the models and serve them on http://local
 test: prerequisites runtime models ## run every test, against real collectors, checkers and clients
 	@otelcol=$$(scripts/tools/otelcol.sh)
 	promtool=$$(scripts/tools/promtool.sh)
-	triton=$$(scripts/tools/tritonclient.sh)
-	clients=$$(scripts/tools/clients.sh)
+	triton=$$(scripts/tools/environment.sh tritonclient)
+	clients=$$(scripts/tools/environment.sh clients)
 	grpcurl=$$(scripts/tools/grpcurl.sh)
-	schemathesis=$$(scripts/tools/schemathesis.sh)
+	schemathesis=$$(scripts/tools/environment.sh schemathesis)
 	jsdom=$$(scripts/tools/jsdom.sh)
 	export INFERENCE_TEST_OTELCOL="$$otelcol" INFERENCE_TEST_PROMTOOL="$$promtool"
 	export INFERENCE_TEST_TRITONCLIENT="$$triton" INFERENCE_TEST_CLIENTS="$$clients" INFERENCE_TEST_GRPCURL="$$grpcurl"
@@ -66,7 +66,7 @@ check-scripts:
 
 .PHONY: check-dockerfile
 check-dockerfile: prerequisites
-	@hadolint=$$(scripts/tools/hadolint.sh)
+	@hadolint=$$(scripts/tools/environment.sh hadolint hadolint)
 	"$$hadolint" Dockerfile
 
 .PHONY: check-fmt

@@ -6,7 +6,7 @@ shopt -s inherit_errexit
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 source scripts/lib/cache.sh
 
-python=$(scripts/tools/schemathesis.sh)
+python=$(scripts/tools/environment.sh schemathesis)
 folder=$(mktemp -d)
 server=
 trap '[[ -z $server ]] || kill "$server" || true; rm -rf "$folder"' EXIT
