@@ -126,6 +126,7 @@ fn who_reads_no_answers_is_read_from_no_more() {
             sender.send(message.clone()).unwrap();
         }
         let before = server.peak_memory();
+        client.infer(&rows("add-one", &[1.0; 3])).await;
         let done = || server.metrics().sum("inference_requests_total", &[("outcome", "ok")]);
         let mut last = done();
         let mut still = 0;

@@ -2,15 +2,16 @@
 
 use std::net::SocketAddr;
 
+use super::models::slow_warmup;
 use super::{Connection, Repository, Request, Server, ports, wait};
 
-/// Settings of the slow model with a warm-up of minutes, which a signal ends.
-pub(crate) const LONG_WARMUP: &str = "[execution]\ninstances = 1\nintra_threads = 1\n[warmup]\ninputs = [{ x = [1.0], iterations = [100000000] }]\n";
+/// Milliseconds of a warm-up that only a signal ends.
+pub(crate) const MINUTES: u64 = 350_000;
 
 /// Runs `test` with the public address of a server whose only model, `slow`, is being loaded.
 pub(crate) fn while_loading(test: impl FnOnce(SocketAddr)) {
     let [http, admin] = ports::free(2)[..] else { unreachable!("asked for two") };
-    let repository = Repository::new().model("slow", "slow", LONG_WARMUP);
+    let repository = Repository::new().model("slow", "slow", &slow_warmup(MINUTES));
     // The builder holds the folder of the repository.
     let builder = Server::builder().repository(repository).addresses(http, admin);
     let mut process = builder.spawn();

@@ -63,9 +63,20 @@ pub(crate) fn slow_manifest(queue: usize) -> String {
     format!("[execution]\ninstances = 1\nintra_threads = 1\n[queue]\nmax_size = {queue}\n")
 }
 
-/// A request for the slow model that runs for about so long (longer on a busy machine).
+/// Iterations of the slow model that take about a millisecond (longer on a busy machine).
+const SLOW_MILLISECOND: u64 = 285;
+
+/// A request for the slow model that runs for about so long.
 pub(crate) fn slow_for(milliseconds: u64, x: f64) -> serde_json::Value {
-    serde_json::json!({ "x": [x], "iterations": [milliseconds * 285] })
+    serde_json::json!({ "x": [x], "iterations": [milliseconds * SLOW_MILLISECOND] })
+}
+
+/// Settings of the slow model with a warm-up of about so long.
+pub(crate) fn slow_warmup(milliseconds: u64) -> String {
+    let iterations = milliseconds * SLOW_MILLISECOND;
+    format!(
+        "[execution]\ninstances = 1\nintra_threads = 1\n[warmup]\ninputs = [{{ x = [1.0], iterations = [{iterations}] }}]\n"
+    )
 }
 
 /// Every fixture that a server can load, some with the manifest that shows their task, and one with

@@ -6,7 +6,8 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::{ask, change, index, predict, put, write};
-use crate::harness::loading::LONG_WARMUP;
+use crate::harness::loading::MINUTES;
+use crate::harness::models::slow_warmup;
 use crate::harness::{Repository, Server, assert_problem, wait};
 
 /// The problem of a load that fails. Its reasons name files, which no other problem does.
@@ -168,7 +169,7 @@ fn a_load_ends_with_the_process_and_the_exit_is_clean() {
     let mut server = Server::builder().repository(repository).start();
     // A warm-up of minutes.
     put(&folder, "slow", "1", "slow");
-    fs::write(folder.join("slow/model.toml"), LONG_WARMUP).unwrap();
+    fs::write(folder.join("slow/model.toml"), slow_warmup(MINUTES)).unwrap();
     let admin = server.admin;
     let loading = std::thread::spawn(move || {
         let request = crate::harness::Request::new("POST", "/v2/repository/models/slow/load");
@@ -192,8 +193,7 @@ fn a_load_that_takes_too_long_is_given_up_and_changes_nothing() {
     let server = Server::builder().repository(repository).env(limit.0, limit.1).start();
     // A warm-up of several seconds.
     put(&folder, "slow", "1", "slow");
-    let warmup = LONG_WARMUP.replace("100000000", "2000000");
-    fs::write(folder.join("slow/model.toml"), warmup).unwrap();
+    fs::write(folder.join("slow/model.toml"), slow_warmup(7_000)).unwrap();
     let problem = assert_problem(&change(&server, "slow", "load"), 504, "deadline_exceeded");
     assert!(problem["detail"].as_str().unwrap().contains("longer than 1 s"), "{problem}");
     // The thread cannot be stopped; what it makes is dropped.
