@@ -102,7 +102,10 @@ fn describe(text: &mut String, facts: &ModelFacts) -> std::fmt::Result {
     }
     let batchable = if facts.batchable { "yes" } else { "no" };
     writeln!(text, "      provider  {} on {}", facts.provider, facts.device)?;
-    writeln!(text, "      sessions  {} with {} threads each", facts.instances, facts.intra_threads)?;
+    let shared = facts
+        .shared_weights_bytes
+        .map_or_else(String::new, |bytes| format!(", one copy of the weights for all ({} kB)", bytes / 1000));
+    writeln!(text, "      sessions  {} with {} threads each{shared}", facts.instances, facts.intra_threads)?;
     writeln!(text, "      batchable {batchable}: {}", facts.batchable_reason)?;
     writeln!(text, "      golden    {} right", facts.golden)?;
     writeln!(text, "      sha256    {}", facts.digest)?;
@@ -153,6 +156,7 @@ fn good_json(good: &Good) -> Value {
         "load_seconds": facts.load_time.as_secs_f64(),
         "warmup_seconds": facts.warmup_time.as_secs_f64(),
         "memory_bytes": facts.memory_bytes,
+        "shared_weights_bytes": facts.shared_weights_bytes,
         "notes": facts.notes,
         "advice": advice,
     })

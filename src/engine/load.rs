@@ -6,18 +6,20 @@
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ort::ErrorCode;
 use ort::logging::LogLevel;
-use ort::session::builder::{AutoDevicePolicy, GraphOptimizationLevel, PrepackedWeights, SessionBuilder};
+use ort::session::builder::{AutoDevicePolicy, GraphOptimizationLevel, SessionBuilder};
 
 use super::graph_file::GraphFile;
+use super::load_error::LoadError;
 use super::message::tidy;
 use super::plan::Plan;
 use super::providers::{self, ProviderRequest};
+use super::shared_weights::{self, Proof, Written};
 use super::{Runtime, Session, external_data, graph_file, outlets};
 use crate::cores::Cores;
 use crate::model::{Execution, GraphOptimization, Precision, ProviderKind, Signature};
@@ -58,6 +60,8 @@ pub struct LoadedGraph {
     pub load_time: Duration,
     /// By how much the process grew meanwhile; none where that is not known.
     pub memory_bytes: Option<i64>,
+    /// The size of the file of weights that all sessions map, bytes; none where each has its own copy.
+    pub shared_weights_bytes: Option<u64>,
 }
 
 /// What a graph's author wrote about it; empty texts are left out.
@@ -73,81 +77,25 @@ pub struct GraphMetadata {
     pub version: Option<i64>,
 }
 
-/// Why a graph can't be served. Texts name no absolute path and no source line.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum LoadError {
-    /// The graph's file is missing, unreadable or outside the folder.
-    #[error("{file}: {reason}")]
-    File {
-        /// The graph's file name.
-        file: String,
-        /// What is wrong with it.
-        reason: String,
-    },
-    /// The file is not an ONNX graph that the runtime understands.
-    #[error("{file} is not an ONNX graph that can be loaded: {reason}")]
-    Graph {
-        /// The graph's file name.
-        file: String,
-        /// What is wrong with it.
-        reason: String,
-    },
-    /// The graph refers to a file that it must not use.
-    #[error("external data {location:?}: {reason}")]
-    External {
-        /// The file, as the graph writes it.
-        location: String,
-        /// What is wrong with it.
-        reason: String,
-    },
-    /// An input or output that can't be served.
-    #[error("{0}")]
-    Unsupported(String),
-    /// A provider that was asked for can't be had.
-    #[error("provider {provider} can't be had: {reason}")]
-    Provider {
-        /// The provider.
-        provider: ProviderKind,
-        /// Driver, library or version that is missing.
-        reason: String,
-    },
-    /// A precision that the provider does not have.
-    #[error("provider {provider} has no precision {precision}: {hint}")]
-    Precision {
-        /// The provider.
-        provider: ProviderKind,
-        /// The precision asked for.
-        precision: &'static str,
-        /// What to do instead.
-        hint: String,
-    },
-    /// The runtime failed otherwise.
-    #[error("no session could be made of {file}: {reason}")]
-    Session {
-        /// The graph's file name.
-        file: String,
-        /// What the runtime says.
-        reason: String,
-    },
-}
-
-impl LoadError {
-    /// True where another provider might do.
-    const fn is_of_provider(&self) -> bool {
-        matches!(self, Self::Provider { .. } | Self::Precision { .. })
-    }
-}
-
 /// Loads the graph into as many sessions as its options or the cores ask for.
 ///
 /// # Errors
 /// When a file is not what and where it should be, the graph can't be served, or a provider can't
 /// be had.
 pub fn load(runtime: &'static Runtime, options: &SessionOptions<'_>) -> Result<LoadedGraph, LoadError> {
+    load_sharing(runtime, options, shared_weights::WORTHWHILE)
+}
+
+/// The same, with one copy of the weights for all sessions from `worthwhile` bytes on.
+pub(super) fn load_sharing(
+    runtime: &'static Runtime,
+    options: &SessionOptions<'_>,
+    worthwhile: u64,
+) -> Result<LoadedGraph, LoadError> {
     let started = Instant::now();
     let resident = resident_bytes();
     let file = Checked::new(options)?;
-    let loader = Loader { runtime, options, file: &file };
+    let loader = Loader { runtime, options, file: &file, worthwhile };
     let mut attempt = Attempt {
         providers: options
             .execution
@@ -158,8 +106,8 @@ pub fn load(runtime: &'static Runtime, options: &SessionOptions<'_>) -> Result<L
         precision: options.execution.precision.unwrap_or_default(),
     };
     let mut notes = Vec::new();
-    let (plan, sessions) = loop {
-        match loader.sessions(&attempt) {
+    let made = loop {
+        match loader.make(&attempt) {
             Ok(made) => break made,
             Err(error) if error.is_of_provider() && options.execution.allow_fallback == Some(true) => {
                 attempt = attempt.without(&error).ok_or_else(|| error.clone())?;
@@ -168,26 +116,19 @@ pub fn load(runtime: &'static Runtime, options: &SessionOptions<'_>) -> Result<L
             Err(error) => return Err(error),
         }
     };
-    let [first, ..] = sessions.as_slice() else { unreachable!("a plan has at least one session") };
     let provider = attempt.first();
-    let (signature, metadata) = (outlets::signature(first, &file.contents)?, outlets::metadata(first));
-    let labels: Arc<[String]> = file.contents.class_labels.as_slice().into();
-    let optional: Arc<[Arc<str>]> = signature.optional.iter().map(|spec| Arc::clone(&spec.name)).collect();
-    let sessions: ort::Result<Vec<Session>> = sessions
-        .into_iter()
-        .map(|session| Session::new(session, Arc::clone(&labels), Arc::clone(&optional)))
-        .collect();
     Ok(LoadedGraph {
-        signature,
-        sessions: sessions.map_err(|error| loader.failed(&error))?,
+        signature: made.said.signature,
+        sessions: made.sessions,
         provider,
         providers_note: notes,
         device: providers::device(provider, options.execution),
         class_labels: file.contents.class_labels,
-        metadata,
-        intra_threads: plan.intra_threads,
+        metadata: made.said.metadata,
+        intra_threads: made.intra_threads,
         load_time: started.elapsed(),
         memory_bytes: resident.zip(resident_bytes()).map(|(before, after)| after - before),
+        shared_weights_bytes: made.shared_weights_bytes,
     })
 }
 
@@ -225,6 +166,10 @@ impl Attempt {
         self.providers.first().copied().unwrap_or(ProviderKind::Cpu)
     }
 
+    fn is_cpu_alone(&self) -> bool {
+        self.providers == [ProviderKind::Cpu]
+    }
+
     /// The next attempt after `error`: a precision that can't be had gives way before the provider
     /// does, and the last attempt is the CPU with the graph as it is. None when that failed too.
     fn without(mut self, error: &LoadError) -> Option<Self> {
@@ -248,14 +193,32 @@ impl Attempt {
 /// The runtime's option for the largest constant that it computes at load, bytes.
 const FOLDED_BYTES: &str = "optimization.constant_folding_max_output_size_in_bytes";
 
+/// What a graph says of itself.
+struct Said {
+    signature: Signature,
+    metadata: GraphMetadata,
+    /// Names of the optional inputs.
+    optional: Arc<[Arc<str>]>,
+}
+
+/// Sessions, and what is to be told about them.
+struct Made {
+    said: Said,
+    sessions: Vec<Session>,
+    intra_threads: usize,
+    shared_weights_bytes: Option<u64>,
+}
+
 struct Loader<'a> {
     runtime: &'static Runtime,
     options: &'a SessionOptions<'a>,
     file: &'a Checked,
+    /// The size from which sessions share their weights, bytes.
+    worthwhile: u64,
 }
 
 impl Loader<'_> {
-    fn sessions(&self, attempt: &Attempt) -> Result<(Plan, Vec<ort::session::Session>), LoadError> {
+    fn make(&self, attempt: &Attempt) -> Result<Made, LoadError> {
         let execution = self.options.execution;
         let plan = Plan::new(execution, attempt.first(), self.file.bytes, Cores::read().threads());
         let mut builder = self.builder(plan, attempt.first()).map_err(|error| self.failed(&error))?;
@@ -266,9 +229,67 @@ impl Loader<'_> {
             let request = ProviderRequest { kind, precision, intra_threads, execution };
             providers::register(&mut builder, self.runtime, request)?;
         }
+        if attempt.is_cpu_alone() && plan.instances > 1 && self.file.bytes >= self.worthwhile {
+            match self.share(&builder, plan) {
+                Ok(made) => return Ok(made),
+                Err(reason) => {
+                    let model = self.options.name;
+                    tracing::info!(model, reason, "each session has its own copy of the weights");
+                }
+            }
+        }
+        let sessions: Result<Vec<_>, _> = (0..plan.instances)
+            .map(|_| self.commit(&mut builder, self.options.graph, attempt.first()))
+            .collect();
+        let sessions = sessions?;
+        let [first, ..] = sessions.as_slice() else { unreachable!("a plan has at least one session") };
+        let said = self.said(first)?;
         let sessions: Result<_, _> =
-            (0..plan.instances).map(|_| self.commit(&mut builder, attempt.first())).collect();
-        Ok((plan, sessions?))
+            sessions.into_iter().map(|session| self.session(session, &said)).collect();
+        let intra_threads = plan.intra_threads;
+        Ok(Made { sessions: sessions?, said, intra_threads, shared_weights_bytes: None })
+    }
+
+    /// Sessions that map one file of weights. The one that writes it goes before the others come: what it
+    /// held is theirs then.
+    fn share(&self, builder: &SessionBuilder, plan: Plan) -> Result<Made, String> {
+        let told = |error: LoadError| error.reason();
+        let written = Written::folder().map_err(|error| format!("no folder for a shared one: {error}"))?;
+        let mut writer = written.write_by(builder.clone()).map_err(|error| tidy(&error.to_string()))?;
+        let (said, proof) = {
+            let writer = self.commit(&mut writer, self.options.graph, ProviderKind::Cpu).map_err(told)?;
+            let said = self.said(&writer).map_err(told)?;
+            let mut writer = self.session(writer, &said).map_err(told)?;
+            let proof = Proof::of(&mut writer, &said.signature);
+            (said, proof.ok_or("it runs no made-up input, so that a shared one can't be checked")?)
+        };
+        let mut reader = Written::read_by(builder.clone()).map_err(|error| tidy(&error.to_string()))?;
+        let mut sessions = Vec::new();
+        for _ in 0..plan.instances {
+            let session = self.commit(&mut reader, &written.graph(), ProviderKind::Cpu).map_err(told)?;
+            let mut session = self.session(session, &said).map_err(told)?;
+            if !proof.holds_for(&mut session) {
+                return Err("with shared weights its outputs are others".into());
+            }
+            sessions.push(session);
+        }
+        Ok(Made {
+            said,
+            sessions,
+            intra_threads: plan.intra_threads,
+            shared_weights_bytes: written.weights_bytes(),
+        })
+    }
+
+    fn said(&self, session: &ort::session::Session) -> Result<Said, LoadError> {
+        let signature = outlets::signature(session, &self.file.contents)?;
+        let optional = signature.optional.iter().map(|spec| Arc::clone(&spec.name)).collect();
+        Ok(Said { signature, metadata: outlets::metadata(session), optional })
+    }
+
+    fn session(&self, session: ort::session::Session, said: &Said) -> Result<Session, LoadError> {
+        let labels = self.file.contents.class_labels.as_slice().into();
+        Session::new(session, labels, Arc::clone(&said.optional)).map_err(|error| self.failed(&error))
     }
 
     fn builder(&self, plan: Plan, provider: ProviderKind) -> ort::Result<SessionBuilder> {
@@ -278,7 +299,7 @@ impl Loader<'_> {
             GraphOptimization::Extended => GraphOptimizationLevel::Level2,
             GraphOptimization::All => GraphOptimizationLevel::All,
         };
-        let builder = ort::session::Session::builder(self.runtime.environment())?
+        Ok(ort::session::Session::builder(self.runtime.environment())?
             .with_log_id(self.options.name.replace('\0', ""))?
             .with_log_level(LogLevel::Warning)?
             .with_optimization_level(level)?
@@ -291,11 +312,7 @@ impl Loader<'_> {
             .with_memory_pattern(provider != ProviderKind::Cpu)?
             // The crate's own default may pick an accelerator that nobody asked for.
             .with_auto_device(AutoDevicePolicy::PreferCPU)?
-            .with_config_entry(FOLDED_BYTES, self.most_folded_bytes().to_string())?;
-        if plan.instances == 1 {
-            return Ok(builder);
-        }
-        Ok(builder.with_prepacked_weights(&PrepackedWeights::new())?)
+            .with_config_entry(FOLDED_BYTES, self.most_folded_bytes().to_string())?)
     }
 
     /// Unpacking quantised weights quadruples them; a graph of a hundred bytes has no gigabyte to
@@ -308,9 +325,10 @@ impl Loader<'_> {
     fn commit(
         &self,
         builder: &mut SessionBuilder,
+        graph: &Path,
         provider: ProviderKind,
     ) -> Result<ort::session::Session, LoadError> {
-        let committed = catch_unwind(AssertUnwindSafe(|| builder.commit_from_file(self.options.graph)));
+        let committed = catch_unwind(AssertUnwindSafe(|| builder.commit_from_file(graph)));
         let error = match committed {
             Ok(Ok(session)) => return Ok(session),
             Ok(Err(error)) => error,
@@ -348,10 +366,14 @@ impl Loader<'_> {
     }
 }
 
-/// Memory of the process that is resident.
+/// Memory of the process that is resident. What sessions map together counts once: it is the proportional set
+/// size (`proc_pid_smaps(5)`), where the kernel tells that.
 fn resident_bytes() -> Option<i64> {
-    let status = std::fs::read_to_string(PathBuf::from("/proc/self/status")).ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
-    let kibibytes: i64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
-    Some(kibibytes * 1024)
+    let of = |path: &str, name: &str| -> Option<i64> {
+        let text = std::fs::read_to_string(path).ok()?;
+        let line = text.lines().find_map(|line| line.strip_prefix(name))?;
+        let kibibytes: i64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+        Some(kibibytes * 1024)
+    };
+    of("/proc/self/smaps_rollup", "Pss:").or_else(|| of("/proc/self/status", "VmRSS:"))
 }

@@ -12,6 +12,7 @@ mod graph_file;
 mod interrupt;
 mod library;
 mod load;
+mod load_error;
 mod made_inputs;
 #[cfg(test)]
 mod memory_tests;
@@ -24,6 +25,7 @@ mod run;
 mod runtime;
 mod sample_inputs;
 mod session;
+mod shared_weights;
 #[cfg(test)]
 mod tests;
 mod values;
@@ -32,7 +34,8 @@ mod zip_map;
 pub use advice::{InUse, advice};
 pub use batch_check::{BatchCheck, padding_changes, rows_are_independent};
 pub use interrupt::Interrupt;
-pub use load::{GraphMetadata, LoadError, LoadedGraph, SessionOptions, load};
+pub use load::{GraphMetadata, LoadedGraph, SessionOptions, load};
+pub use load_error::LoadError;
 pub use made_inputs::{different_rows, made_inputs};
 pub use run::{Run, RunError};
 pub use runtime::{Runtime, RuntimeError, RuntimeOptions};

@@ -2,7 +2,8 @@
 //!
 //! On the CPU sessions times threads is the number of cores that the process may use: one thread a
 //! session wastes least, and many sessions run many batches at once. A large graph gets fewer
-//! sessions with more threads, since each session holds its own copy of most weights.
+//! sessions with more threads, since each session may hold its own copy of the weights: whether they can be
+//! shared is known only after the load.
 
 use std::num::NonZeroUsize;
 

@@ -148,9 +148,14 @@ fn load_reason(error: &ort::LoadDynamicError) -> String {
     }
 }
 
+/// How the runtime begins to say, of every graph that it writes, that it belongs to this machine: true, and nothing
+/// that anyone has to do something about, since it is read by this process alone.
+const WRITES_A_GRAPH: &str = "Serializing optimized model";
+
 /// Passes the runtime's log on. `id` is the name under which a session was loaded.
 fn log(level: LogLevel, _category: &str, id: &str, _source_line: &str, message: &str) {
     match level {
+        LogLevel::Warning if message.starts_with(WRITES_A_GRAPH) => {}
         LogLevel::Fatal | LogLevel::Error => tracing::error!(target: "onnxruntime", id, "{message}"),
         LogLevel::Warning => tracing::warn!(target: "onnxruntime", id, "{message}"),
         LogLevel::Info | LogLevel::Verbose => {}

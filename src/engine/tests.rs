@@ -22,7 +22,7 @@ pub(super) fn variable(name: &str) -> Option<PathBuf> {
     std::env::var_os(name).map(PathBuf::from)
 }
 
-fn runtime() -> &'static Runtime {
+pub(super) fn runtime() -> &'static Runtime {
     let executable = std::env::current_exe().unwrap();
     let beside = executable.parent().and_then(Path::parent).unwrap().join("libonnxruntime.so");
     let options = RuntimeOptions {
@@ -32,7 +32,7 @@ fn runtime() -> &'static Runtime {
     Runtime::load(&options).unwrap()
 }
 
-fn fixture(name: &str) -> PathBuf {
+pub(super) fn fixture(name: &str) -> PathBuf {
     Path::new(FIXTURES).join(format!("{name}.onnx"))
 }
 

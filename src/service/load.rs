@@ -114,6 +114,7 @@ pub fn load_version(
         load_time: graph.load_time,
         warmup_time: warm.elapsed(),
         memory_bytes: graph.memory_bytes,
+        shared_weights_bytes: graph.shared_weights_bytes,
     };
     let runtime_version = runtime.version().to_owned();
     Ok(LoadedModel { facts, task, sessions: graph.sessions, measured, runtime_version, stamp })

@@ -68,6 +68,8 @@ pub struct ModelFacts {
     pub warmup_time: Duration,
     /// Growth of the resident memory during the load.
     pub memory_bytes: Option<i64>,
+    /// The size of the file of weights that all sessions map, bytes; none where each has its own copy.
+    pub shared_weights_bytes: Option<u64>,
 }
 
 impl ModelFacts {

@@ -1,8 +1,11 @@
 //! `check`: loads and verifies without serving.
 
+use std::path::Path;
+
 use serde_json::Value;
 
 use crate::harness::command::run;
+use crate::harness::models::copy_folder;
 use crate::harness::{Repository, settings};
 
 fn good() -> Repository {
@@ -25,6 +28,34 @@ fn the_demo_models_are_good() {
     for name in ["digits", "fraud-detector", "sentence-embedder", "ticket-topic"] {
         assert!(finished.stdout.contains(name), "{name}: {}", finished.stdout);
     }
+}
+
+/// What `check` says of sentence-embedder with four sessions, its temporary files in `folder`.
+fn of_four_sessions(folder: &Path) -> Value {
+    let models = settings::package("models/sentence-embedder");
+    let repository = Repository::new();
+    let copy = repository.path().join("sentence-embedder");
+    copy_folder(&models, &copy);
+    let manifest = std::fs::read_to_string(models.join("model.toml")).unwrap();
+    let execution = "[execution]\ninstances = 4\nintra_threads = 1\n";
+    std::fs::write(copy.join("model.toml"), format!("{manifest}\n{execution}")).unwrap();
+    let arguments = ["check".as_ref(), repository.path().as_os_str(), "--format".as_ref(), "json".as_ref()];
+    let answer = run(arguments).env("TMPDIR", folder).finish().exits(0).json();
+    model(&answer, "sentence-embedder").clone()
+}
+
+#[test]
+fn four_sessions_hold_their_weights_once_where_there_is_room_for_a_file() {
+    let room = tempfile::tempdir().unwrap();
+    let (shared, own) = (of_four_sessions(room.path()), of_four_sessions(Path::new("/nowhere")));
+    let file = 90_295_923;
+    assert!(shared["shared_weights_bytes"].as_i64().unwrap() > file, "{shared}");
+    assert_eq!(own["shared_weights_bytes"], Value::Null);
+    let grown = |model: &Value| model["memory_bytes"].as_i64().unwrap();
+    assert!(grown(&own) > 4 * file, "a copy each: {own}");
+    assert!(grown(&shared) < 3 * file, "one copy: {shared}");
+    assert_eq!((&shared["golden"], &shared["instances"]), (&own["golden"], &own["instances"]));
+    assert_eq!(std::fs::read_dir(room.path()).unwrap().count(), 0, "files that nobody needs");
 }
 
 /// The model's part of the answer, wherever the list stands.

@@ -54,6 +54,19 @@ impl Repository {
     }
 }
 
+/// Copies a folder with all in it; what is at `to` stays.
+pub(crate) fn copy_folder(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap().map(Result::unwrap) {
+        let (from, to) = (entry.path(), to.join(entry.file_name()));
+        if from.is_dir() {
+            copy_folder(&from, &to);
+        } else {
+            fs::copy(from, to).unwrap();
+        }
+    }
+}
+
 pub(crate) fn fixture_path(name: &str) -> PathBuf {
     settings::package("tests/fixtures/models").join(format!("{name}.onnx"))
 }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
 use crate::harness::command::run;
+use crate::harness::models::copy_folder;
 use crate::harness::settings;
 
 /// Copies of exports, to be damaged.
@@ -31,23 +32,10 @@ impl Bench {
         damage: impl FnOnce(&Path),
         words: &'static [&'static str],
     ) -> Self {
-        copy(&settings::package("tests/fixtures/exports").join(export), &self.path(name));
+        copy_folder(&settings::package("tests/fixtures/exports").join(export), &self.path(name));
         damage(&self.path(name));
         self.expected.push((name, words));
         self
-    }
-}
-
-fn copy(from: &Path, to: &Path) {
-    fs::create_dir(to).unwrap();
-    for entry in fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let to = to.join(entry.file_name());
-        if entry.path().is_dir() {
-            copy(&entry.path(), &to);
-        } else {
-            fs::copy(entry.path(), to).unwrap();
-        }
     }
 }
 
@@ -263,7 +251,7 @@ fn a_model_of_another_format_is_told_what_converts_it() {
 fn what_lies_in_a_model_folder_and_is_used_is_named_and_the_rest_does_no_harm() {
     let folder = TempDir::new().unwrap();
     let model = folder.path().join("served");
-    copy(&settings::package("tests/fixtures/exports/hf-bert/model"), &model);
+    copy_folder(&settings::package("tests/fixtures/exports/hf-bert/model"), &model);
     fs::write(model.join("model.safetensors"), "x").unwrap();
     fs::write(model.join("README.md"), "x").unwrap();
     fs::create_dir(model.join(".git")).unwrap();

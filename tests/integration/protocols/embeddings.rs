@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use crate::harness::models::copy_folder;
 use crate::harness::problem::assert_problem_at;
 use crate::harness::{Request, Response, Server, assert_problem, settings, shared, vectors};
 
@@ -134,7 +135,7 @@ fn vectors_are_cut_where_the_model_was_trained_for_it() {
     let folder = tempfile::TempDir::new().unwrap();
     let model = folder.path().join("matryoshka");
     let source = settings::package("models/sentence-embedder");
-    copy(&source, &model);
+    copy_folder(&source, &model);
     let manifest = std::fs::read_to_string(model.join("model.toml")).unwrap_or_default();
     let own = manifest.lines().filter(|line| !line.starts_with("name") && !line.starts_with("dimensions"));
     let text = format!("dimensions = [64, 128]\n{}\n", own.collect::<Vec<_>>().join("\n"));
@@ -155,17 +156,4 @@ fn vectors_are_cut_where_the_model_was_trained_for_it() {
     }
     let problem = assert_problem_at(&ask(65), 400, "invalid_input", "/dimensions");
     assert!(problem["detail"].as_str().unwrap().contains("64, 128, 384"), "{problem}");
-}
-
-fn copy(from: &std::path::Path, to: &std::path::Path) {
-    std::fs::create_dir_all(to).unwrap();
-    for entry in std::fs::read_dir(from).unwrap() {
-        let path = entry.unwrap().path();
-        let target = to.join(path.file_name().unwrap());
-        if path.is_dir() {
-            copy(&path, &target);
-        } else {
-            std::fs::copy(&path, &target).unwrap();
-        }
-    }
 }
