@@ -16,6 +16,18 @@ def call(binary, *arguments, variables=None):
     return json.loads(done.stdout)
 
 
+def begin(binary, *arguments):
+    """Load in the background, to be ended with `end`."""
+    command = [str(part) for part in (binary, "bench", *arguments, "--format", "json")]
+    return subprocess.Popen(command, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+def end(running):
+    """Ends what `begin` began."""
+    running.kill()
+    running.wait()
+
+
 def seconds(value):
     """A duration as `bench` reads it."""
     return f"{max(value * 1e3, 1):.0f}ms"

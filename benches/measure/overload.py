@@ -1,22 +1,24 @@
-"""Load at three and ten times what the server can do: an open loop on sentence-embedder with a deadline of a second.
+"""Load at three and ten times what the server can do: an open loop on sentence-embedder with a deadline of a second,
+and on bert-base, whose load costs next to nothing, with one of two.
 
 `short` is a part of every round of `make bench`; `run` is `make bench ARGS=--overload`, a minute at each rate. Goodput
 is what is answered within the deadline, over the best of what the same server did at its capacity.
 """
 
+import contextlib
 import os
 import threading
 import time
 
 from . import load
-from .models import EMBEDDER
+from .models import BERT, EMBEDDER, FRAUD
 from .page import table
-from .processes import Server, tell
+from .processes import Null, Server, tell
 
 FACTORS = (3, 10)
-DEADLINE = "1s"
+# Seconds. A row of bert-base takes a quarter of one: with the other's deadline two batches would be all that may wait.
+DEADLINES = {EMBEDDER: 1.0, BERT: 2.0}
 SETTLE = 5.0
-PROBE = 1.0
 MANY = 64
 
 
@@ -51,11 +53,11 @@ def cores():
     return len(os.sched_getaffinity(0))
 
 
-def one(bench, server, target, rate, duration):
+def one(bench, server, target, rate, duration, deadline=DEADLINES[EMBEDDER]):
     """One open loop; what is kept of it."""
     before = server.cpu()
     with Memory(server) as memory:
-        run = load.open_loop(bench.binary, target, rate, duration, DEADLINE)
+        run = load.open_loop(bench.binary, target, rate, duration, load.seconds(deadline))
     spent = server.cpu() - before
     refusals = run.get("refusal_latency_ms") or {}
     return {
@@ -86,18 +88,38 @@ def short(bench):
         bench.samples.keep(("overload", EMBEDDER, factor), found | {"of peak": found["goodput"] / peak})
 
 
-def recovery(bench, server, target, usual):
-    """Seconds after an overload until a second of light load is answered as before it: p99 within twice the usual one.
+def recovery(bench, target, usual):
+    """Seconds after an overload until a probe of light load is answered as before it: p99 within twice the usual one.
 
-    The load is half of what the server can do, and nothing of it may be refused or late. It is given up after a while.
+    A probe is as long as the deadline. Its load is half of what the server can do, and nothing of it may be refused or
+    late. It is given up after a while.
     """
     begun = time.perf_counter()
-    rate, limit = usual["rate"], usual["p99"] * 2
+    rate, limit, deadline = usual["rate"], usual["p99"] * 2, usual["deadline"]
     while (since := time.perf_counter() - begun) < 4 * SETTLE:
-        run = load.open_loop(bench.binary, target, rate, PROBE, DEADLINE)
+        run = load.open_loop(bench.binary, target, rate, deadline, load.seconds(deadline))
         if not sum(run["refused"].values()) and not run["late"] and run["latency_ms"]["p99"] <= limit:
             return since
     return since
+
+
+def bare_requests(bench, target, rate, duration):
+    """What a request to the server with no model costs at this rate while the model's own server keeps the cores busy.
+
+    Microseconds of CPU of that server and of the client: what any server would take of the cores for requests that it does
+    nothing for.
+    """
+    with contextlib.ExitStack() as stack:
+        null = Null(bench.options.null_server, bench.models.features, bench.folder)
+        stack.callback(null.stop)
+        url, body = target
+        busy = load.begin(bench.binary, url, "--input", body, "--connections", MANY, "--duration", "600s")
+        stack.callback(load.end, busy)
+        time.sleep(1.0)
+        other = (f"{null.url}/predict/{FRAUD}", bench.models.bodies[FRAUD])
+        before = null.cpu()
+        run = load.open_loop(bench.binary, other, rate, duration)
+        return (null.cpu() - before) / run["sent"] * 1e6, run["own_cpu_us_per_request"]
 
 
 def run(bench, minute, models=(EMBEDDER,)):
@@ -111,7 +133,7 @@ def run(bench, minute, models=(EMBEDDER,)):
             server.stop()
         rows.append(row(f"{model}, {factor} x", found))
     head = [
-        "load", "sent/s", "peak before, after", "goodput/s", "of the peak", "refused", "refusals p99 ms", "late", "admitted p99 ms", "unsent",
+        "load", "sent/s", "peak before, after", "goodput/s", "of the peak", "with no model it were at most", "refused", "refusals p99 ms", "late", "admitted p99 ms", "unsent",
         "server CPU µs a request sent", "client's share of the cores, %", "memory MB, second half over first",
         "normal again after s", "verdict",
     ]  # fmt: skip
@@ -124,22 +146,25 @@ def whole(bench, served, factor, minute):
     The speed of a shared machine moves within minutes, so the peak is the mean of one before and one after.
     """
     server, model = served
-    target = bench.target(server, model)
+    target, deadline = bench.target(server, model), DEADLINES[model]
+    quarter = min(minute / 4, 15)
     tell(f"overload: finding the capacity of {model} before {factor} x")
-    capacity = load.closed(bench.binary, server, target, MANY, min(minute / 4, 15))["rows"]
-    usual = {"rate": capacity / 2}
-    usual["p99"] = load.open_loop(bench.binary, target, usual["rate"], max(PROBE, minute / 10), DEADLINE)["latency_ms"][
-        "p99"
-    ]
-    at_capacity = one(bench, server, target, capacity, min(minute / 4, 15))
+    capacity = load.closed(bench.binary, server, target, MANY, quarter)["rows"]
+    usual = {"rate": capacity / 2, "deadline": deadline}
+    light = load.open_loop(bench.binary, target, usual["rate"], max(deadline, minute / 10), load.seconds(deadline))
+    usual["p99"] = light["latency_ms"]["p99"]
+    at_capacity = one(bench, server, target, capacity, quarter, deadline)
     tell(f"overload: {factor} x {capacity:.0f} requests/s for {minute:.0f} s")
-    found = one(bench, server, target, capacity * factor, minute)
+    found = one(bench, server, target, capacity * factor, minute, deadline)
     found["seconds"], found["usual p99"] = minute, usual["p99"]
-    found["normal after"] = recovery(bench, server, target, usual)
-    after = load.closed(bench.binary, server, target, MANY, min(minute / 4, 15))["rows"]
+    found["normal after"] = recovery(bench, target, usual)
+    after = load.closed(bench.binary, server, target, MANY, quarter)["rows"]
     found["peaks"] = [max(capacity, at_capacity["goodput"]), after]
     found["peak"] = sum(found["peaks"]) / 2
     found["of peak"] = found["goodput"] / found["peak"]
+    found["no model, server"], found["no model, client"] = bare_requests(bench, target, capacity * factor, quarter)
+    taken = (found["no model, server"] + found["no model, client"]) * capacity * factor / 1e6 / cores()
+    found["no model, of peak"] = 1 - taken
     found["verdict"] = verdict(found)
     return found
 
@@ -166,6 +191,6 @@ def row(name, found):
     return [
         name, f"{found['sent'] / found['seconds']:,.0f}",
         ", ".join(f"{peak:,.1f}" for peak in found["peaks"]), f"{found['goodput']:,.1f}", f"{found['of peak']:.3f}",
-        f"{found['refused']:,}", f"{found['refusal p99']:.2f}", found["late"], f"{found['p99']:.0f}", found["unsent"],
+        f"{found['no model, of peak']:.3f}", f"{found['refused']:,}", f"{found['refusal p99']:.2f}", found["late"], f"{found['p99']:.0f}", found["unsent"],
         f"{found['cpu']:.0f}", f"{found['client']:.1f}", memory, f"{found['normal after']:.1f}", found["verdict"],
     ]  # fmt: skip
