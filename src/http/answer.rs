@@ -44,7 +44,7 @@ pub fn encode_prediction(facts: &ModelFacts, predictions: &Predictions<'_>) -> R
     let version = facts.version.to_string();
     let answer = Answer { model: ModelName { name: facts.name.as_str(), version }, predictions };
     let mut body = Vec::with_capacity(256);
-    serde_json::to_writer(&mut body, &answer).map_err(|error| ServiceError::internal(error.to_string()))?;
+    serde_json::to_writer(&mut body, &answer).map_err(ServiceError::internal)?;
     Ok(body.into())
 }
 
@@ -60,5 +60,5 @@ pub(super) fn json(body: impl Into<Body>) -> Response {
 /// # Errors
 /// `internal` when it can't be written: a bug.
 pub(super) fn json_of(value: &impl Serialize) -> Result<Response, ServiceError> {
-    serde_json::to_vec(value).map(json).map_err(|error| ServiceError::internal(error.to_string()))
+    serde_json::to_vec(value).map(json).map_err(ServiceError::internal)
 }

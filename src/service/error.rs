@@ -365,8 +365,9 @@ impl ServiceError {
     }
 
     /// A fault of ours, of which the caller is told no more than that.
-    pub fn internal(cause: impl Into<String>) -> Self {
-        Self::new(ErrorCode::Internal, "an internal error").because(cause)
+    #[expect(clippy::needless_pass_by_value, reason = "handed to map_err")]
+    pub fn internal(cause: impl ToString) -> Self {
+        Self::new(ErrorCode::Internal, "an internal error").because(cause.to_string())
     }
 
     /// The refusal of a service that ends.

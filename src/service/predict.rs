@@ -143,7 +143,7 @@ impl Service {
             let work = tokio::task::spawn_blocking(move || model.task.encode(decoded));
             work.await.map_err(|error| {
                 self.metrics.panicked("encode");
-                ServiceError::internal(error.to_string())
+                ServiceError::internal(error)
             })?
         } else {
             model.task.encode(decoded)

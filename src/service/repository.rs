@@ -115,8 +115,7 @@ impl Service {
         let loads = Arc::clone(&repository.loads);
         let loading = tokio::spawn(async move {
             let turn = place.turn(name.clone()).await;
-            let permit =
-                loads.acquire_owned().await.map_err(|error| ServiceError::internal(error.to_string()))?;
+            let permit = loads.acquire_owned().await.map_err(ServiceError::internal)?;
             service.load_in_turn(name, (turn, permit), told).await
         });
         self.settled(repository, loading, &given_up).await
@@ -175,7 +174,7 @@ impl Service {
         let limit = repository.options.timeout;
         let error = tokio::select! {
             ended = change => {
-                return ended.unwrap_or_else(|error| Err(ServiceError::internal(error.to_string()).into()));
+                return ended.unwrap_or_else(|error| Err(ServiceError::internal(error).into()));
             }
             () = shutdown.reached(Phase::Draining) => ServiceError::draining(),
             () = tokio::time::sleep(limit) => {
@@ -275,7 +274,7 @@ impl Service {
         let mut fresh = Vec::with_capacity(loaded.len());
         for loaded in loaded {
             loaded.log();
-            fresh.push(self.build(loaded).map_err(|error| ServiceError::internal(error.to_string()))?);
+            fresh.push(self.build(loaded).map_err(ServiceError::internal)?);
         }
         let before = self.served(name);
         let stays = |model: &Arc<Model>| {

@@ -102,8 +102,8 @@ impl Wanted {
             if let Some(most) = output.classes {
                 let labels = model.task.labels();
                 let tensor = &mut outputs[output.index];
-                *tensor = classify(tensor, most, model.facts.batchable, labels)
-                    .map_err(|error| ServiceError::internal(error.to_string()))?;
+                *tensor =
+                    classify(tensor, most, model.facts.batchable, labels).map_err(ServiceError::internal)?;
             }
         }
         Ok(outputs)

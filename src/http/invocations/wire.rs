@@ -52,9 +52,7 @@ impl Wire for Invocation {
     fn write(format: Format, _: &Model, predictions: &Predictions<'_>) -> Result<Response, ServiceError> {
         let body = match format.answer {
             AnswerForm::Json => return json(predictions),
-            AnswerForm::Lines => {
-                lines(predictions).map_err(|error| ServiceError::internal(error.to_string()))?
-            }
+            AnswerForm::Lines => lines(predictions).map_err(ServiceError::internal)?,
             AnswerForm::Csv => table(predictions)?,
         };
         let mut response = Response::new(Body::from(body));
@@ -126,6 +124,6 @@ fn lines(predictions: &Predictions<'_>) -> Result<Vec<u8>, serde_json::Error> {
 
 fn table(predictions: &Predictions<'_>) -> Result<Vec<u8>, ServiceError> {
     let mut table = String::with_capacity(256);
-    predictions.write_csv(&mut table).map_err(|error| ServiceError::internal(error.to_string()))?;
+    predictions.write_csv(&mut table).map_err(ServiceError::internal)?;
     Ok(table.into_bytes())
 }

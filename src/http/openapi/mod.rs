@@ -74,9 +74,8 @@ fn current(api: &Api) -> Result<Arc<Made>, ServiceError> {
     if let Some(made) = api.openapi.0.load_full().filter(|made| made.generation == models.generation()) {
         return Ok(made);
     }
-    let internal = |error: serde_json::Error| ServiceError::internal(error.to_string());
-    let document = document::build(api, &models).map_err(internal)?;
-    let text = serde_json::to_vec(&document).map_err(internal)?;
+    let document = document::build(api, &models).map_err(ServiceError::internal)?;
+    let text = serde_json::to_vec(&document).map_err(ServiceError::internal)?;
     let mut hasher = DefaultHasher::new();
     text.hash(&mut hasher);
     let etag = HeaderValue::try_from(format!("\"{:016x}\"", hasher.finish()))

@@ -60,14 +60,15 @@ pub(super) fn encode(model: &Model, wanted: &Wanted, outputs: Vec<Tensor>) -> Re
     let id = wanted.id.as_deref();
     let head = Head { model_name: model.name(), model_version: model.facts.version.to_string(), id };
     let mut json = Vec::with_capacity(256 + expected_json(&outputs, wanted));
-    serde_json::to_writer(&mut json, &head).map_err(internal)?;
+    serde_json::to_writer(&mut json, &head).map_err(ServiceError::internal)?;
     reopen(&mut json, b",\"outputs\":[");
     for (position, (output, raw)) in wanted.outputs.iter().zip(&raw).enumerate() {
         if position > 0 {
             json.push(b',');
         }
         let name = &*specs[output.index].name;
-        write_output(&mut json, name, &outputs[output.index], raw.as_ref()).map_err(internal)?;
+        write_output(&mut json, name, &outputs[output.index], raw.as_ref())
+            .map_err(ServiceError::internal)?;
     }
     json.extend_from_slice(b"]}");
     let json_length = raw.iter().any(Option::is_some).then_some(json.len());
@@ -118,9 +119,4 @@ fn check_finite(name: &str, tensor: &Tensor) -> Result<(), ServiceError> {
 fn expected_json(outputs: &[Tensor], wanted: &Wanted) -> usize {
     let in_json = wanted.outputs.iter().filter(|output| output.form == Form::Typed);
     in_json.map(|output| numbers::expected(outputs[output.index].data())).sum()
-}
-
-#[expect(clippy::needless_pass_by_value, reason = "handed to map_err")]
-fn internal(error: impl ToString) -> ServiceError {
-    ServiceError::internal(error.to_string())
 }
