@@ -9,9 +9,12 @@
 //! (no folder that can be written, a graph that can't be written) means only that each session
 //! has a copy of its own.
 
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
+use std::{env, io};
 
 use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
+use tempfile::TempDir;
 
 use super::made_inputs::{different_rows, made_inputs};
 use super::{Run, Session};
@@ -27,15 +30,35 @@ const LEAST_CONSTANT: &str = "1024";
 const ROWS: usize = 4;
 
 /// A private folder with what a session writes; removed with all in it when dropped.
-pub(super) struct Written(tempfile::TempDir);
+pub(super) struct Written {
+    folder: TempDir,
+    /// Locked for as long as the process lives and needs the folder, which is dropped first.
+    _lock: File,
+}
+
+/// How the names of our folders begin.
+const PREFIX: &str = "ml-inference-api-weights-";
+const LOCK: &str = "lock";
 
 impl Written {
-    /// An empty folder where this system has temporary files.
+    /// An empty folder where this system has temporary files. What a process left there that was killed while it
+    /// loaded is removed: a pod that is killed again and again must not fill its volume.
     ///
     /// # Errors
     /// When there is none that can be written.
-    pub(super) fn folder() -> std::io::Result<Self> {
-        tempfile::Builder::new().prefix("ml-inference-api-").tempdir().map(Self)
+    pub(super) fn folder() -> io::Result<Self> {
+        Self::folder_in(&env::temp_dir())
+    }
+
+    fn folder_in(parent: &Path) -> io::Result<Self> {
+        remove_left(parent)?;
+        let folder = tempfile::Builder::new().prefix(PREFIX).tempdir_in(parent)?;
+        // Under its name only once it is locked: till then nobody takes the folder for one that was left.
+        let (unlocked, locked) = (folder.path().join("unlocked"), folder.path().join(LOCK));
+        let lock = File::create_new(&unlocked)?;
+        lock.lock()?;
+        fs::rename(unlocked, locked)?;
+        Ok(Self { folder, _lock: lock })
     }
 
     /// The written graph.
@@ -44,7 +67,7 @@ impl Written {
     }
 
     fn path(&self) -> &Path {
-        self.0.path()
+        self.folder.path()
     }
 
     /// A session of this builder writes its graph and packed weights.
@@ -69,6 +92,22 @@ impl Written {
     pub(super) fn weights_bytes(&self) -> Option<u64> {
         self.path().join("weights").metadata().map(|file| file.len()).ok()
     }
+}
+
+/// Removes the folders of processes that are gone: their locks went with them.
+fn remove_left(parent: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(parent)?.filter_map(Result::ok) {
+        let is_ours = entry.file_name().to_str().is_some_and(|name| name.starts_with(PREFIX));
+        if !is_ours {
+            continue;
+        }
+        let lock = File::open(entry.path().join(LOCK));
+        if lock.is_ok_and(|lock| lock.try_lock().is_ok()) {
+            // Another process may be faster, and what belongs to another user stays.
+            drop(fs::remove_dir_all(entry.path()));
+        }
+    }
+    Ok(())
 }
 
 /// What a graph made of some inputs, to be compared with what another session makes of them.
@@ -136,8 +175,23 @@ mod tests {
         let weights = shared.shared_weights_bytes.expect("they are shared");
         assert!(weights > 8 << 10, "{weights}");
         let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
-        let mapped: Vec<_> = maps.lines().filter(|line| line.contains("ml-inference-api-")).collect();
+        let mapped: Vec<_> = maps.lines().filter(|line| line.contains(PREFIX)).collect();
         assert!(mapped.iter().any(|line| line.ends_with("weights (deleted)")), "{mapped:?}");
+    }
+
+    #[test]
+    fn what_a_killed_process_left_is_removed_and_what_is_in_use_is_not() {
+        let parent = tempfile::tempdir().unwrap();
+        let left = parent.path().join(format!("{PREFIX}left"));
+        fs::create_dir(&left).unwrap();
+        fs::write(left.join(LOCK), "").unwrap();
+        fs::write(left.join("weights"), "of a process that was killed").unwrap();
+        let first = Written::folder_in(parent.path()).unwrap();
+        assert!(!left.exists() && first.path().exists());
+        let second = Written::folder_in(parent.path()).unwrap();
+        assert!(first.path().exists() && second.path().exists());
+        drop((first, second));
+        assert_eq!(fs::read_dir(parent.path()).unwrap().count(), 0);
     }
 
     #[test]
