@@ -3,8 +3,9 @@
 import statistics
 from dataclasses import dataclass, field
 
+from .load import MANY
 from .models import BERT, EMBEDDER, FRAUD
-from .rounds import BERT_MANY, MANY, ONE
+from .rounds import BERT_MANY, ONE
 from .samples import shown
 
 LEAST, MOST = "≥", "≤"

@@ -11,12 +11,12 @@ import sys
 import urllib.request
 
 from . import load
+from .load import MANY
 from .models import EMBEDDER, FRAUD
 from .page import table
 from .processes import Server, environment, tell
 from .samples import Samples, shown
 
-MANY = 64
 TOKENS = 32
 # What each model's duration is multiplied with: the encoder answers some hundred requests a second.
 LONGER = {FRAUD: 1, EMBEDDER: 3}

@@ -6,10 +6,18 @@ import sys
 
 from .processes import environment, tell
 
+# Connections that are enough to saturate what is measured.
+MANY = 64
+
+
+def bench(binary, *arguments):
+    """The command of one call of `bench` that reports as JSON."""
+    return [str(part) for part in (binary, "bench", *arguments, "--format", "json")]
+
 
 def call(binary, *arguments, variables=None):
     """One call of `bench`; its report."""
-    command = [str(part) for part in (binary, "bench", *arguments, "--format", "json")]
+    command = bench(binary, *arguments)
     done = subprocess.run(command, env=environment(variables), capture_output=True, check=False)
     if not done.stdout:
         sys.exit(f"failed: {' '.join(command)}\n{done.stderr.decode(errors='replace')}")
@@ -18,8 +26,7 @@ def call(binary, *arguments, variables=None):
 
 def begin(binary, *arguments):
     """Load in the background, to be ended with `end`."""
-    command = [str(part) for part in (binary, "bench", *arguments, "--format", "json")]
-    return subprocess.Popen(command, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    return subprocess.Popen(bench(binary, *arguments), env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
 def end(running):

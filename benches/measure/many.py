@@ -11,13 +11,13 @@ import sys
 import time
 
 from . import load
+from .load import MANY
 from .models import FRAUD, link
 from .page import table
 from .processes import Server, tell
 from .samples import Samples, shown
 
 COUNT = 200
-MANY = 64
 SCRAPES = 20
 
 

@@ -16,6 +16,7 @@ SENTENCE = (
     "and asked me to say if it was mine or not today"
 )
 BERT_WORDS = 126
+SINGLE = "instances = 1\nintra_threads = 1"
 EXECUTION = """
 [execution]
 {settings}

@@ -14,7 +14,8 @@ import threading
 import time
 
 from . import load
-from .models import BERT, EMBEDDER, FRAUD
+from .load import MANY
+from .models import BERT, EMBEDDER, FRAUD, SINGLE
 from .page import table
 from .processes import Null, Server, tell
 
@@ -23,9 +24,7 @@ FACTORS = (3, 10)
 # tenth of its rate.
 DEADLINES = {EMBEDDER: 1.0, BERT: 4.0}
 SETTLE = 5.0
-MANY = 64
 TURNS = 5
-SINGLE = "instances = 1\nintra_threads = 1"
 
 
 class Memory:

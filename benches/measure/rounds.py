@@ -9,13 +9,13 @@ import urllib.request
 from pathlib import Path
 
 from . import load, overload, peers
-from .models import BERT, EMBEDDER, FRAUD, cosine
+from .load import MANY
+from .models import BERT, EMBEDDER, FRAUD, SINGLE, cosine
 from .processes import BlackHole, Child, Collector, Null, Server, environment, tell
 from .samples import Samples
 
-# Requests in flight at once: saturation, and one alone. BERT-base has enough with fewer.
-MANY, ONE, BERT_MANY = 64, 1, 32
-SINGLE = "instances = 1\nintra_threads = 1"
+# Requests in flight at once beside MANY: one alone; and BERT-base has enough with fewer.
+ONE, BERT_MANY = 1, 32
 BF16 = 'providers = ["openvino"]\nprecision = "bf16"'
 
 

@@ -197,6 +197,7 @@ const FOLDED_BYTES: &str = "optimization.constant_folding_max_output_size_in_byt
 struct Said {
     signature: Signature,
     metadata: GraphMetadata,
+    labels: Arc<[String]>,
     /// Names of the optional inputs.
     optional: Arc<[Arc<str>]>,
 }
@@ -284,12 +285,13 @@ impl Loader<'_> {
     fn said(&self, session: &ort::session::Session) -> Result<Said, LoadError> {
         let signature = outlets::signature(session, &self.file.contents)?;
         let optional = signature.optional.iter().map(|spec| Arc::clone(&spec.name)).collect();
-        Ok(Said { signature, metadata: outlets::metadata(session), optional })
+        let labels = self.file.contents.class_labels.as_slice().into();
+        Ok(Said { signature, metadata: outlets::metadata(session), labels, optional })
     }
 
     fn session(&self, session: ort::session::Session, said: &Said) -> Result<Session, LoadError> {
-        let labels = self.file.contents.class_labels.as_slice().into();
-        Session::new(session, labels, Arc::clone(&said.optional)).map_err(|error| self.failed(&error))
+        let (labels, optional) = (Arc::clone(&said.labels), Arc::clone(&said.optional));
+        Session::new(session, labels, optional).map_err(|error| self.failed(&error))
     }
 
     fn builder(&self, plan: Plan, provider: ProviderKind) -> ort::Result<SessionBuilder> {

@@ -117,10 +117,15 @@ impl Proof {
     /// Runs every input that can be made up and that the graph takes. None where there is none: then nothing
     /// is proved.
     pub(super) fn of(session: &mut Session, signature: &Signature) -> Option<Self> {
-        let singles = different_rows(signature).map_or_else(Vec::new, Vec::from);
-        let inputs = singles.into_iter().chain(made_inputs(signature, 1)).chain(made_inputs(signature, ROWS));
-        let ran: Vec<_> =
-            inputs.filter_map(|inputs| session.run(&inputs).ok().map(|outputs| (inputs, outputs))).collect();
+        let mut inputs = different_rows(signature).map_or_else(Vec::new, Vec::from);
+        // Only of texts is the first not one of those two again.
+        for made in [1, ROWS].into_iter().filter_map(|rows| made_inputs(signature, rows)) {
+            if !inputs.contains(&made) {
+                inputs.push(made);
+            }
+        }
+        let run = |inputs: Vec<Tensor>| session.run(&inputs).ok().map(|outputs| (inputs, outputs));
+        let ran: Vec<_> = inputs.into_iter().filter_map(run).collect();
         (!ran.is_empty()).then_some(Self(ran))
     }
 
