@@ -45,12 +45,13 @@ serve: build models ## build, assemble the models and serve them on http://local
 test: prerequisites runtime models ## run every test, against real collectors, checkers and clients
 	@otelcol=$$(scripts/tools/otelcol.sh)
 	promtool=$$(scripts/tools/promtool.sh)
+	nvml=$$(scripts/tools/nvml.sh)
 	triton=$$(scripts/tools/environment.sh tritonclient)
 	clients=$$(scripts/tools/environment.sh clients)
 	grpcurl=$$(scripts/tools/grpcurl.sh)
 	schemathesis=$$(scripts/tools/environment.sh schemathesis)
 	jsdom=$$(scripts/tools/jsdom.sh)
-	export INFERENCE_TEST_OTELCOL="$$otelcol" INFERENCE_TEST_PROMTOOL="$$promtool"
+	export INFERENCE_TEST_OTELCOL="$$otelcol" INFERENCE_TEST_PROMTOOL="$$promtool" INFERENCE_TEST_NVML="$$nvml"
 	export INFERENCE_TEST_TRITONCLIENT="$$triton" INFERENCE_TEST_CLIENTS="$$clients" INFERENCE_TEST_GRPCURL="$$grpcurl"
 	export INFERENCE_TEST_SCHEMATHESIS="$$schemathesis" INFERENCE_TEST_JSDOM="$$jsdom"
 	export ORT_DYLIB_PATH=$(RELEASE)/libonnxruntime.so
