@@ -9,6 +9,7 @@ pub mod config;
 pub mod cores;
 pub mod engine;
 pub mod exchange;
+pub mod gpu;
 pub mod grpc;
 pub mod http;
 pub mod model;

@@ -14,15 +14,16 @@ const fn room(name: &'static str, knows: &'static [&'static str]) -> Room {
 }
 
 /// Every room. `units` is a leaf that anyone may use.
-pub(crate) const ROOMS: [Room; 17] = [
+pub(crate) const ROOMS: [Room; 18] = [
     room("units", &[]),
     room("cores", &[]),
+    room("gpu", &[]),
     room("watch", &[]),
     room("tensor", &["units"]),
     room("model", &["tensor", "units"]),
-    room("telemetry", &["cores", "units"]),
+    room("telemetry", &["cores", "gpu", "units"]),
     room("shutdown", &["units"]),
-    room("engine", &["cores", "model", "telemetry", "tensor", "units"]),
+    room("engine", &["cores", "gpu", "model", "telemetry", "tensor", "units"]),
     room("task", &["model", "tensor", "units"]),
     room("scheduler", &["engine", "model", "shutdown", "telemetry", "tensor", "units"]),
     room(
@@ -30,6 +31,7 @@ pub(crate) const ROOMS: [Room; 17] = [
         &[
             "cores",
             "engine",
+            "gpu",
             "model",
             "scheduler",
             "shutdown",
@@ -55,6 +57,7 @@ pub(crate) const ROOMS: [Room; 17] = [
             "cores",
             "engine",
             "exchange",
+            "gpu",
             "grpc",
             "http",
             "model",
@@ -76,6 +79,7 @@ pub(crate) const ROOMS: [Room; 17] = [
             "cores",
             "engine",
             "exchange",
+            "gpu",
             "http",
             "model",
             "scheduler",
@@ -108,7 +112,7 @@ const fn external(package: &'static str, rooms: &'static [&'static str]) -> Exte
 }
 
 /// Every dependency. One that is missing here fails the test: its rooms are a decision.
-pub(crate) const EXTERNALS: [External; 53] = [
+pub(crate) const EXTERNALS: [External; 54] = [
     external("arc-swap", &["http", "scheduler", "service"]),
     external("axum", &["http"]),
     external("base64", &["grpc", "http", "task"]),
@@ -130,6 +134,7 @@ pub(crate) const EXTERNALS: [External; 53] = [
     external("image", &["task"]),
     external("indicatif", &["cli"]),
     external("memchr", &["http"]),
+    external("nvml-wrapper", &["gpu"]),
     external("opentelemetry", &["telemetry"]),
     external("opentelemetry_sdk", &["telemetry"]),
     external("opentelemetry-otlp", &["telemetry"]),
@@ -163,6 +168,7 @@ pub(crate) const EXTERNALS: [External; 53] = [
             "cli",
             "engine",
             "exchange",
+            "gpu",
             "grpc",
             "http",
             "scheduler",
@@ -184,6 +190,7 @@ pub(crate) const EXTERNALS: [External; 53] = [
             "config",
             "engine",
             "exchange",
+            "gpu",
             "grpc",
             "http",
             "main",
