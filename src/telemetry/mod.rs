@@ -4,6 +4,7 @@
 //! typed handles. Invariant: nothing here delays or fails a request, the start or (beyond its limit)
 //! the exit; no client's text becomes a label; this room knows none of the others.
 
+mod gpu;
 mod labels;
 mod logs;
 mod metrics;
@@ -14,11 +15,12 @@ mod trace;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use gpu::GpuWatch;
 pub use labels::{ConnectionError, LoadResult, Outcome, Stage, known_method};
 pub use logs::{LIFECYCLE, is_log_filter};
 pub use metrics::{
-    BatchStatistics, DurationTotal, HttpMetrics, HttpObservation, Metrics, ModelMetrics, Statistics,
-    StatisticsSnapshot, WorkerMetrics,
+    BatchStatistics, DurationTotal, GpuMetrics, HttpMetrics, HttpObservation, Metrics, ModelMetrics,
+    Statistics, StatisticsSnapshot, WorkerMetrics,
 };
 pub use opentelemetry::propagation::Extractor;
 pub use opentelemetry::trace::{SpanContext, SpanId, TraceId};

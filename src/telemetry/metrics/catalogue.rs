@@ -205,6 +205,29 @@ catalogue! {
     shutdown_forced: IntCounter = "shutdown_forced_connections_total", [], &[],
         "Connections cut when the drain's time was over.";
     shutdown_duration: Gauge = "shutdown_duration_seconds", [], &[], "Duration of the drain so far, or in all.";
+    gpu_info: Family<IntGauge> = "gpu_info", ["device", "uuid", "name", "driver", "cuda"], &[],
+        "What the device is, with the driver's version and the newest CUDA that it runs; always 1.";
+    gpu_utilization: Family<Gauge> = "gpu_utilization_ratio", ["device"], &[],
+        "Share of the driver's last sample period in which some kernel ran.";
+    gpu_memory_utilization: Family<Gauge> = "gpu_memory_utilization_ratio", ["device"], &[],
+        "Share of the driver's last sample period in which memory was read or written.";
+    gpu_memory_used: Family<Gauge> = "gpu_memory_used_bytes", ["device"], &[],
+        "The device's memory in use by all processes.";
+    gpu_memory_total: Family<Gauge> = "gpu_memory_total_bytes", ["device"], &[], "The device's memory.";
+    gpu_process_memory: Family<Gauge> = "gpu_process_memory_bytes", ["device"], &[],
+        "The device's memory in use by this process.";
+    gpu_power: Family<Gauge> = "gpu_power_watts", ["device"], &[], "Power that the device draws.";
+    gpu_power_limit: Family<Gauge> = "gpu_power_limit_watts", ["device"], &[], "Power that the device may draw.";
+    gpu_temperature: Family<Gauge> = "gpu_temperature_celsius", ["device"], &[], "Temperature of the chip.";
+    gpu_sm_clock: Family<Gauge> = "gpu_sm_clock_hertz", ["device"], &[], "Clock of the device's processors.";
+    gpu_energy: Family<Counter> = "gpu_energy_joules_total", ["device"], &[],
+        "Energy that the device used since the driver was loaded.";
+    gpu_throttled: Family<IntGauge> = "gpu_throttled", ["device", "reason"], &[],
+        "Whether the device's clocks are held down, by reason.";
+    gpu_ecc_errors: Family<IntCounter> = "gpu_ecc_errors_total", ["device"], &[],
+        "Uncorrected errors of the device's memories since the driver was loaded.";
+    gpu_xid_errors: Family<IntCounter> = "gpu_xid_errors_total", ["device"], &[],
+        "Critical errors that the driver reported of the device while it was watched.";
     build_info: Family<IntGauge> = "build_info", ["version", "revision", "rustc", "ort_version"], &[],
         "What is running; always 1.";
     process_cpu: Counter = "process_cpu_seconds_total", [], &[], "User and system CPU time.";

@@ -64,6 +64,13 @@ impl<T: Series> Family<T> {
             children.entry(key).or_insert_with(|| Child { labels: written.join(","), series: make() });
         child.series.clone()
     }
+
+    /// Removes the series under `values`. A handle still held counts into nothing.
+    pub(super) fn remove(&self, values: &[&str]) {
+        let Inner { order, children, .. } = &*self.inner;
+        let key: Vec<String> = order.iter().map(|&place| values[place].to_owned()).collect();
+        children.write().unwrap_or_else(PoisonError::into_inner).remove(&key);
+    }
 }
 
 /// What is written under one name: a family, or a metric without labels.

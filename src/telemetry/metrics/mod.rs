@@ -7,6 +7,7 @@ mod catalogue;
 mod children;
 mod deferred;
 mod family;
+mod gpu;
 mod http;
 mod model;
 mod process;
@@ -22,6 +23,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use prometheus::{IntCounter, IntGauge};
 
+pub use gpu::GpuMetrics;
 pub use http::{HttpMetrics, HttpObservation};
 pub use model::ModelMetrics;
 pub use statistics::{BatchStatistics, DurationTotal, Statistics, StatisticsSnapshot};
@@ -128,6 +130,11 @@ impl Metrics {
     pub fn workers(&self, device: &str) -> WorkerMetrics {
         let state = |state: &str| self.catalogue.workers.with_label_values(&[device, state]);
         WorkerMetrics { busy: state("busy"), idle: state("idle"), stuck: state("stuck") }
+    }
+
+    /// The handles of a GPU, such as `cuda:0`. No series is there before its first value is.
+    pub fn gpu(&self, device: &str) -> GpuMetrics {
+        GpuMetrics::new(&self.catalogue, device)
     }
 
     /// A task panicked and was caught.

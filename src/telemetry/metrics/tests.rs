@@ -5,6 +5,7 @@ use std::time::{Duration, Instant, SystemTime};
 use super::catalogue::Catalogue;
 use super::family::Rendered as _;
 use super::*;
+use crate::gpu::{Driver, Reading, Throttled};
 use crate::telemetry::labels::{ConnectionError, LoadResult, Stage};
 
 fn build() -> BuildInfo {
@@ -31,13 +32,23 @@ fn value(metrics: &Metrics, series: &str) -> Option<f64> {
     found
 }
 
-#[test]
-fn the_names_and_labels_are_the_contracts() {
-    let mut names: Vec<String> =
-        Catalogue::NAMES.iter().map(|(name, labels)| format!("{name}{{{}}}", labels.join(","))).collect();
-    names.sort();
-    let expected = "\
+/// Every metric with its labels, by name.
+const CONTRACT: &str = "\
 build_info{version,revision,rustc,ort_version}
+gpu_ecc_errors_total{device}
+gpu_energy_joules_total{device}
+gpu_info{device,uuid,name,driver,cuda}
+gpu_memory_total_bytes{device}
+gpu_memory_used_bytes{device}
+gpu_memory_utilization_ratio{device}
+gpu_power_limit_watts{device}
+gpu_power_watts{device}
+gpu_process_memory_bytes{device}
+gpu_sm_clock_hertz{device}
+gpu_temperature_celsius{device}
+gpu_throttled{device,reason}
+gpu_utilization_ratio{device}
+gpu_xid_errors_total{device}
 http_connection_errors_total{kind}
 http_connections{state}
 http_request_body_bytes{route}
@@ -89,7 +100,13 @@ secret_reload_total{secret,result}
 shutdown_duration_seconds{}
 shutdown_forced_connections_total{}
 tls_cert_expiry_timestamp_seconds{listener}";
-    assert_eq!(names.join("\n"), expected);
+
+#[test]
+fn the_names_and_labels_are_the_contracts() {
+    let mut names: Vec<String> =
+        Catalogue::NAMES.iter().map(|(name, labels)| format!("{name}{{{}}}", labels.join(","))).collect();
+    names.sort();
+    assert_eq!(names.join("\n"), CONTRACT);
 }
 
 #[test]
@@ -126,6 +143,10 @@ fn touch_all(metrics: &Metrics) {
     metrics.secret_reloaded("keys", true);
     metrics.tls_expiry("http", SystemTime::now());
     drop(metrics.spans());
+    let gpu = metrics.gpu("cuda:0");
+    gpu.found("GPU-1", "NVIDIA H200", &driver());
+    gpu.record(&whole_reading());
+    gpu.xid_errors(0);
 }
 
 #[test]
@@ -354,4 +375,90 @@ fn the_text_is_the_crates_own_to_the_byte() {
         let text = writer.into_text();
         assert!(!text.contains("version=\"9\"") && text.contains("version=\"10\""), "{text}");
     }
+}
+
+fn driver() -> Driver {
+    Driver { version: "580.95.05".to_owned(), cuda: (13, 0), devices: 1 }
+}
+
+/// A device that tells everything.
+fn whole_reading() -> Reading {
+    Reading {
+        memory_used: Some(3 << 30),
+        memory_total: Some(139 << 30),
+        memory_of_process: Some(1 << 30),
+        utilization: Some(0.25),
+        memory_utilization: Some(0.5),
+        power: Some(123.456),
+        power_limit: Some(700.0),
+        temperature: Some(41.0),
+        sm_clock: Some(1_980_000_000.0),
+        energy: Some(1234.5),
+        throttled: Some(Throttled { power: true, ..Throttled::default() }),
+        ecc_errors: Some(2),
+    }
+}
+
+fn gpu_lines(metrics: &Metrics) -> Vec<String> {
+    metrics.render().lines().filter(|line| line.contains("gpu_")).map(str::to_owned).collect()
+}
+
+#[test]
+fn a_gpu_is_absent_until_it_tells_something() {
+    let metrics = metrics();
+    let gpu = metrics.gpu("cuda:0");
+    assert_eq!(gpu_lines(&metrics), [""; 0]);
+    gpu.found("GPU-1", "NVIDIA H200", &driver());
+    gpu.record(&whole_reading());
+    gpu.xid_errors(0);
+    let lines = gpu_lines(&metrics);
+    let series: Vec<&str> = lines.iter().filter(|line| !line.starts_with('#')).map(String::as_str).collect();
+    let expected = "\
+gpu_ecc_errors_total{device=\"cuda:0\",service=\"fraud\"} 2
+gpu_energy_joules_total{device=\"cuda:0\",service=\"fraud\"} 1234.5
+gpu_info{cuda=\"13.0\",device=\"cuda:0\",driver=\"580.95.05\",name=\"NVIDIA H200\",uuid=\"GPU-1\",service=\"fraud\"} 1
+gpu_memory_total_bytes{device=\"cuda:0\",service=\"fraud\"} 149250113536
+gpu_memory_used_bytes{device=\"cuda:0\",service=\"fraud\"} 3221225472
+gpu_memory_utilization_ratio{device=\"cuda:0\",service=\"fraud\"} 0.5
+gpu_power_limit_watts{device=\"cuda:0\",service=\"fraud\"} 700
+gpu_power_watts{device=\"cuda:0\",service=\"fraud\"} 123.456
+gpu_process_memory_bytes{device=\"cuda:0\",service=\"fraud\"} 1073741824
+gpu_sm_clock_hertz{device=\"cuda:0\",service=\"fraud\"} 1980000000
+gpu_temperature_celsius{device=\"cuda:0\",service=\"fraud\"} 41
+gpu_throttled{device=\"cuda:0\",reason=\"other\",service=\"fraud\"} 0
+gpu_throttled{device=\"cuda:0\",reason=\"power\",service=\"fraud\"} 1
+gpu_throttled{device=\"cuda:0\",reason=\"thermal\",service=\"fraud\"} 0
+gpu_utilization_ratio{device=\"cuda:0\",service=\"fraud\"} 0.25
+gpu_xid_errors_total{device=\"cuda:0\",service=\"fraud\"} 0";
+    assert_eq!(series.join("\n"), expected);
+}
+
+#[test]
+fn what_a_gpu_no_longer_tells_is_absent() {
+    let metrics = metrics();
+    let (slice, other) = (metrics.gpu("cuda:0"), metrics.gpu("cuda:1"));
+    slice.record(&whole_reading());
+    other.record(&whole_reading());
+    slice.record(&Reading { memory_used: Some(7), ..Reading::default() });
+    let lines = gpu_lines(&metrics);
+    let of = |device: &str| lines.iter().filter(|line| line.contains(device)).count();
+    assert_eq!((of("cuda:0"), of("cuda:1")), (1, 14));
+    assert_eq!(value(&metrics, "gpu_memory_used_bytes{device=\"cuda:0\",service=\"fraud\"}"), Some(7.0));
+}
+
+#[test]
+fn counters_of_the_driver_follow_it_and_begin_anew_with_it() {
+    let metrics = metrics();
+    let gpu = metrics.gpu("cuda:0");
+    let counters = |energy, errors| {
+        gpu.record(&Reading { energy: Some(energy), ecc_errors: Some(errors), ..Reading::default() });
+        let of = |name: &str| value(&metrics, &format!("{name}{{device=\"cuda:0\",service=\"fraud\"}}"));
+        (of("gpu_energy_joules_total"), of("gpu_ecc_errors_total"))
+    };
+    assert_eq!(counters(100.5, 1), (Some(100.5), Some(1.0)));
+    assert_eq!(counters(200.25, 3), (Some(200.25), Some(3.0)));
+    assert_eq!(counters(0.5, 0), (Some(0.5), Some(0.0)));
+    gpu.xid_errors(1);
+    gpu.xid_errors(2);
+    assert_eq!(value(&metrics, "gpu_xid_errors_total{device=\"cuda:0\",service=\"fraud\"}"), Some(3.0));
 }
