@@ -49,7 +49,7 @@ fill_cache() {
     local library prefix prefixes=()
     cache_stage
     if [[ -n $given ]]; then
-        [[ -f $given ]] || fail "TENSORRT_WHEEL names $given, which is no file"
+        [[ -f $given && $given == *.whl ]] || fail "TENSORRT_WHEEL names $given, which is no wheel"
         mkdir "$CACHE_STAGING/wheel"
         ln -s "$given" "$CACHE_STAGING/wheel/$(basename "$given")"
     else

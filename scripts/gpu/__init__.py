@@ -1,0 +1,1 @@
+"""`make gpu-check`: every check that needs an NVIDIA card, and the table of docs/performance-gpu.md."""
