@@ -1,4 +1,4 @@
-"""Tables as Markdown, and their places in docs/performance.md."""
+"""Tables as Markdown, and their places in the pages."""
 
 import json
 import os
@@ -26,14 +26,14 @@ def machine():
     return f"{cores} cores of {name}{bf16}, {memory} GiB, Linux {platform.release().split('-')[0]}"
 
 
-def write_page(name, text):
+def write_page(name, text, page=PAGE):
     """Puts `text` between the marks called `name`."""
     begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
-    before, mark, rest = PAGE.read_text().partition(begin)
+    before, mark, rest = page.read_text().partition(begin)
     after = rest.partition(end)[2]
     if not mark or not after:
-        raise SystemExit(f"{PAGE} has no marks called {name}")
-    PAGE.write_text(f"{before}{begin}\n\n{text}\n\n{end}{after}")
+        raise SystemExit(f"{page} has no marks called {name}")
+    page.write_text(f"{before}{begin}\n\n{text}\n\n{end}{after}")
 
 
 def keep(options, name, facts, text):

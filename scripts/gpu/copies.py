@@ -4,8 +4,15 @@ import json
 
 from measure.models import link
 
-# Rows of one run that the server may take, beyond its default of 32.
-LARGEST = 256
+# Rows of one run that the server may take: texts, and pictures, whose convolutions are tuned anew for every size.
+LARGEST, LARGEST_PICTURES = 256, 64
+# Where only answers are compared.
+FEW = 8
+
+
+def largest(name):
+    """Rows of one run of a model, where it is to be fast."""
+    return LARGEST_PICTURES if name.startswith("resnet") else LARGEST
 
 
 class Copies:
@@ -14,21 +21,20 @@ class Copies:
     def __init__(self, models, folder):
         self.models, self.folder, self.count = models, folder, 0
 
-    def make(self, name, execution, served=None, golden=(), batching=LARGEST):
-        """A copy of the model `name`, called `served`; its folder.
+    def make(self, name, execution, golden=(), batching=FEW):
+        """A copy of the model `name`; its folder.
 
-        `execution` are lines of [execution], `golden` pairs of input and expected members with a tolerance.
+        `execution` are lines of [execution], `golden` inputs with expected members and a tolerance.
         """
         self.count += 1
-        source, copy = self.models.path(name), self.folder / "copies" / str(self.count) / (served or name)
+        source, copy = self.models.path(name), self.folder / "copies" / str(self.count) / name
         (copy / "1").mkdir(parents=True)
         for file in ("tokenizer.json", "1/model.onnx"):
             if (source / file).exists():
                 link(source / file, copy / file)
         text = (source / "model.toml").read_text().partition("\n[[golden]]")[0]
-        text = "\n".join(line for line in text.splitlines() if not line.startswith("name = "))
         head, mark, tables = text.partition("\n[")
-        parts = [head, f'name = "{served or name}"', mark.removesuffix("[") + mark[1:] + tables if mark else ""]
+        parts = [head, *(["[" + tables] if mark else [])]
         parts += ["[execution]", *execution, "", "[batching]", f"max_batch_size = {batching}"]
         for sample, expected, tolerance in golden:
             parts += ["", "[[golden]]", f"input = {toml(sample)}", f"expected = {toml(expected)}"]

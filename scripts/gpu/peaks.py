@@ -2,6 +2,7 @@
 cores, and GB/s of memory. A MIG slice has a share of its card, which is not known here: its lines say so.
 """
 
+import re
 from dataclasses import dataclass
 
 
@@ -35,4 +36,4 @@ def of(name):
     """The peak of a card; none where it is not in the table, or only a part of the card is there."""
     if "MIG" in name:
         return None
-    return next((peak for known, peak in PEAKS.items() if known in name), None)
+    return next((peak for known, peak in PEAKS.items() if re.search(rf"\b{known}\b", name)), None)
