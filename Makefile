@@ -1,8 +1,8 @@
 # Each target does its own set-up, can be run again at no cost, and fails with a
 # sentence where it cannot do its work. `make` alone lists them.
 # RUNTIME=cpu|openvino|cuda chooses the ONNX Runtime library beside the binary.
-# ARGS is handed to the server (`serve`), the test runner (`test`), `bench`, `instructions`, `soak`, `variants` or
-# `fuzz`.
+# ARGS is handed to the server (`serve`), the test runner (`test`), `bench`, `gpu-check`, `instructions`, `soak`,
+# `variants` or `fuzz`.
 
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
@@ -99,6 +99,11 @@ fmt: prerequisites ## format the Rust code
 .PHONY: bench
 bench: build models ## measure the budgets, beside FastAPI: ARGS='[--write] [--overload|--many-models|--grpc|--tensors]'
 	@benches/run.sh $(ARGS)
+
+# BINARY, GPU_LIBRARIES, MODELS, PYTHON and OTELCOL name what is there already: docs/performance-gpu.md
+.PHONY: gpu-check
+gpu-check: ## run every check that needs an NVIDIA card, and write docs/performance-gpu.md: ARGS=--rehearse walks it on the CPU
+	@scripts/gpu/check.sh $(ARGS)
 
 .PHONY: soak
 soak: build models ## random shapes for 20 minutes, with flat memory: ARGS='--minutes 3', '--shapes', '--quota'
