@@ -59,14 +59,23 @@ def walk(lane, stack):
     if told is None:
         return None, {}
     correct.loaded(lane, told, lane.provider)
+    is_there = has_tensorrt(lane)
+    made, places = measured(lane, stack, told, is_there)
+    if is_there:
+        correct.loaded(lane, told, "tensorrt")
+    return made, places
+
+
+def measured(lane, stack, told, is_there):
+    """What needs the server that is measured, and then what goes wrong."""
     lane.tell("starting the server that is measured")
     copies = [lane.copies.make(name, execution(lane.provider), batching=largest(name)) for name in lane.models.names]
     copies += [lane.copies.make(FRAUD, execution(lane.provider))]
     server = lane.guarded("the server that is measured", lane.serve, stack, copies, "measured")
     if server is None:
+        robust.all_of(lane, told, server)
         return None, {}
     correct.served(lane, told, server, lane.provider)
-    is_there = has_tensorrt(lane)
     engine = lane.guarded("the engine cache", robust.engine_cache, lane, stack) if is_there else None
     if engine:
         correct.one_served(lane, told, engine, BERT + HALF, f"{BERT + HALF} on tensorrt: served answers beside the CPU's")
@@ -74,8 +83,6 @@ def walk(lane, stack):
     with figures.running(lane, server, collector, engine) as made:
         places = spent(lane, made)
     robust.all_of(lane, told, server)
-    if is_there:
-        correct.loaded(lane, told, "tensorrt")
     return made, places
 
 

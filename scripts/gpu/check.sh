@@ -13,6 +13,11 @@
 set -euo pipefail
 shopt -s inherit_errexit
 
+# Relative to where this was called from.
+for name in BINARY GPU_LIBRARIES MODELS OTELCOL; do
+    [[ -z ${!name:-} ]] || printf -v "$name" %s "$(realpath -ms "${!name}")"
+done
+
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 source scripts/lib/cache.sh
 export ORT_DISABLE_TELEMETRY=1 PYTHONDONTWRITEBYTECODE=1

@@ -8,7 +8,7 @@ from measure.models import FRAUD
 
 from . import trt
 from .copies import FEW, execution
-from .lane import answers, variables
+from .lane import answers, sentence, variables
 from .samples import COSINES, HALF, TOLERANCES, distance
 
 # The CPU answers one row at a time, and runs no large batch before that.
@@ -55,11 +55,11 @@ def one_loaded(lane, told, provider, name, what):
         timeout=CHECK_TIMEOUT, check=False,
     )  # fmt: skip
     if not done.stdout.strip():
-        lane.verdict(what, False, done.stderr[-500:])
+        lane.verdict(what, False, sentence(done.stderr))
         return
     said = json.loads(done.stdout)
     if done.returncode or not said["models"]:
-        lane.verdict(what, False, json.dumps(said["problems"])[:500])
+        lane.verdict(what, False, "; ".join(problem["message"] for problem in said["problems"]))
         return
     model = said["models"][0]
     detail = f"{model['golden']} right within {TOLERANCES[lane.models.precision(name)]:g} on {model['device']}, "

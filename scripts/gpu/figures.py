@@ -9,7 +9,7 @@ from measure.samples import Samples
 
 from . import plan, trt, yardstick
 from .copies import execution, largest
-from .lane import FAIL
+from .lane import SKIPPED
 from .samples import BERT, HALF, MINILM, RESNET
 
 # In the order in which they are measured, and kept where time is short.
@@ -17,6 +17,8 @@ ORDER = (BERT, BERT + HALF, MINILM + HALF, RESNET + HALF, MINILM, RESNET)
 TRACED = MINILM + HALF
 # Requests in flight for each row of the best batch: one batch runs while the next one forms.
 AHEAD, MOST_AT_ONCE, LEAST_AT_ONCE = 2, 512, 16
+# Of a round: a model takes five measurements, three of them half as long, and the served ones have warm-ups.
+MODEL, TRACING, ENGINE = plan.Load(3.8, 0.6), plan.Load(1.2, 0.3), plan.Load(2.2, 0.3)
 # Seconds kept for what follows the rounds.
 RESERVE = 110
 SERVED, BARE, COPIED, TRT, BARE_TRT, ON = "ours", "bare", "bare with copies", "ours tensorrt", "bare tensorrt", "ours traced"
@@ -56,7 +58,7 @@ class Figures:
     def pace_of(self, models, to_sweep):
         """The pace for so many models, after as many sweeps."""
         left = self.lane.clock.left() - RESERVE - to_sweep * yardstick.SWEEP_SECONDS
-        return plan.pace(left, models * 5 + 1 + 2, self.lane.is_rehearsal)
+        return plan.pace(left, MODEL.times(models) + TRACING + ENGINE, self.lane.is_rehearsal)
 
     def bare_trt(self, stack):
         """The bare loop of BERT-base on TensorRT."""
@@ -69,7 +71,7 @@ class Figures:
     def run(self):
         """All rounds."""
         if not self.pace:
-            self.lane.find("the rounds", FAIL, "there was no time for them, or nothing to compare with")
+            self.lane.find("the rounds", SKIPPED, "there was no time for them, or nothing to compare with")
             return
         for number in range(1, self.pace.rounds + 1):
             self.lane.tell(f"round {number} of {self.pace.rounds}, {self.pace.seconds:.2f} s for each measurement")

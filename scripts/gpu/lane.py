@@ -1,6 +1,7 @@
 """What every step of the check shares: the programs, the provider in question, the time, and what was found."""
 
 import json
+import re
 import sys
 import traceback
 import urllib.error
@@ -12,6 +13,8 @@ from measure.processes import Server, environment
 
 PASS, FAIL, CARD, SKIPPED, ABSENT = "PASS", "**FAIL**", "needs a card", "not measured", "not there"
 ANSWER_TIMEOUT = 120
+# Of a detail, in the table.
+LONGEST = 400
 
 
 @dataclass
@@ -56,7 +59,7 @@ class Lane:
 
     def find(self, what, state, detail=""):
         """Keeps a finding, and says it."""
-        finding = Finding(what, state, " ".join(str(detail).split()))
+        finding = Finding(what, state, " ".join(str(detail).split())[:LONGEST])
         self.findings.append(finding)
         self.tell(f"{state.strip('*')}: {what}{': ' + finding.detail[:300] if finding.detail else ''}")
 
@@ -82,7 +85,7 @@ class Lane:
         try:
             return step(*arguments)
         except SystemExit as end:
-            self.find(what, FAIL, end.code)
+            self.find(what, FAIL, sentence(str(end.code)))
         except Exception as error:  # noqa: BLE001
             traceback.print_exc()
             self.find(what, FAIL, f"{type(error).__name__}: {error}")
@@ -93,6 +96,17 @@ class Lane:
         server = Server(self.binary, copies, self.folder, variables, name)
         stack.callback(server.stop)
         return server
+
+
+def sentence(text):
+    """The line of a program's output that says what was wrong."""
+    lines = [line for line in text.splitlines() if line.strip()] or ["nothing"]
+    telling = [line for line in lines if re.search("can't|error|memory|device|BAD", line, re.IGNORECASE)]
+    last = (telling or lines)[-1]
+    try:
+        return str(json.loads(last).get("message", last))
+    except (ValueError, AttributeError):
+        return last[-LONGEST:]
 
 
 def ask(server, name, sample):

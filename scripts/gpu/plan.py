@@ -7,8 +7,6 @@ ROUNDS, MOST_ROUNDS = 5, 9
 # Seconds of one measurement: below the first a figure is not honest, beyond the second it gains nothing.
 SHORTEST, LONGEST = 0.6, 2.0
 REHEARSED = 0.15
-# What is not measured around each measurement: its warm-up, the start of the client.
-BESIDE = 0.5
 
 
 class Clock:
@@ -26,24 +24,34 @@ class Clock:
         return self.left() >= seconds
 
 
-@dataclass
+@dataclass(frozen=True)
+class Load:
+    """What one round takes: measurements with their warm-ups, in lengths of one, and seconds around them."""
+
+    lengths: float
+    pauses: float
+
+    def __add__(self, other):
+        return Load(self.lengths + other.lengths, self.pauses + other.pauses)
+
+    def times(self, count):
+        """The same so often."""
+        return Load(self.lengths * count, self.pauses * count)
+
+
+@dataclass(frozen=True)
 class Pace:
     """Rounds, and seconds of one measurement."""
 
     rounds: int
     seconds: float
 
-    def cost(self, measurements):
-        """Seconds that so many measurements in each round take."""
-        return self.rounds * measurements * (self.seconds + BESIDE)
 
-
-def pace(seconds, measurements, is_rehearsal):
-    """The pace at which so many measurements a round fit; none where they don't, however short."""
+def pace(seconds, load, is_rehearsal):
+    """The pace at which rounds of so much fit; none where they don't, however short."""
     if is_rehearsal:
         return Pace(ROUNDS, REHEARSED)
-    each = seconds / (ROUNDS * max(measurements, 1)) - BESIDE
-    if each < SHORTEST:
-        return None
-    rounds = min(MOST_ROUNDS, max(ROUNDS, int(seconds / (measurements * (LONGEST + BESIDE)))))
-    return Pace(rounds, min(each, LONGEST))
+    longest = load.lengths * LONGEST + load.pauses
+    rounds = min(MOST_ROUNDS, max(ROUNDS, int(seconds / longest)))
+    each = (seconds / rounds - load.pauses) / load.lengths
+    return Pace(rounds, min(each, LONGEST)) if each >= SHORTEST else None

@@ -74,7 +74,8 @@ def ratios(made):
         one = over((SERVED, name, ONE), (BARE, name, ONE), "p50")
         copied = over((SERVED, name, ONE), (COPIED, name, ONE), "p50")
         rows.append([name, *(shown(values, 3) if values else "" for values in (many, one, copied))])
-    text = table(["served over the bare loop", "saturated: rows/s", "alone: p50", "alone: p50, over the bare loop with copies"], rows)
+    head = ["served over the bare loop", "saturated: rows/s", "alone: p50", "alone: p50, over the bare loop with copies"]
+    text = table(head, rows)
     name = BERT + HALF
     served = over((TRT, name, MANY), (SERVED, name, MANY), "rows")
     bare = over((BARE_TRT, name, MANY), (BARE, name, MANY), "rows")
@@ -106,18 +107,23 @@ def roofline(lane, made):
             values = made.samples.get(who, name, MANY, "rows")
             compute = [value * facts["flops"] / 1e12 for value in values]
             moved = [value * size / 1e9 for value in values]
-            share = lambda some, most: shown([100 * one / most for one in some], 1) + " %" if most else "peak not known"  # noqa: E731
             rows.append([f"{name}, {WHO[who]}", f"{facts['flops'] / 1e9:.2f}", f"{size / 1e6:.1f}", shown(compute, 2),
                          share(compute, roof), shown(moved, 0), share(moved, peak.memory if peak else None)])  # fmt: skip
     head = ["saturated", "GFLOP a row", "MB a row, unfused", "TFLOP/s", "of the peak", "GB/s, unfused", "of the peak"]
     return table(head, rows)
 
 
+def share(values, most):
+    """Percent of a peak."""
+    return shown([100 * value / most for value in values], 1) + " %" if most else "peak not known"
+
+
 def absent(lane, made):
     """What was not measured."""
-    names = [f"{finding.what} ({finding.detail or finding.state})" for finding in lane.findings if finding.state in (SKIPPED, ABSENT, CARD)]
+    left_out = [finding for finding in lane.findings if finding.state in (SKIPPED, ABSENT, CARD)]
+    names = [f"{finding.what} ({finding.detail or finding.state})" for finding in left_out]
     names += [f"{what} ({why})" for what, why in made.absent] if made else []
-    names += [line.what for line in figures.lines(made) if not line.values] if made else []
+    names += [line.what for line in figures.lines(made) if not line.values] if made else ["every figure (there were no rounds)"]
     return "Not measured: " + ("; ".join(names) + "." if names else "nothing.")
 
 

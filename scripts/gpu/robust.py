@@ -11,7 +11,7 @@ from measure import load
 from . import trt
 from .copies import execution, largest
 from .correct import one_served
-from .lane import answers, ask, variables
+from .lane import SKIPPED, answers, ask, sentence, variables
 from .samples import BERT, HALF, MINILM, distance
 
 SECONDS = 8
@@ -36,12 +36,6 @@ def refused(lane, copy, **more):
     except subprocess.TimeoutExpired:
         return None, "it started, or took too long"
     return done.returncode, done.stdout + done.stderr
-
-
-def sentence(text):
-    """The part of a log that says what was wrong."""
-    lines = [line for line in text.splitlines() if re.search("can't|error|memory|device|BAD", line, re.IGNORECASE)]
-    return (lines or text.splitlines() or ["nothing"])[-1][-300:]
 
 
 def without_card(lane):
@@ -105,8 +99,14 @@ def device(lane):
         return
     copy = lane.copies.make(SUBJECT, execution("cuda", device_id=ABSENT_DEVICE))
     code, text = refused(lane, copy)
-    is_named = bool(re.search(rf"\b{lane.card.count}\b", sentence(text).replace(str(ABSENT_DEVICE), "")))
-    lane.verdict(what, code == 1 and is_named, f"exit {code}: {sentence(text)}")
+    lane.verdict(what, code == 1 and counts(sentence(text), lane.card.count), f"exit {code}: {sentence(text)}")
+
+
+def counts(text, count):
+    """Whether a sentence says how many devices there are; versions and indices are no counts."""
+    text = re.sub(rf"\d+(\.\d+)+|cuda:\d+|\b{ABSENT_DEVICE}\b", "", text)
+    word = r"\b(devices?|cards?|GPUs?)\b"
+    return bool(re.search(rf"\b{count}\b[^.;]*{word}|{word}[^.;]*\b{count}\b", text, re.IGNORECASE))
 
 
 def small_memory(lane):
@@ -192,5 +192,7 @@ def all_of(lane, told, server):
              (crowded, ()), (graphs, (server,)))  # fmt: skip
     for step, more in steps:
         what = " ".join(step.__doc__.split())
-        if lane.affords(what, SECONDS):
+        if more == (None,):
+            lane.find(what, SKIPPED, "the server that is measured did not start")
+        elif lane.affords(what, SECONDS):
             lane.guarded(what, step, lane, *more)

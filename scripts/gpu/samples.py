@@ -63,10 +63,14 @@ def picture(size, number):
     rows = b"".join(
         b"\0" + bytes(wave(x, y, phase) for x in range(size) for phase in (1, 2, 3)) for y in range(size)
     )
-    chunk = lambda kind, data: struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))  # noqa: E731
     header = struct.pack(">IIBBBBB", size, size, 8, 2, 0, 0, 0)
     data = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
     return base64.b64encode(data).decode()
+
+
+def chunk(kind, data):
+    """A chunk of a PNG."""
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
 
 def numbers(answer):

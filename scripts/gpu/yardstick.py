@@ -110,7 +110,8 @@ def started(lane, stack, names):
         bare.ready()
         bare.sweep(lane)
         batch, threads = bare.best
-        lane.tell(f"the bare loop of {name} is best at batch {batch} in {threads} session(s): {bare.swept[bare.best]:,.0f} rows/s")
+        rate = f"{bare.swept[bare.best]:,.0f} rows/s"
+        lane.tell(f"the bare loop of {name} is best at batch {batch}, sessions {threads}: {rate}")
     return begun
 
 
