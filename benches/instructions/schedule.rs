@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 
 use ml_inference_api::engine::{Interrupt, Run, RunError};
 use ml_inference_api::scheduler::{
-    BatchLimits, DeviceOptions, Grouping, JobRequest, Measured, ModelOptions, ModelQueue, Scheduler,
+    BatchLimits, Buckets, DeviceKind, DeviceOptions, Grouping, JobRequest, Measured, ModelOptions,
+    ModelQueue, Scheduler,
 };
 use ml_inference_api::telemetry::{BuildInfo, Metrics, Tracer};
 use ml_inference_api::tensor::Tensor;
@@ -46,12 +47,13 @@ fn scheduled(jobs: usize) -> Result<(), Fault> {
     let queue = scheduler.add_model(ModelOptions {
         model: "m".into(),
         version: "1".into(),
-        device: DeviceOptions { name: "cpu".into(), permits: 1 },
+        device: DeviceOptions { name: "cpu".into(), kind: DeviceKind::Cores, permits: 1 },
         provider: "cpu",
         cost: 1,
         sessions: vec![Box::new(Echo)],
         limits: BatchLimits { max_rows: 32, max_tokens: None, max_delay: Duration::ZERO },
         grouping: Grouping { batchable: true, has_free_shape: false, pads: false },
+        buckets: Buckets::default(),
         measured,
         queue_capacity: 2048,
         metrics: metrics.model("m", "1", "cpu"),

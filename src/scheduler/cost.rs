@@ -5,9 +5,12 @@
 //! rows of width `w` takes about `n * alone(w) * dear(n * w) / dear(w)`: what company brings depends on all
 //! that is in the run, so that two long texts are as good a batch as ten short ones. Both are kept at
 //! powers of two and are straight in between, so that nothing is assumed of their form: forests gain up
-//! to any size, transformers on a CPU are past their best at some hundred tokens already.
+//! to any size, transformers on a CPU are past their best at some hundred tokens already. Where batches are
+//! filled up to buckets, a run costs what its bucket does.
 
 use std::time::Duration;
+
+use super::buckets::Buckets;
 
 /// Powers of two of widths that are told apart.
 const WIDTHS: usize = 24;
@@ -74,6 +77,7 @@ pub(super) struct CostModel {
     dear: [Point; TOTALS],
     runs: u32,
     long_share: f64,
+    buckets: Buckets,
 }
 
 #[expect(clippy::cast_precision_loss, reason = "rows and widths are small")]
@@ -105,6 +109,11 @@ impl CostModel {
         cost
     }
 
+    /// The same for batches that are filled up to `buckets`.
+    pub(super) fn with_buckets(self, buckets: Buckets) -> Self {
+        Self { buckets, ..self }
+    }
+
     /// Takes a run of real requests into account.
     pub(super) fn observe(&mut self, run: Measured) {
         let seconds = run.took.as_secs_f64();
@@ -115,6 +124,7 @@ impl CostModel {
     }
 
     fn learn(&mut self, rows: usize, width: usize, seconds: f64) {
+        let (rows, width) = (self.buckets.rows(rows), self.buckets.width(width));
         let seconds = seconds.clamp(LEAST_SECONDS, MOST_SECONDS);
         let expected = self.seconds(rows, width);
         let seconds = expected.map_or(seconds, |expected| seconds.min(expected * MOST));
@@ -136,13 +146,14 @@ impl CostModel {
 
     /// Seconds that a run of `rows` rows of `width` takes; none before anything was measured.
     pub(super) fn seconds(&self, rows: usize, width: usize) -> Option<f64> {
+        let (rows, width) = (self.buckets.rows(rows), self.buckets.width(width));
         let seconds = float(rows) * self.alone(width)? * self.share(rows, width);
         Some(seconds.min(MOST_SECONDS))
     }
 
     /// Seconds of one row of `width` by itself.
     pub(super) fn alone(&self, width: usize) -> Option<f64> {
-        interpolated(&self.alone, float(width), proportional)
+        interpolated(&self.alone, float(self.buckets.width(width)), proportional)
     }
 
     /// How dear a token, or an element, is in a run of so many. Below all runs of several rows, single rows
@@ -173,6 +184,26 @@ impl CostModel {
 
     /// The fewest rows of `width` whose batch is as good as the best, at most `most`.
     pub(super) fn best_rows(&self, most: usize, width: usize) -> usize {
+        let best = self.best_of_any(most, self.buckets.width(width));
+        self.buckets.filled(best).unwrap_or(best)
+    }
+
+    /// `best`, or less where so many rows wait that two runs, of which the first fills a bucket, leave them
+    /// done earlier than one that is filled up.
+    pub(super) fn rows_that_pay(&self, waiting: usize, best: usize, width: usize) -> usize {
+        let rows = waiting.min(best);
+        let Some(filled) = self.buckets.filled(rows).filter(|&filled| filled < rows) else { return best };
+        let seconds = |rows| self.seconds(rows, width).unwrap_or(0.0);
+        if seconds(filled) + seconds(rows - filled) < seconds(rows) { filled } else { best }
+    }
+
+    /// The shapes that runs are filled up to.
+    pub(super) fn buckets(&self) -> &Buckets {
+        &self.buckets
+    }
+
+    /// The best rows where every size is taken as it is.
+    fn best_of_any(&self, most: usize, width: usize) -> usize {
         if self.dear.iter().all(|point| point.runs == 0) {
             return most;
         }
@@ -306,6 +337,22 @@ mod tests {
         assert_eq!(cost.best_rows(32, 32), 15);
         assert_eq!(cost.best_rows(32, 128), 3);
         assert!(cost.seconds(2, 128) < cost.seconds(1, 128).map(|alone| 2.0 * alone));
+    }
+
+    #[test]
+    fn a_run_costs_what_its_bucket_does_and_buckets_are_filled_where_that_pays() {
+        let runs = [(1, 100), (2, 110), (4, 120), (8, 300), (16, 900)].map(|(rows, us)| run(rows, 1, us));
+        let cost = CostModel::new(&runs).with_buckets(Buckets::new([1, 2, 4, 8, 16], []));
+        assert!(close(cost.seconds(3, 1), 120.0) && close(cost.seconds(5, 1), 300.0));
+        assert_eq!(cost.best_rows(16, 1), 4, "the cheapest row, and not 5 to 7, which cost as 8");
+        assert_eq!(cost.rows_that_pay(3, 4, 1), 4, "three are filled up to four");
+        assert_eq!(cost.rows_that_pay(5, 16, 1), 4, "four and one take 220 us, filled up to eight 300");
+        assert_eq!(cost.rows_that_pay(8, 16, 1), 16);
+        let mut learning = cost.clone();
+        for _ in 0..200 {
+            learning.observe(run(3, 1, 240));
+        }
+        assert!(close(learning.seconds(4, 1), 240.0), "{:?}", learning.seconds(4, 1));
     }
 
     #[test]

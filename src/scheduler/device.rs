@@ -84,6 +84,13 @@ impl DeviceState {
         }
     }
 
+    /// Makes room for one more run.
+    pub(super) fn add_permit(&mut self) {
+        self.permits += 1;
+        self.free_permits += 1;
+        self.running.push(None);
+    }
+
     /// Adds a queue, in the place of one that is gone where there is one; its index.
     pub(super) fn add(&mut self, queue: QueueState) -> usize {
         if let Some(place) = self.vacant.pop() {
@@ -248,7 +255,7 @@ impl DeviceState {
 
     fn begin(&mut self, queue: usize, picks: &[Pick], reason: Reason, now: Instant) -> Option<Work> {
         let entry = &mut self.queues[queue];
-        let session = entry.free_sessions.pop()?;
+        let session = entry.free_sessions.take()?;
         let batch = entry.take(picks, now);
         self.virtual_time = self.virtual_time.max(entry.virtual_time);
         let facts = Arc::clone(&entry.facts);
@@ -271,7 +278,7 @@ impl DeviceState {
         if entry.company.is_worth_waiting() {
             return None;
         }
-        let session = entry.free_sessions.pop()?;
+        let session = entry.free_sessions.take()?;
         let width = entry.grouping.width(request);
         Some(self.occupy((queue, session), (request.rows, width), now))
     }

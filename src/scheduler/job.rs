@@ -80,8 +80,12 @@ pub enum FailureKind {
     Expired,
     /// The runtime says that the model does not take these values.
     InvalidInput(String),
-    /// The device failed: out of memory, lost.
+    /// There was no memory for the run.
+    OutOfMemory(String),
+    /// The device failed in this run.
     Device(String),
+    /// The device is lost.
+    Lost(String),
     /// The runtime failed.
     Failed(String),
     /// Our code panicked while it ran.

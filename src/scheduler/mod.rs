@@ -9,10 +9,12 @@
 //! than its capacity (one oversized job on an empty queue excepted); a device never runs more
 //! intra-op threads than it has permits.
 
+mod buckets;
 mod company;
 mod cost;
 mod device;
 mod fairness;
+mod free;
 mod group;
 mod job;
 mod limit;
@@ -35,6 +37,7 @@ use std::time::{Duration, Instant};
 
 use crate::engine::Run;
 use crate::telemetry::{Metrics, ModelMetrics, Tracer};
+pub use buckets::Buckets;
 pub use cost::Measured;
 pub use group::Grouping;
 pub use job::{BatchSummary, FailureKind, Finished, JobFailure, JobRequest, JobTimes};
@@ -47,8 +50,21 @@ pub use ticket::{SubmitError, Ticket};
 pub struct DeviceOptions {
     /// Name in metrics and spans, such as `cpu` or `cuda:0`.
     pub name: String,
-    /// How many intra-op threads (CPU) or concurrent runs (accelerator) fit.
+    /// What its permits stand for.
+    pub kind: DeviceKind,
+    /// How many intra-op threads (CPU) or concurrent runs (accelerator) fit. An accelerator that another model
+    /// uses already gets as many as the one that wants most.
     pub permits: usize,
+}
+
+/// What a device's permits stand for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DeviceKind {
+    /// Cores: as many batches as cores at once are the quickest.
+    Cores,
+    /// Runs under way at once, so that one is copied while another computes: they share the device, and two
+    /// halves take no less time than the whole.
+    Accelerator,
 }
 
 /// What the scheduler must know of a model.
@@ -69,6 +85,8 @@ pub struct ModelOptions {
     pub limits: BatchLimits,
     /// Which of its rows can share one.
     pub grouping: Grouping,
+    /// Shapes that its batches are filled up to.
+    pub buckets: Buckets,
     /// Runs that were measured at warm-up.
     pub measured: Vec<Measured>,
     /// Most rows that wait.
@@ -116,16 +134,19 @@ impl Scheduler {
 
     fn device(&self, device: &DeviceOptions) -> std::io::Result<Arc<Shared>> {
         let mut devices = self.devices();
-        if let Some((_, shared)) = devices.by_name.iter().find(|(name, _)| *name == device.name) {
-            return Ok(Arc::clone(shared));
-        }
-        let shared = Arc::new(Shared::new(device, &self.metrics, &self.tracer));
-        devices.by_name.push((device.name.clone(), Arc::clone(&shared)));
-        for index in 0..device.permits {
-            let shared = Arc::clone(&shared);
+        let known = devices.by_name.iter().find(|(name, _)| *name == device.name);
+        let shared = if let Some((_, shared)) = known {
+            Arc::clone(shared)
+        } else {
+            let shared = Arc::new(Shared::new(device, &self.metrics, &self.tracer));
+            devices.by_name.push((device.name.clone(), Arc::clone(&shared)));
+            shared
+        };
+        while let Some(index) = shared.next_permit(device.permits) {
+            let working = Arc::clone(&shared);
             let name = format!("{}-worker-{index}", device.name);
-            let worker = std::thread::Builder::new().name(name).spawn(move || worker::run(&shared))?;
-            devices.workers.push(worker);
+            let worker = std::thread::Builder::new().name(name).spawn(move || worker::run(&working));
+            devices.workers.push(worker.inspect_err(|_| shared.worker_gone())?);
         }
         Ok(shared)
     }

@@ -58,12 +58,29 @@ pub(super) struct View<'a> {
     pub(super) cost: &'a CostModel,
     /// Whether rows of different widths may share a batch, the shorter ones padded.
     pub(super) pads: bool,
+    /// Rows that wait, of all jobs.
+    pub(super) queued_rows: usize,
     /// Batches that could start now, this one included.
     pub(super) free_slots: usize,
     /// Batches of this model so far.
     pub(super) batches: u32,
     /// Nothing more will come.
     pub(super) is_closing: bool,
+}
+
+impl View<'_> {
+    /// Most rows of `width` in one run: at least one, which has to run some time. Where batches are filled up
+    /// it is a bucket, so that what is filled up stays within the bounds.
+    fn most_rows(&self, width: usize) -> usize {
+        let tokens = self.limits.max_tokens.unwrap_or(usize::MAX);
+        let most = self.limits.max_rows.min(tokens / width.max(1)).max(1);
+        self.cost.buckets().filled(most).unwrap_or(most)
+    }
+
+    /// The width at which a row of `width` is run.
+    fn width(&self, width: usize) -> usize {
+        self.cost.buckets().width(width.max(1))
+    }
 }
 
 /// A part of a waiting job.
@@ -133,7 +150,7 @@ pub(super) fn form<'a>(
         let candidates: Vec<(usize, &Waiting)> = fitting.collect();
         let rows = head.rows + candidates.iter().map(|(_, job)| job.rows).sum::<usize>();
         let cap = rows_to_take(view, rows, batch.width);
-        batch.fill_in_order(&candidates, cap);
+        batch.fill_in_order(&candidates, cap, view);
         cap
     };
     let reason = if batch.left_some { Reason::Full } else { Reason::Drain };
@@ -155,6 +172,7 @@ fn rows_to_take(view: &View<'_>, waiting: usize, width: usize) -> usize {
         (best, _) => best,
     };
     let worth_sharing = view.cost.seconds(waiting.min(best), width).is_some_and(|took| took > WORTH_SHARING);
+    let best = view.cost.rows_that_pay(waiting, best, width);
     // Who waits for company doesn't want what came to be dealt out.
     if view.free_slots > 1 && worth_sharing && view.limits.max_delay.is_zero() {
         return best.min(waiting.div_ceil(view.free_slots)).max(1);
@@ -172,9 +190,8 @@ fn part_of(job: &Waiting, room: usize, max_rows: usize) -> usize {
 struct Batch {
     picks: Vec<Pick>,
     rows: usize,
+    /// Of the widest row, filled up.
     width: usize,
-    max_rows: usize,
-    max_tokens: usize,
     /// Rows that wait and could have shared it did not get in.
     left_some: bool,
 }
@@ -182,23 +199,29 @@ struct Batch {
 impl Batch {
     /// A batch of the oldest job, or of as much of it as fits: in parts as even as can be.
     fn begun_with(head: &Waiting, view: &View<'_>) -> Self {
-        let (max_rows, width) = (view.limits.max_rows.max(1), head.width.max(1));
-        let max_tokens = view.limits.max_tokens.unwrap_or(usize::MAX);
-        // One row always fits: it has to run some time.
-        let fits = if head.is_alone { head.rows } else { max_rows.min(max_tokens / width).max(1) };
-        let fits = if head.is_alone { fits } else { fits.min(rows_to_take(view, head.rows, width)) };
+        let width = view.width(head.width);
+        let fits = if head.is_alone {
+            head.rows
+        } else {
+            // Others may fill its bucket.
+            let is_filled = !view.cost.buckets().is_exact();
+            let waiting = if is_filled { view.queued_rows.max(head.rows) } else { head.rows };
+            view.most_rows(width).min(rows_to_take(view, waiting, width))
+        };
         let parts = head.rows.div_ceil(fits.max(1)).max(1);
-        let rows = head.rows.div_ceil(parts);
+        // Even parts would all be filled up.
+        let is_filled = view.cost.buckets().filled(fits).is_some();
+        let rows = if is_filled { fits.min(head.rows) } else { head.rows.div_ceil(parts) };
         let picks = vec![Pick { position: 0, rows }];
-        Self { picks, rows, width, max_rows, max_tokens, left_some: rows < head.rows }
+        Self { picks, rows, width, left_some: rows < head.rows }
     }
 
     /// Adds jobs in their order while they fit. A job that is larger than a whole batch may give a part.
-    fn fill_in_order(&mut self, candidates: &[(usize, &Waiting)], cap: usize) {
+    fn fill_in_order(&mut self, candidates: &[(usize, &Waiting)], cap: usize, view: &View<'_>) {
         for (position, job) in candidates {
-            let width = self.width.max(job.width);
-            let room = cap.min(self.max_rows).min(self.max_tokens / width).saturating_sub(self.rows);
-            let taken = part_of(job, room, self.max_rows);
+            let width = self.width.max(view.width(job.width));
+            let room = cap.min(view.most_rows(width)).saturating_sub(self.rows);
+            let taken = part_of(job, room, view.limits.max_rows);
             self.left_some |= taken < job.rows;
             if taken > 0 {
                 self.picks.push(Pick { position: *position, rows: taken });
@@ -214,7 +237,7 @@ impl Batch {
         by_width.sort_by_key(|(position, job)| (job.width, *position));
         let wider = by_width.partition_point(|(_, job)| job.width < self.width);
         let (mut below, mut above) = (wider, wider);
-        let most = cap.min(self.max_rows);
+        let most = cap.min(view.limits.max_rows);
         while self.rows < most && (below > 0 || above < by_width.len()) {
             // Of the next narrower and the next wider, the one that brings less padding.
             let narrower = below.checked_sub(1).map(|index| by_width[index]);
@@ -234,7 +257,7 @@ impl Batch {
                 above += 1;
                 by_width[above - 1]
             };
-            if !self.add_if_it_pays(position, &job, (most, view.cost)) {
+            if !self.add_if_it_pays(position, &job, (most, view)) {
                 self.left_some = true;
                 // What is farther off on this side pays even less.
                 if take_narrower {
@@ -247,12 +270,12 @@ impl Batch {
         self.left_some |= below > 0 || above < by_width.len();
     }
 
-    fn add_if_it_pays(&mut self, position: usize, job: &Waiting, bounds: (usize, &CostModel)) -> bool {
-        let (most, cost) = bounds;
-        let room = most - self.rows;
-        let taken = part_of(job, room, self.max_rows);
-        let (rows, width) = (self.rows + taken, self.width.max(job.width));
-        if taken == 0 || rows.saturating_mul(width) > self.max_tokens {
+    fn add_if_it_pays(&mut self, position: usize, job: &Waiting, bounds: (usize, &View<'_>)) -> bool {
+        let (most, view) = bounds;
+        let (room, cost) = (most - self.rows, view.cost);
+        let taken = part_of(job, room, view.limits.max_rows);
+        let (rows, width) = (self.rows + taken, self.width.max(view.width(job.width)));
+        if taken == 0 || rows > view.most_rows(width) {
             return false;
         }
         let pays = match (cost.seconds(rows, width), cost.seconds(self.rows, self.width)) {

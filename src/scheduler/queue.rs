@@ -7,9 +7,9 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::ModelOptions;
 use super::company::Company;
 use super::cost::{CostModel, Measured};
+use super::free::FreeSessions;
 use super::group::Grouping;
 use super::job::FailureKind;
 use super::limit::Limit;
@@ -18,6 +18,7 @@ use super::pending::{Pending, Place};
 use super::policy::{self, Decision, Pick, View, Waiting};
 use super::retry::retry_after;
 use super::state::ModelFacts;
+use super::{DeviceKind, ModelOptions};
 use crate::engine::Run;
 
 /// How much of what it should take the time left may be for a job to be run at all: what would end
@@ -35,7 +36,7 @@ pub(super) struct QueueState {
     pub(super) cost: CostModel,
     pub(super) limit: Limit,
     pace: Pace,
-    pub(super) free_sessions: Vec<Box<dyn Run>>,
+    pub(super) free_sessions: FreeSessions,
     pub(super) sessions: usize,
     /// Its model is gone: nothing new comes, and sessions are not kept.
     is_retired: bool,
@@ -88,12 +89,11 @@ impl QueueState {
         let sessions = options.sessions.len();
         let least = 2 * sessions * facts.limits.max_rows;
         Self {
-            facts,
             grouping: options.grouping,
-            cost: CostModel::new(&options.measured),
+            cost: CostModel::new(&options.measured).with_buckets(options.buckets),
             limit: Limit::new(options.queue_capacity, least),
             pace: Pace::default(),
-            free_sessions: options.sessions,
+            free_sessions: FreeSessions::new(options.sessions, facts.device),
             sessions,
             is_retired: false,
             virtual_time: 0.0,
@@ -106,6 +106,7 @@ impl QueueState {
             batches: 0,
             batch_seconds: 0.0,
             running: Vec::with_capacity(sessions),
+            facts,
         }
     }
 
@@ -116,7 +117,7 @@ impl QueueState {
             self.left(&entry);
             entry.job.fail(FailureKind::Cancelled, None);
         }
-        let free = std::mem::take(&mut self.free_sessions);
+        let free = self.free_sessions.drain();
         self.sessions -= free.len();
         free
     }
@@ -127,7 +128,7 @@ impl QueueState {
             self.sessions -= 1;
             return Some(session);
         }
-        self.free_sessions.push(session);
+        self.free_sessions.give_back(session);
         None
     }
 
@@ -146,7 +147,8 @@ impl QueueState {
 
     /// Whether its batches are run where the requests are: a worker's thread is farther than they are long.
     pub(super) fn is_near(&self) -> bool {
-        self.cost.is_short() && self.facts.limits.max_delay.is_zero()
+        let on_cores = self.facts.device == DeviceKind::Cores;
+        on_cores && self.cost.is_short() && self.facts.limits.max_delay.is_zero()
     }
 
     /// Room for `rows` more; an empty queue has room for any job.
@@ -281,7 +283,8 @@ impl QueueState {
             limits: self.facts.limits,
             cost: &self.cost,
             pads: self.grouping.pads,
-            free_slots: free_slots.min(self.free_sessions.len()),
+            queued_rows: self.queued_rows,
+            free_slots: self.free_sessions.worth_sharing(free_slots),
             batches: self.batches,
             is_closing,
         };

@@ -3,13 +3,14 @@
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::buckets::Buckets;
 use super::device::{DeviceState, Done, Next, Work};
 use super::job::JobRequest;
 use super::pending::Place;
 use super::policy::BatchLimits;
 use super::queue::QueueState;
 use super::ticket::{SubmitError, Ticket};
-use super::{DeviceOptions, ModelOptions};
+use super::{DeviceKind, DeviceOptions, ModelOptions};
 use crate::telemetry::{Metrics, ModelMetrics, Tracer, WorkerMetrics};
 
 /// What never changes of a model, shared with the workers that run it.
@@ -18,7 +19,9 @@ pub(super) struct ModelFacts {
     pub(super) version: String,
     pub(super) provider: &'static str,
     pub(super) cost: usize,
+    pub(super) device: DeviceKind,
     pub(super) limits: BatchLimits,
+    pub(super) buckets: Buckets,
     pub(super) metrics: Arc<ModelMetrics>,
 }
 
@@ -45,6 +48,7 @@ pub(super) struct Shared {
     work_or_close: Condvar,
     worker_left: Condvar,
     pub(super) device: String,
+    kind: DeviceKind,
     pub(super) tracer: Tracer,
     pub(super) metrics: Arc<Metrics>,
     pub(super) worker_metrics: WorkerMetrics,
@@ -53,13 +57,12 @@ pub(super) struct Shared {
 impl Shared {
     pub(super) fn new(device: &DeviceOptions, metrics: &Arc<Metrics>, tracer: &Tracer) -> Self {
         let worker_metrics = metrics.workers(&device.name);
-        worker_metrics.set(device.permits, 0, 0);
-        let state = DeviceState::new(device.permits);
         Self {
-            locked: Mutex::new(Locked { device: state, workers_alive: device.permits, parked: 0 }),
+            locked: Mutex::new(Locked { device: DeviceState::new(0), workers_alive: 0, parked: 0 }),
             work_or_close: Condvar::new(),
             worker_left: Condvar::new(),
             device: device.name.clone(),
+            kind: device.kind,
             tracer: tracer.clone(),
             metrics: Arc::clone(metrics),
             worker_metrics,
@@ -71,6 +74,19 @@ impl Shared {
         self.locked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// One more permit, and a worker's place with it, as long as there are fewer than `wanted`: its index.
+    pub(super) fn next_permit(&self, wanted: usize) -> Option<usize> {
+        let mut locked = self.lock();
+        let index = locked.device.permits;
+        if index >= wanted {
+            return None;
+        }
+        locked.device.add_permit();
+        locked.workers_alive += 1;
+        self.show_workers(&locked.device);
+        Some(index)
+    }
+
     pub(super) fn add(&self, options: ModelOptions) -> usize {
         let mut locked = self.lock();
         let state = &mut locked.device;
@@ -79,6 +95,8 @@ impl Shared {
             version: options.version.clone(),
             provider: options.provider,
             cost: options.cost.clamp(1, state.permits),
+            device: self.kind,
+            buckets: options.buckets.clone(),
             limits: BatchLimits { max_rows: options.limits.max_rows.max(1), ..options.limits },
             metrics: Arc::clone(&options.metrics),
         });

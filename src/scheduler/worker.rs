@@ -10,7 +10,7 @@ use super::device::{Done, Work};
 use super::job::{BatchSummary, FailureKind, Finished, JobFailure, JobRequest, JobTimes};
 use super::pending::Guard;
 use super::queue::Taken;
-use super::run::{BatchRan, padding_ratio, run_batch, run_whole};
+use super::run::{BatchRan, Runner, padding_ratio, run_batch, run_whole};
 use super::state::{ModelFacts, Shared};
 use crate::telemetry::{BatchMember, BatchRecord, SpanContext};
 use crate::tensor::Tensor;
@@ -43,7 +43,8 @@ fn serve(shared: &Shared, work: Work) -> Done {
         guard.close();
         return done;
     }
-    let ran = run_batch(done.session.as_mut(), &members, &guard, dequeued);
+    let mut runner = Runner { session: done.session.as_mut(), buckets: &facts.buckets };
+    let ran = run_batch(&mut runner, &members, &guard, dequeued);
     guard.close();
     let rows = members.iter().map(|member| member.rows.len()).sum();
     let account = Account { shared, facts: &facts, rows, reason: reason.text(), dequeued };
@@ -119,7 +120,7 @@ impl Account<'_> {
     /// Answers every member.
     fn answer(&self, members: &[Taken], ran: BatchRan, queue: usize) {
         let (assembled, executed) = (ran.assembled, ran.executed);
-        let padding = padding_ratio(members);
+        let padding = padding_ratio(members, &self.facts.buckets);
         let failed = ran.members.iter().find_map(|outputs| outputs.as_ref().err());
         let times = JobTimes { enqueued: self.dequeued, dequeued: self.dequeued, assembled, executed };
         self.count(times, padding, failed);
@@ -232,8 +233,9 @@ fn error_type(failure: &FailureKind) -> &'static str {
         FailureKind::Expired => "deadline_exceeded",
         FailureKind::InvalidInput(_) => "invalid_input",
         FailureKind::Device(_) | FailureKind::Failed(_) => "inference_failed",
+        FailureKind::Lost(_) => "not_ready",
         FailureKind::Panicked => "internal",
         FailureKind::Cancelled => "client_disconnected",
-        FailureKind::Displaced { .. } => "overloaded",
+        FailureKind::OutOfMemory(_) | FailureKind::Displaced { .. } => "overloaded",
     }
 }

@@ -73,12 +73,13 @@ fn with_sessions(
     let queue = scheduler.add_model(ModelOptions {
         model: "m".into(),
         version: "1".into(),
-        device: DeviceOptions { name: "cpu".into(), permits: 1 },
+        device: DeviceOptions { name: "cpu".into(), kind: DeviceKind::Cores, permits: 1 },
         provider: "cpu",
         cost: 1,
         sessions,
         limits: BatchLimits { max_rows: max_batch_size, max_tokens: None, max_delay: Duration::ZERO },
         grouping: Grouping { batchable: true, has_free_shape: false, pads: false },
+        buckets: Buckets::default(),
         measured: Vec::new(),
         queue_capacity,
         metrics: metrics.model("m", "1", "cpu"),
@@ -473,7 +474,7 @@ async fn a_dropped_queue_frees_its_sessions_and_its_place_serves_the_next() {
     let (scheduler, first) = with_sessions(vec![session(), session()], 8, 4);
     let again = |sessions| {
         let metrics = Metrics::new(None, &BuildInfo::default()).model("m", "1", "cpu");
-        let device = DeviceOptions { name: "cpu".into(), permits: 1 };
+        let device = DeviceOptions { name: "cpu".into(), kind: DeviceKind::Cores, permits: 1 };
         let options = ModelOptions {
             model: "m".into(),
             version: "1".into(),
@@ -483,6 +484,7 @@ async fn a_dropped_queue_frees_its_sessions_and_its_place_serves_the_next() {
             sessions,
             limits: BatchLimits { max_rows: 4, max_tokens: None, max_delay: Duration::ZERO },
             grouping: Grouping { batchable: true, has_free_shape: false, pads: false },
+            buckets: Buckets::default(),
             measured: Vec::new(),
             queue_capacity: 8,
             metrics,
@@ -530,4 +532,127 @@ async fn a_session_that_runs_when_its_queue_goes_is_freed_after_the_run() {
     assert_eq!(values(&running.await.unwrap().outputs), [2.0]);
     assert!(scheduler.join(Instant::now() + SOON));
     assert_eq!(Arc::strong_count(&alive), 1);
+}
+
+/// What any run takes on the accelerator of these tests.
+const ONE_RUN: Duration = Duration::from_millis(5);
+
+/// Notes the shapes it runs, and gives back what it is given.
+struct Shapes(mpsc::Sender<Vec<usize>>);
+
+impl Run for Shapes {
+    fn run(&mut self, inputs: &[Tensor]) -> Result<Vec<Tensor>, RunError> {
+        self.0.send(inputs[0].shape().to_vec()).expect("the test listens");
+        std::thread::sleep(ONE_RUN);
+        Ok(inputs.to_vec())
+    }
+
+    fn run_with(&mut self, inputs: &[Tensor], _: &[(usize, Tensor)]) -> Result<Vec<Tensor>, RunError> {
+        self.run(inputs)
+    }
+
+    fn interrupt(&self) -> Interrupt {
+        Interrupt::from_fn(|_raised| {})
+    }
+}
+
+fn on_accelerator(sessions: Vec<Box<dyn Run>>, metrics: &Arc<Metrics>) -> ModelOptions {
+    ModelOptions {
+        model: "m".into(),
+        version: "1".into(),
+        device: DeviceOptions {
+            name: "cuda:0".into(),
+            kind: DeviceKind::Accelerator,
+            permits: sessions.len(),
+        },
+        provider: "cuda",
+        cost: 1,
+        sessions,
+        limits: BatchLimits { max_rows: 8, max_tokens: None, max_delay: Duration::ZERO },
+        grouping: Grouping { batchable: true, has_free_shape: true, pads: true },
+        buckets: Buckets::new([1, 4, 8], [4, 16]),
+        // Company costs nothing.
+        measured: [(1, 4), (4, 4), (8, 4), (1, 16), (4, 16), (8, 16)]
+            .map(|(rows, width)| Measured { rows, width, took: ONE_RUN })
+            .into(),
+        queue_capacity: 64,
+        metrics: metrics.model("m", "1", "cuda:0"),
+    }
+}
+
+#[tokio::test]
+async fn every_run_on_an_accelerator_is_of_a_bucket_and_every_answer_is_its_own() {
+    let metrics = Arc::new(Metrics::new(None, &BuildInfo::default()));
+    let scheduler = Scheduler::new(Arc::clone(&metrics), Tracer::disabled());
+    let (sender, shapes) = mpsc::channel();
+    let queue = scheduler.add_model(on_accelerator(vec![Box::new(Shapes(sender))], &metrics)).unwrap();
+    let of = |rows: usize, width: usize, tokens: Option<u32>| {
+        let values: Vec<f32> = (0_u8..).take(rows * width).map(f32::from).collect();
+        let row_tokens = tokens.map(|tokens| vec![tokens; rows]);
+        let inputs = vec![Tensor::new(vec![rows, width], values).unwrap()];
+        JobRequest { inputs, rows, row_tokens, ..job(&[0.0]) }
+    };
+    for (rows, width, tokens, shape) in [
+        (1, 4, Some(4), [1, 4]),
+        (2, 3, Some(3), [4, 4]),
+        (5, 5, Some(5), [8, 16]),
+        (4, 16, Some(16), [4, 16]),
+        (3, 17, Some(17), [4, 17]),
+        (2, 3, None, [4, 3]),
+    ] {
+        let request = of(rows, width, tokens);
+        let given = request.inputs[0].clone();
+        let answer = queue.try_submit(request).unwrap().await.unwrap();
+        assert_eq!(shapes.recv_timeout(SOON).unwrap(), shape);
+        let ours = crate::tensor::with_width(&answer.outputs[0], width).unwrap();
+        assert_eq!(ours, given, "{rows} x {width}");
+        assert_eq!(answer.batch.size, rows, "what is filled up is nobody's");
+    }
+    let text = metrics.render();
+    let padding = r#"inference_batch_padding_ratio_sum{model="m",version="1"} "#;
+    let padding = text.lines().find_map(|line| line.strip_prefix(padding)).expect("it is observed");
+    let expected = 0.0 + (1.0 - 6.0 / 16.0) + (1.0 - 25.0 / 128.0) + 0.0 + 0.25 + 0.5;
+    assert!((padding.parse::<f64>().unwrap() - expected).abs() < 1e-9, "{padding}, expected {expected}");
+    assert!(scheduler.join(Instant::now() + SOON));
+}
+
+#[tokio::test]
+async fn a_second_model_brings_the_permits_that_it_wants_and_devices_take_turns() {
+    struct Numbered(usize, mpsc::Sender<usize>);
+    impl Run for Numbered {
+        fn run(&mut self, inputs: &[Tensor]) -> Result<Vec<Tensor>, RunError> {
+            self.1.send(self.0).expect("the test listens");
+            Ok(inputs.to_vec())
+        }
+        fn interrupt(&self) -> Interrupt {
+            Interrupt::from_fn(|_raised| {})
+        }
+    }
+    let metrics = Arc::new(Metrics::new(None, &BuildInfo::default()));
+    let scheduler = Scheduler::new(Arc::clone(&metrics), Tracer::disabled());
+    let (sender, ran) = mpsc::channel();
+    let sessions = |count: usize| {
+        (0..count).map(|number| Box::new(Numbered(number, sender.clone())) as Box<dyn Run>).collect()
+    };
+    let one = scheduler.add_model(on_accelerator(sessions(1), &metrics)).unwrap();
+    let workers = |state: &str, count: usize| {
+        let line = format!(r#"inference_workers{{device="cuda:0",state="{state}"}} {count}"#);
+        (0..1000).any(|_| {
+            std::thread::sleep(Duration::from_millis(1));
+            metrics.render().lines().any(|found| found == line)
+        })
+    };
+    assert!(workers("idle", 1));
+    let three = scheduler.add_model(on_accelerator(sessions(3), &metrics)).unwrap();
+    assert!(workers("idle", 3));
+    assert_eq!(values(&one.try_submit(job(&[1.0])).unwrap().await.unwrap().outputs), [1.0]);
+    assert_eq!(ran.recv_timeout(SOON), Ok(0));
+    let mut turns = Vec::new();
+    for _ in 0..6 {
+        three.try_submit(job(&[1.0])).unwrap().await.unwrap();
+        turns.push(ran.recv_timeout(SOON).unwrap());
+        assert!(workers("idle", 3));
+    }
+    assert_eq!(turns, [0, 1, 2, 0, 1, 2]);
+    assert!(scheduler.join(Instant::now() + SOON));
 }

@@ -10,7 +10,7 @@ use crate::scheduler::policy::{BatchLimits, Decision, Pick, Reason, View, Waitin
 const LIMITS: BatchLimits = BatchLimits { max_rows: 8, max_tokens: None, max_delay: Duration::ZERO };
 
 fn view(cost: &CostModel) -> View<'_> {
-    View { limits: LIMITS, cost, pads: false, free_slots: 1, batches: 0, is_closing: false }
+    View { limits: LIMITS, cost, pads: false, queued_rows: 0, free_slots: 1, batches: 0, is_closing: false }
 }
 
 /// A job of one group and `rows` rows of `width`.

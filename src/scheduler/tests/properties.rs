@@ -10,8 +10,8 @@ use proptest::prelude::*;
 use super::{SOON, Scheduler};
 use crate::engine::{Interrupt, Run, RunError};
 use crate::scheduler::{
-    BatchLimits, DeviceOptions, FailureKind, Grouping, JobRequest, ModelOptions, ModelQueue, SubmitError,
-    Ticket,
+    BatchLimits, Buckets, DeviceKind, DeviceOptions, FailureKind, Grouping, JobRequest, ModelOptions,
+    ModelQueue, SubmitError, Ticket,
 };
 use crate::telemetry::{BuildInfo, Metrics, Tracer};
 use crate::tensor::{Data, Tensor};
@@ -61,21 +61,24 @@ struct House {
     largest: Arc<AtomicUsize>,
 }
 
-fn house(sessions: usize, limits: BatchLimits, capacity: usize) -> House {
+fn house(sessions: usize, limits: BatchLimits, capacity: usize, buckets: Buckets) -> House {
     let metrics = Arc::new(Metrics::new(None, &BuildInfo::default()));
     let scheduler = Scheduler::new(Arc::clone(&metrics), Tracer::disabled());
     let (rows, largest) = (Arc::default(), Arc::default());
+    let is_exact = buckets == Buckets::default();
+    let kind = if is_exact { DeviceKind::Cores } else { DeviceKind::Accelerator };
     let session =
         |_| -> Box<dyn Run> { Box::new(Sums { rows: Arc::clone(&rows), largest: Arc::clone(&largest) }) };
     let queue = scheduler.add_model(ModelOptions {
         model: "m".into(),
         version: "1".into(),
-        device: DeviceOptions { name: "cpu".into(), permits: sessions },
+        device: DeviceOptions { name: "cpu".into(), kind, permits: sessions },
         provider: "cpu",
         cost: 1,
         sessions: (0..sessions).map(session).collect(),
         limits,
         grouping: Grouping { batchable: true, has_free_shape: true, pads: true },
+        buckets,
         measured: Vec::new(),
         queue_capacity: capacity,
         metrics: metrics.model("m", "1", "cpu"),
@@ -166,9 +169,13 @@ proptest! {
         max_rows in 1..9_usize,
         max_tokens in prop::option::of(4..30_usize),
         delay_ms in 0..2_u64,
+        fills in any::<bool>(),
     ) {
         let max_delay = Duration::from_millis(delay_ms);
-        let house = house(sessions, BatchLimits { max_rows, max_tokens, max_delay }, 100_000);
+        let sizes = [1, 2, 4, 8].into_iter().filter(|&size| size < max_rows).chain([max_rows]);
+        let buckets = if fills { Buckets::new(sizes, [2, 5]) } else { Buckets::default() };
+        let limits = BatchLimits { max_rows, max_tokens, max_delay };
+        let house = house(sessions, limits, 100_000, buckets);
         let executor = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         executor.block_on(async {
             let mut tickets = Vec::new();
@@ -201,7 +208,7 @@ fn a_hundred_thousand_distinct_requests_are_not_mixed_up() {
     const CALLERS: u32 = 100;
     const EACH: u32 = 1_000;
     let limits = BatchLimits { max_rows: 32, max_tokens: None, max_delay: Duration::ZERO };
-    let house = Arc::new(house(2, limits, 256));
+    let house = Arc::new(house(2, limits, 256, Buckets::default()));
     let executor =
         tokio::runtime::Builder::new_multi_thread().worker_threads(4).enable_time().build().unwrap();
     executor.block_on(async {

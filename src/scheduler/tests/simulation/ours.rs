@@ -15,7 +15,8 @@ use crate::scheduler::pending::{Answer, Guard, Pending};
 use crate::scheduler::queue::{QueueState, Taken};
 use crate::scheduler::state::ModelFacts;
 use crate::scheduler::{
-    BatchLimits, BatchSummary, DeviceOptions, Grouping, JobRequest, JobTimes, Measured, ModelOptions,
+    BatchLimits, BatchSummary, Buckets, DeviceKind, DeviceOptions, Grouping, JobRequest, JobTimes, Measured,
+    ModelOptions,
 };
 use crate::telemetry::{BuildInfo, Metrics};
 use crate::tensor::Tensor;
@@ -119,18 +120,27 @@ fn queue(model: &Model, metrics: &Arc<Metrics>, said: &Arc<AtomicUsize>) -> Queu
     let options = ModelOptions {
         model: "m".into(),
         version: "1".into(),
-        device: DeviceOptions { name: "cpu".into(), permits: 2 },
+        device: DeviceOptions { name: "cpu".into(), kind: DeviceKind::Cores, permits: 2 },
         provider: "cpu",
         cost: 1,
         sessions: (0..model.sessions).map(session).collect(),
         limits,
         grouping: Grouping { batchable: true, has_free_shape: model.has_lengths, pads: model.has_lengths },
+        buckets: Buckets::default(),
         measured: sizes.map(|rows| Measured { rows, width, took: took(rows) }).collect(),
         queue_capacity: CAPACITY,
         metrics: Arc::clone(&metrics),
     };
-    let facts =
-        ModelFacts { model: "m".into(), version: "1".into(), provider: "cpu", cost: 1, limits, metrics };
+    let facts = ModelFacts {
+        model: "m".into(),
+        version: "1".into(),
+        provider: "cpu",
+        cost: 1,
+        device: DeviceKind::Cores,
+        limits,
+        buckets: Buckets::default(),
+        metrics,
+    };
     QueueState::new(Arc::new(facts), options)
 }
 
