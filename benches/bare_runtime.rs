@@ -7,7 +7,9 @@
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
-use ml_inference_api::engine::{LoadedGraph, Run as _, Runtime, RuntimeOptions, SessionOptions, load};
+use ml_inference_api::engine::{
+    LargestShape, LoadedGraph, Run as _, Runtime, RuntimeOptions, SessionOptions, load,
+};
 use ml_inference_api::model::{Dim, Execution, TensorSpec};
 use ml_inference_api::tensor::{DataType, Tensor};
 
@@ -45,7 +47,17 @@ fn loaded(runtime: &'static Runtime, path: &Path) -> Result<LoadedGraph, Fault> 
     let graph = path.canonicalize()?;
     let folder = graph.parent().ok_or("a graph lies in a folder")?;
     let execution = Execution::default();
-    Ok(load(runtime, &SessionOptions { graph: &graph, folder, execution: &execution, name: "bare" })?)
+    Ok(load(
+        runtime,
+        &SessionOptions {
+            graph: &graph,
+            folder,
+            execution: &execution,
+            name: "bare",
+            engines: None,
+            largest: LargestShape { rows: 32, tokens: None },
+        },
+    )?)
 }
 
 fn ones(spec: &TensorSpec, rows: usize) -> Result<Tensor, Fault> {

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::Instant;
 
-use ml_inference_api::engine::{Run as _, Runtime, RuntimeOptions, SessionOptions, load};
+use ml_inference_api::engine::{LargestShape, Run as _, Runtime, RuntimeOptions, SessionOptions, load};
 use ml_inference_api::model::{Dim, Execution, TensorSpec};
 use ml_inference_api::tensor::{DataType, Tensor};
 use ort::environment::GlobalThreadPoolOptions;
@@ -53,7 +53,14 @@ fn run(library: &str, graph: &str, runs: usize) -> Result<String, Fault> {
     let folder = graph.parent().ok_or("a graph lies in a folder")?;
     let one = std::num::NonZeroUsize::new(1);
     let execution = Execution { instances: one, intra_threads: one, ..Execution::default() };
-    let options = SessionOptions { graph: &graph, folder, execution: &execution, name: "sessions" };
+    let options = SessionOptions {
+        graph: &graph,
+        folder,
+        execution: &execution,
+        name: "sessions",
+        engines: None,
+        largest: LargestShape { rows: 32, tokens: None },
+    };
     let mut loaded = load(runtime, &options)?;
     let inputs: Vec<Tensor> = loaded.signature.inputs.iter().map(ones).collect::<Result<_, _>>()?;
     let (before, began) = (cpu_seconds()?, Instant::now());

@@ -14,7 +14,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use ml_inference_api::engine::{LoadedGraph, Run as _, Runtime, RuntimeOptions, SessionOptions, load};
+use ml_inference_api::engine::{
+    LargestShape, LoadedGraph, Run as _, Runtime, RuntimeOptions, SessionOptions, load,
+};
 use ml_inference_api::model::Execution;
 use ml_inference_api::tensor::Tensor;
 use serde_json::json;
@@ -117,7 +119,17 @@ fn bare(dylib: &Path, graph: &Path) -> Result<LoadedGraph, Fault> {
     let graph = graph.canonicalize()?;
     let folder = graph.parent().ok_or("a graph lies in a folder")?;
     let execution = Execution::default();
-    Ok(load(runtime, &SessionOptions { graph: &graph, folder, execution: &execution, name: "bare" })?)
+    Ok(load(
+        runtime,
+        &SessionOptions {
+            graph: &graph,
+            folder,
+            execution: &execution,
+            name: "bare",
+            engines: None,
+            largest: LargestShape { rows: 32, tokens: None },
+        },
+    )?)
 }
 
 fn ran(bare: &mut LoadedGraph, values: &[f32]) -> Result<Figures, Fault> {

@@ -8,21 +8,28 @@ use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use ort::ErrorCode;
 use ort::logging::LogLevel;
 use ort::session::builder::{AutoDevicePolicy, GraphOptimizationLevel, SessionBuilder};
 
+use super::attempt::Attempt;
+use super::bound::{Capture, Place};
+use super::core::Shared;
+use super::devices::Devices;
 use super::graph_file::GraphFile;
 use super::load_error::LoadError;
+use super::loaded::{GraphMetadata, LoadedGraph, left_to_the_cpu};
 use super::message::tidy;
+use super::placement::{self, Placement};
 use super::plan::Plan;
-use super::providers::{self, ProviderRequest};
+use super::profile::{self, LargestShape};
+use super::providers::{self, Compiled, ProviderRequest};
 use super::shared_weights::{self, Proof, Written};
-use super::{Runtime, Session, external_data, graph_file, outlets};
+use super::{Runtime, Session, external_data, graph_file, graphs, outlets};
 use crate::cores::Cores;
-use crate::model::{Execution, GraphOptimization, Precision, ProviderKind, Signature};
+use crate::model::{Execution, GraphOptimization, ProviderKind, Signature};
 
 /// What to load, and how.
 #[derive(Clone, Copy, Debug)]
@@ -35,46 +42,10 @@ pub struct SessionOptions<'a> {
     pub execution: &'a Execution,
     /// The model's name, for the runtime's log.
     pub name: &'a str,
-}
-
-/// A graph, loaded.
-#[derive(Debug)]
-pub struct LoadedGraph {
-    /// Inputs and outputs.
-    pub signature: Signature,
-    /// At least one; each runs one batch at a time.
-    pub sessions: Vec<Session>,
-    /// The provider that is first in line for every node.
-    pub provider: ProviderKind,
-    /// What was asked for and could not be had, where the manifest allows a fallback.
-    pub providers_note: Vec<String>,
-    /// Where `provider` runs: `cpu`, `cuda:0`.
-    pub device: String,
-    /// Class labels found in the graph's classifiers; else empty.
-    pub class_labels: Vec<String>,
-    /// What the author wrote into the graph.
-    pub metadata: GraphMetadata,
-    /// Threads of one session inside a run.
-    pub intra_threads: usize,
-    /// How long loading took.
-    pub load_time: Duration,
-    /// By how much the process grew meanwhile; none where that is not known.
-    pub memory_bytes: Option<i64>,
-    /// The size of the file of weights that all sessions map, bytes; none where each has its own copy.
-    pub shared_weights_bytes: Option<u64>,
-}
-
-/// What a graph's author wrote about it; empty texts are left out.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct GraphMetadata {
-    /// The tool that made the file.
-    pub producer: Option<String>,
-    /// The author's name space.
-    pub domain: Option<String>,
-    /// What the model is.
-    pub description: Option<String>,
-    /// The author's version.
-    pub version: Option<i64>,
+    /// Where what is compiled for this graph is kept for the next start; made where it is missing.
+    pub engines: Option<&'a Path>,
+    /// How large anything may get that it is asked to run.
+    pub largest: LargestShape,
 }
 
 /// Loads the graph into as many sessions as its options or the cores ask for.
@@ -96,15 +67,7 @@ pub(super) fn load_sharing(
     let resident = resident_bytes();
     let file = Checked::new(options)?;
     let loader = Loader { runtime, options, file: &file, worthwhile };
-    let mut attempt = Attempt {
-        providers: options
-            .execution
-            .providers
-            .clone()
-            .filter(|list| !list.is_empty())
-            .unwrap_or_else(|| vec![ProviderKind::Cpu]),
-        precision: options.execution.precision.unwrap_or_default(),
-    };
+    let mut attempt = Attempt::first_of(options.execution);
     let mut notes = Vec::new();
     let made = loop {
         match loader.make(&attempt) {
@@ -117,12 +80,15 @@ pub(super) fn load_sharing(
         }
     };
     let provider = attempt.first();
+    notes.extend(left_to_the_cpu(provider, &made.placement));
     Ok(LoadedGraph {
         signature: made.said.signature,
         sessions: made.sessions,
         provider,
         providers_note: notes,
-        device: providers::device(provider, options.execution),
+        device: made.devices.name,
+        cuda_devices: made.devices.cuda,
+        placement: made.placement,
         class_labels: file.contents.class_labels,
         metadata: made.said.metadata,
         intra_threads: made.intra_threads,
@@ -155,41 +121,6 @@ impl Checked {
     }
 }
 
-/// Providers and precision to try.
-struct Attempt {
-    providers: Vec<ProviderKind>,
-    precision: Precision,
-}
-
-impl Attempt {
-    fn first(&self) -> ProviderKind {
-        self.providers.first().copied().unwrap_or(ProviderKind::Cpu)
-    }
-
-    fn is_cpu_alone(&self) -> bool {
-        self.providers == [ProviderKind::Cpu]
-    }
-
-    /// The next attempt after `error`: a precision that can't be had gives way before the provider
-    /// does, and the last attempt is the CPU with the graph as it is. None when that failed too.
-    fn without(mut self, error: &LoadError) -> Option<Self> {
-        match error {
-            LoadError::Precision { .. } if self.precision != Precision::Fp32 => {
-                self.precision = Precision::Fp32;
-                return Some(self);
-            }
-            LoadError::Provider { provider, .. } => self.providers.retain(|kind| kind != provider),
-            _ => return None,
-        }
-        if self.providers.is_empty() {
-            self.providers.push(ProviderKind::Cpu);
-            return matches!(error, LoadError::Provider { provider, .. } if *provider != ProviderKind::Cpu)
-                .then_some(self);
-        }
-        Some(self)
-    }
-}
-
 /// The runtime's option for the largest constant that it computes at load, bytes.
 const FOLDED_BYTES: &str = "optimization.constant_folding_max_output_size_in_bytes";
 
@@ -197,15 +128,15 @@ const FOLDED_BYTES: &str = "optimization.constant_folding_max_output_size_in_byt
 struct Said {
     signature: Signature,
     metadata: GraphMetadata,
-    labels: Arc<[String]>,
-    /// Names of the optional inputs.
-    optional: Arc<[Arc<str>]>,
+    shared: Shared,
 }
 
 /// Sessions, and what is to be told about them.
 struct Made {
     said: Said,
     sessions: Vec<Session>,
+    devices: Devices,
+    placement: Placement,
     intra_threads: usize,
     shared_weights_bytes: Option<u64>,
 }
@@ -221,17 +152,11 @@ struct Loader<'a> {
 impl Loader<'_> {
     fn make(&self, attempt: &Attempt) -> Result<Made, LoadError> {
         let execution = self.options.execution;
-        let plan = Plan::new(execution, attempt.first(), self.file.bytes, Cores::read().threads());
-        let mut builder = self.builder(plan, attempt.first()).map_err(|error| self.failed(&error))?;
-        for (index, &kind) in attempt.providers.iter().enumerate() {
-            // The precision is the first provider's; those behind it take what it leaves over.
-            let precision = if index == 0 { attempt.precision } else { Precision::Fp32 };
-            let intra_threads = plan.intra_threads;
-            let request = ProviderRequest { kind, precision, intra_threads, execution };
-            providers::register(&mut builder, self.runtime, request)?;
-        }
+        let provider = attempt.first();
+        let devices = Devices::of(provider, execution)?;
+        let plan = Plan::new(execution, provider, self.file.bytes, Cores::read().threads());
         if attempt.is_cpu_alone() && plan.instances > 1 && self.file.bytes >= self.worthwhile {
-            match self.share(&builder, plan) {
+            match self.share(&self.builder_for(attempt, plan, (None, &[]))?, plan) {
                 Ok(made) => return Ok(made),
                 Err(reason) => {
                     let model = self.options.name;
@@ -239,16 +164,77 @@ impl Loader<'_> {
                 }
             }
         }
-        let sessions: Result<Vec<_>, _> = (0..plan.instances)
-            .map(|_| self.commit(&mut builder, self.options.graph, attempt.first()))
-            .collect();
-        let sessions = sessions?;
-        let [first, ..] = sessions.as_slice() else { unreachable!("a plan has at least one session") };
-        let said = self.said(first)?;
-        let sessions: Result<_, _> =
-            sessions.into_iter().map(|session| self.session(session, &said)).collect();
+        // Sessions of one device do not follow each other: they take turns.
+        let ranges = self.ranges(attempt, plan)?;
+        let mut sessions = Vec::new();
+        let mut builders: Vec<(Option<u32>, SessionBuilder)> = Vec::new();
+        for device in devices.each() {
+            builders.push((device, self.builder_for(attempt, plan, (device, &ranges))?));
+        }
+        for _ in 0..plan.instances {
+            for (device, builder) in &mut builders {
+                sessions.push((*device, self.commit(builder, self.options.graph, provider)?));
+            }
+        }
+        let [(_, first), ..] = sessions.as_slice() else { unreachable!("a plan has at least one session") };
+        let (said, placement) = (self.said(first)?, placement::of(first));
+        let bound = |(device, session)| self.session(session, &said, self.place(provider, device)?);
+        let sessions: Result<_, _> = sessions.into_iter().map(bound).collect();
         let intra_threads = plan.intra_threads;
-        Ok(Made { sessions: sessions?, said, intra_threads, shared_weights_bytes: None })
+        Ok(Made { sessions: sessions?, said, devices, placement, intra_threads, shared_weights_bytes: None })
+    }
+
+    /// Options of a session on `device`, with every provider in line.
+    fn builder_for(
+        &self,
+        attempt: &Attempt,
+        plan: Plan,
+        (device, ranges): (Option<u32>, &[(&'static str, String)]),
+    ) -> Result<SessionBuilder, LoadError> {
+        let (execution, intra_threads) = (self.options.execution, plan.intra_threads);
+        let builder = self.builder(plan, attempt.first());
+        let mut builder = builder.map_err(|error| self.failed(&error))?;
+        for (kind, precision) in attempt.in_line() {
+            let compiled = Compiled { engines: self.options.engines, ranges };
+            let request = ProviderRequest { kind, precision, intra_threads, device, compiled, execution };
+            providers::register(&mut builder, self.runtime, request)?;
+        }
+        Ok(builder)
+    }
+
+    /// The ranges of shapes for TensorRT, where the manifest gives none. What the inputs are a session says that runs
+    /// nothing.
+    fn ranges(&self, attempt: &Attempt, plan: Plan) -> Result<Vec<(&'static str, String)>, LoadError> {
+        let table = self.options.execution.tensorrt.iter().flat_map(|table| table.keys());
+        if attempt.first() != ProviderKind::Tensorrt
+            || table.into_iter().any(|key| key.starts_with("trt_profile"))
+        {
+            return Ok(Vec::new());
+        }
+        let builder = self.builder(plan, ProviderKind::Cpu);
+        let builder =
+            builder.and_then(|builder| Ok(builder.with_optimization_level(GraphOptimizationLevel::Disable)?));
+        let mut builder = builder.map_err(|error| self.failed(&error))?;
+        let session = self.commit(&mut builder, self.options.graph, ProviderKind::Cpu)?;
+        let signature = outlets::signature(&session, &self.file.contents)?;
+        Ok(profile::options(&signature, self.options.largest).map_or_else(Vec::new, Vec::from))
+    }
+
+    /// The memory that a session of `provider` on `device` is bound to.
+    fn place(
+        &self,
+        provider: ProviderKind,
+        device: Option<u32>,
+    ) -> Result<Option<(Place, Capture)>, LoadError> {
+        let Some(device) = device else { return Ok(None) };
+        let id = i32::try_from(device);
+        let id = id.map_err(|_| providers::unavailable(provider, format!("there is no device {device}")))?;
+        let capture = if providers::captures(provider, self.options.execution) {
+            Capture::Shapes
+        } else {
+            Capture::Off
+        };
+        Ok(Some((Place::Cuda(id), capture)))
     }
 
     /// Sessions that map one file of weights. The one that writes it goes before the others come: what it
@@ -260,15 +246,16 @@ impl Loader<'_> {
         let (said, proof) = {
             let writer = self.commit(&mut writer, self.options.graph, ProviderKind::Cpu).map_err(told)?;
             let said = self.said(&writer).map_err(told)?;
-            let mut writer = self.session(writer, &said).map_err(told)?;
+            let mut writer = self.session(writer, &said, None).map_err(told)?;
             let proof = Proof::of(&mut writer, &said.signature);
             (said, proof.ok_or("it runs no made-up input, so that a shared one can't be checked")?)
         };
         let mut reader = Written::read_by(builder.clone()).map_err(|error| tidy(&error.to_string()))?;
-        let mut sessions = Vec::new();
+        let (mut sessions, mut placement) = (Vec::new(), Placement::new());
         for _ in 0..plan.instances {
             let session = self.commit(&mut reader, &written.graph(), ProviderKind::Cpu).map_err(told)?;
-            let mut session = self.session(session, &said).map_err(told)?;
+            placement = placement::of(&session);
+            let mut session = self.session(session, &said, None).map_err(told)?;
             if !proof.holds_for(&mut session) {
                 return Err("with shared weights its outputs are others".into());
             }
@@ -277,6 +264,8 @@ impl Loader<'_> {
         Ok(Made {
             said,
             sessions,
+            devices: Devices::of(ProviderKind::Cpu, self.options.execution).map_err(told)?,
+            placement,
             intra_threads: plan.intra_threads,
             shared_weights_bytes: written.weights_bytes(),
         })
@@ -285,13 +274,18 @@ impl Loader<'_> {
     fn said(&self, session: &ort::session::Session) -> Result<Said, LoadError> {
         let signature = outlets::signature(session, &self.file.contents)?;
         let optional = signature.optional.iter().map(|spec| Arc::clone(&spec.name)).collect();
-        let labels = self.file.contents.class_labels.as_slice().into();
-        Ok(Said { signature, metadata: outlets::metadata(session), labels, optional })
+        let class_labels = self.file.contents.class_labels.as_slice().into();
+        let shared = Shared { class_labels, optional };
+        Ok(Said { signature, metadata: outlets::metadata(session), shared })
     }
 
-    fn session(&self, session: ort::session::Session, said: &Said) -> Result<Session, LoadError> {
-        let (labels, optional) = (Arc::clone(&said.labels), Arc::clone(&said.optional));
-        Session::new(session, labels, optional).map_err(|error| self.failed(&error))
+    fn session(
+        &self,
+        session: ort::session::Session,
+        said: &Said,
+        place: Option<(Place, Capture)>,
+    ) -> Result<Session, LoadError> {
+        Session::new(session, &said.shared, place).map_err(|error| self.failed(&error))
     }
 
     fn builder(&self, plan: Plan, provider: ProviderKind) -> ort::Result<SessionBuilder> {
@@ -314,6 +308,7 @@ impl Loader<'_> {
             .with_memory_pattern(provider != ProviderKind::Cpu)?
             // The crate's own default may pick an accelerator that nobody asked for.
             .with_auto_device(AutoDevicePolicy::PreferCPU)?
+            .with_config_entry(placement::RECORDED, "1")?
             .with_config_entry(FOLDED_BYTES, self.most_folded_bytes().to_string())?)
     }
 
@@ -330,6 +325,7 @@ impl Loader<'_> {
         graph: &Path,
         provider: ProviderKind,
     ) -> Result<ort::session::Session, LoadError> {
+        let _nobody_captures = (provider != ProviderKind::Cpu).then(graphs::running);
         let committed = catch_unwind(AssertUnwindSafe(|| builder.commit_from_file(graph)));
         let error = match committed {
             Ok(Ok(session)) => return Ok(session),
@@ -347,7 +343,7 @@ impl Loader<'_> {
             | ErrorCode::NoSuchFile
             | ErrorCode::NoModel
             | ErrorCode::NotImplemented => LoadError::Graph { file, reason },
-            _ if provider != ProviderKind::Cpu => providers::unavailable(provider, reason),
+            _ if provider != ProviderKind::Cpu => providers::failed(provider, reason),
             ErrorCode::GenericFailure => LoadError::Graph { file, reason },
             _ => LoadError::Session { file, reason },
         })

@@ -1,5 +1,8 @@
 //! How many sessions a model gets, and how many threads each.
 //!
+//! On an accelerator two sessions a device, where their weights are not too large: each has a stream of its own, so
+//! that the copies of one batch hide behind the other's kernels.
+//!
 //! On the CPU sessions times threads is the number of cores that the process may use: one thread a
 //! session wastes least, and many sessions run many batches at once. A large graph gets fewer
 //! sessions with more threads, since each session may hold its own copy of the weights: whether they can be
@@ -12,10 +15,13 @@ use crate::model::{Execution, ProviderKind};
 /// What all sessions of one model may hold of its weights, unless the manifest sets `instances`.
 const WEIGHTS_BUDGET_BYTES: u64 = 2 << 30;
 
+/// Batches under way at once on a device: one is copied while another computes.
+const ON_DEVICE: usize = 2;
+
 /// Sessions and threads of a model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Plan {
-    /// Sessions.
+    /// Sessions, for each device.
     pub(super) instances: usize,
     /// Threads that one session uses inside a run.
     pub(super) intra_threads: usize,
@@ -30,7 +36,7 @@ impl Plan {
         let affordable = usize::try_from(affordable).unwrap_or(usize::MAX);
         let instances = match execution.instances {
             Some(instances) => instances.get(),
-            None if on_device => 1,
+            None if on_device => affordable.clamp(1, ON_DEVICE),
             None => (cores / intra.unwrap_or(1)).min(affordable).max(1),
         };
         let spare = if on_device { 1 } else { (cores / instances).max(1) };
@@ -68,8 +74,9 @@ mod tests {
     }
 
     #[test]
-    fn devices_get_one_session() {
-        let plan = Plan::new(&Execution::default(), ProviderKind::Cuda, 1000, 8);
-        assert_eq!(plan, Plan { instances: 1, intra_threads: 1 });
+    fn devices_get_two_sessions_and_of_large_graphs_one() {
+        let of = |bytes| Plan::new(&Execution::default(), ProviderKind::Cuda, bytes, 8);
+        assert_eq!(of(1000), Plan { instances: 2, intra_threads: 1 });
+        assert_eq!(of(2 << 30), Plan { instances: 1, intra_threads: 1 });
     }
 }

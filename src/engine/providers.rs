@@ -4,13 +4,18 @@
 //! manifest gives in a provider's own table is passed on as it is and wins over what is set here.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use ort::ep::{self, ArbitrarilyConfigurableExecutionProvider, ExecutionProviderDispatch};
 use ort::session::builder::SessionBuilder;
 
+use super::beside;
 use super::message::tidy;
+use super::reason::explained;
 use super::{LoadError, Runtime};
+use crate::gpu::{self, DriverError};
 use crate::model::{Execution, Precision, ProviderKind};
+use crate::units::ByteSize;
 
 /// One provider of a session to be.
 #[derive(Clone, Copy)]
@@ -18,7 +23,19 @@ pub(super) struct ProviderRequest<'a> {
     pub(super) kind: ProviderKind,
     pub(super) precision: Precision,
     pub(super) intra_threads: usize,
+    /// CUDA's number of the device.
+    pub(super) device: Option<u32>,
+    pub(super) compiled: Compiled<'a>,
     pub(super) execution: &'a Execution,
+}
+
+/// What TensorRT is told of the engines that it builds.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Compiled<'a> {
+    /// Where those that were built once are kept.
+    pub(super) engines: Option<&'a Path>,
+    /// The shapes that they are for.
+    pub(super) ranges: &'a [(&'static str, String)],
 }
 
 /// Adds the provider to the session's options, behind those added before.
@@ -32,25 +49,44 @@ pub(super) fn register(
         return Err(unavailable(kind, missing_reason(kind, runtime)));
     }
     let provider = request.dispatch()?;
-    provider.register(builder).map_err(|error| unavailable(kind, tidy(&error.to_string())))
-}
-
-/// The device that the provider runs on: `cpu`, or `cuda:0`.
-pub(super) fn device(kind: ProviderKind, execution: &Execution) -> String {
-    let option = |table: &Option<BTreeMap<String, String>>, key: &str| table.as_ref()?.get(key).cloned();
-    match kind {
-        ProviderKind::Cpu => "cpu".into(),
-        ProviderKind::Openvino => option(&execution.openvino, "device_type")
-            .map_or_else(|| "cpu".into(), |device| device.to_lowercase().replace('.', ":")),
-        ProviderKind::Cuda | ProviderKind::Tensorrt => {
-            let table = if kind == ProviderKind::Cuda { &execution.cuda } else { &execution.tensorrt };
-            format!("cuda:{}", option(table, "device_id").unwrap_or_else(|| "0".into()))
-        }
+    if matches!(kind, ProviderKind::Cuda | ProviderKind::Tensorrt) {
+        beside::preload(runtime.path());
     }
+    provider.register(builder).map_err(|error| failed(kind, tidy(&error.to_string())))
 }
 
 pub(super) fn unavailable(provider: ProviderKind, reason: impl Into<String>) -> LoadError {
     LoadError::Provider { provider, reason: reason.into() }
+}
+
+/// The same, of what the runtime says: with what it means.
+pub(super) fn failed(provider: ProviderKind, reason: String) -> LoadError {
+    unavailable(provider, explained(provider, reason, driver))
+}
+
+/// Whether the manifest asks for CUDA graphs.
+pub(super) fn captures(kind: ProviderKind, execution: &Execution) -> bool {
+    let asked = |table: &Option<BTreeMap<String, String>>, key: &str| {
+        let value = table.as_ref().and_then(|table| table.get(key)).map(|value| value.to_lowercase());
+        value.is_some_and(|value| ["1", "true"].contains(&value.as_str()))
+    };
+    match kind {
+        ProviderKind::Cuda => asked(&execution.cuda, "enable_cuda_graph"),
+        ProviderKind::Tensorrt => asked(&execution.tensorrt, "trt_cuda_graph_enable"),
+        ProviderKind::Cpu | ProviderKind::Openvino => false,
+    }
+}
+
+/// What there is of a driver.
+fn driver() -> String {
+    match gpu::driver() {
+        Ok(driver) => format!(
+            "driver {} runs CUDA up to {}.{}, devices: {}",
+            driver.version, driver.cuda.0, driver.cuda.1, driver.devices
+        ),
+        Err(DriverError::LibraryNotFound(_)) => "no NVIDIA driver: libnvidia-ml.so.1 was not found".into(),
+        Err(error) => error.to_string(),
+    }
 }
 
 fn missing_reason(kind: ProviderKind, runtime: &Runtime) -> String {
@@ -94,7 +130,7 @@ impl ProviderRequest<'_> {
             hint: hint.into(),
         };
         Ok(match (self.kind, self.precision) {
-            (ProviderKind::Cpu | ProviderKind::Tensorrt, Fp32) => vec![],
+            (ProviderKind::Cpu, Fp32) => vec![],
             (ProviderKind::Cpu, Bf16) => {
                 return Err(lacking("on the CPU the provider openvino has it"));
             }
@@ -113,14 +149,54 @@ impl ProviderRequest<'_> {
             }
             (ProviderKind::Openvino, precision) => self.openvino_options(precision)?,
             // Not TF32: `fp32` means single precision. The table `cuda` can set `use_tf32 = "1"`.
-            (ProviderKind::Cuda, Fp32) => vec![("use_tf32", "0".into())],
+            (ProviderKind::Cuda, Fp32) => self.cuda_options(),
             (ProviderKind::Cuda, Bf16 | Fp16 | Int8) => {
                 return Err(lacking("convert the graph itself, or use the provider tensorrt"));
             }
-            (ProviderKind::Tensorrt, Bf16) => vec![("trt_bf16_enable", "1".into())],
-            (ProviderKind::Tensorrt, Fp16) => vec![("trt_fp16_enable", "1".into())],
-            (ProviderKind::Tensorrt, Int8) => vec![("trt_int8_enable", "1".into())],
+            (ProviderKind::Tensorrt, precision) => self.tensorrt_options(precision)?,
         })
+    }
+
+    fn device_option(self) -> Option<(&'static str, String)> {
+        Some(("device_id", self.device?.to_string()))
+    }
+
+    /// An arena that grows by what is asked for: warm-up runs every shape, and doubling would take up to twice what
+    /// they need from other models on the device.
+    fn cuda_options(self) -> Vec<(&'static str, String)> {
+        let mut options =
+            vec![("use_tf32", "0".into()), ("arena_extend_strategy", "kSameAsRequested".into())];
+        options.extend(self.device_option());
+        options
+    }
+
+    /// Engines take minutes to build: where there is a folder for them they are kept, with the timings of kernels by
+    /// which they were chosen.
+    fn tensorrt_options(self, precision: Precision) -> Result<Vec<(&'static str, String)>, LoadError> {
+        let mut options: Vec<_> = self.device_option().into_iter().collect();
+        match precision {
+            Precision::Fp32 => {}
+            Precision::Bf16 => options.push(("trt_bf16_enable", "1".into())),
+            Precision::Fp16 => options.push(("trt_fp16_enable", "1".into())),
+            Precision::Int8 => options.push(("trt_int8_enable", "1".into())),
+        }
+        options.extend(self.compiled.ranges.iter().cloned());
+        let Some(folder) = self.compiled.engines else { return Ok(options) };
+        let path =
+            folder.to_str().ok_or_else(|| unavailable(self.kind, "the cache folder's path is no UTF-8"))?;
+        std::fs::create_dir_all(folder).map_err(|error| {
+            unavailable(
+                self.kind,
+                format!("no folder for its engines can be made in `models.cache_dir`: {error}"),
+            )
+        })?;
+        for (enabled, at) in [
+            ("trt_engine_cache_enable", "trt_engine_cache_path"),
+            ("trt_timing_cache_enable", "trt_timing_cache_path"),
+        ] {
+            options.extend([(enabled, "1".to_owned()), (at, path.to_owned())]);
+        }
+        Ok(options)
     }
 
     fn openvino_device(self) -> String {
@@ -173,10 +249,24 @@ impl ProviderRequest<'_> {
             if key.contains('\0') || value.contains('\0') {
                 return Err(unavailable(self.kind, format!("its option {key:?} holds a NUL character")));
             }
-            provider = provider.with_arbitrary_config(key, value);
+            provider = provider.with_arbitrary_config(key, plain(self.kind, key, value)?);
         }
         Ok(provider)
     }
+}
+
+/// Options whose value is a number of bytes: people write it with a unit.
+const SIZES: [&str; 3] = ["gpu_mem_limit", "trt_max_workspace_size", "trt_context_memory_size"];
+
+/// An option's value as the runtime reads it.
+fn plain(kind: ProviderKind, key: &str, value: &str) -> Result<String, LoadError> {
+    let is_plain = value.trim().bytes().all(|byte| byte.is_ascii_digit());
+    if !SIZES.contains(&key) || is_plain {
+        return Ok(value.to_owned());
+    }
+    let size: Result<ByteSize, _> = value.parse();
+    let size = size.map_err(|error| unavailable(kind, format!("its option {key} = {value:?}: {error}")))?;
+    Ok(size.0.to_string())
 }
 
 pub(super) const fn precision_name(precision: Precision) -> &'static str {
@@ -217,7 +307,15 @@ mod tests {
         precision: Precision,
         execution: &Execution,
     ) -> Result<Vec<(&'static str, String)>, LoadError> {
-        ProviderRequest { kind, precision, intra_threads: 3, execution }.made_options()
+        ProviderRequest {
+            kind,
+            precision,
+            intra_threads: 3,
+            device: Some(1),
+            compiled: Compiled::default(),
+            execution,
+        }
+        .made_options()
     }
 
     #[test]
@@ -229,8 +327,56 @@ mod tests {
         assert!(options(ProviderKind::Openvino, Precision::Int8, &none).is_err());
         assert_eq!(
             options(ProviderKind::Tensorrt, Precision::Fp16, &none).unwrap(),
-            [("trt_fp16_enable", "1".to_owned())]
+            [("device_id", "1".to_owned()), ("trt_fp16_enable", "1".to_owned())]
         );
+    }
+
+    #[test]
+    fn cuda_gets_its_device_single_precision_and_an_arena_that_takes_what_it_needs() {
+        let made = options(ProviderKind::Cuda, Precision::Fp32, &Execution::default()).unwrap();
+        let expected = [("use_tf32", "0"), ("arena_extend_strategy", "kSameAsRequested"), ("device_id", "1")];
+        assert_eq!(made, expected.map(|(key, value)| (key, value.to_owned())));
+    }
+
+    #[test]
+    fn tensorrt_keeps_engines_and_timings_where_there_is_a_folder() {
+        let parent = tempfile::tempdir().unwrap();
+        let folder = parent.path().join("engines/m");
+        let execution = Execution::default();
+        let ranges = [("trt_profile_min_shapes", "x:1x4".to_owned())];
+        let request = ProviderRequest {
+            kind: ProviderKind::Tensorrt,
+            precision: Precision::Fp32,
+            intra_threads: 1,
+            device: None,
+            compiled: Compiled { engines: Some(&folder), ranges: &ranges },
+            execution: &execution,
+        };
+        let made: BTreeMap<_, _> = request.made_options().unwrap().into_iter().collect();
+        assert_eq!(made["trt_profile_min_shapes"], "x:1x4");
+        assert_eq!(made["trt_engine_cache_enable"], "1");
+        assert_eq!(made["trt_timing_cache_enable"], "1");
+        assert_eq!(Path::new(&made["trt_engine_cache_path"]), folder);
+        assert_eq!(made["trt_timing_cache_path"], made["trt_engine_cache_path"]);
+        assert!(folder.is_dir());
+        let file = parent.path().join("file");
+        std::fs::write(&file, "").unwrap();
+        let blocked = ProviderRequest {
+            compiled: Compiled { engines: Some(&file.join("engines")), ranges: &[] },
+            ..request
+        };
+        let error = blocked.made_options().unwrap_err().to_string();
+        assert!(error.contains("models.cache_dir"), "{error}");
+    }
+
+    #[test]
+    fn sizes_may_have_a_unit() {
+        let of = |key, value| plain(ProviderKind::Cuda, key, value);
+        assert_eq!(of("gpu_mem_limit", "2GiB").unwrap(), "2147483648");
+        assert_eq!(of("gpu_mem_limit", "1024").unwrap(), "1024");
+        assert_eq!(of("cudnn_conv_algo_search", "HEURISTIC").unwrap(), "HEURISTIC");
+        let error = of("gpu_mem_limit", "much").unwrap_err().to_string();
+        assert!(error.contains("gpu_mem_limit = \"much\": expected a number with a unit"), "{error}");
     }
 
     #[test]
@@ -247,7 +393,5 @@ mod tests {
             options(ProviderKind::Openvino, Precision::Fp16, &execution),
             Err(LoadError::Provider { .. })
         ));
-        assert_eq!(device(ProviderKind::Openvino, &execution), "gpu:1");
-        assert_eq!(device(ProviderKind::Tensorrt, &execution), "cuda:0");
     }
 }

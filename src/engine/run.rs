@@ -30,6 +30,13 @@ pub trait Run: Send {
     fn interrupt(&self) -> Interrupt;
 }
 
+impl RunError {
+    /// True where the device is at fault, or has no memory left: another run of the same may go well.
+    pub const fn is_of_device(&self) -> bool {
+        matches!(self, Self::OutOfMemory(_) | Self::Device(_) | Self::Lost(_))
+    }
+}
+
 /// Why a run gave no outputs. The texts are the runtime's own, with file names and sizes in them:
 /// for logs, never for clients.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -46,6 +53,9 @@ pub enum RunError {
     /// The device or its driver failed; the session may be of no more use.
     #[error("the device failed: {0}")]
     Device(String),
+    /// The device is of no more use to this session, and maybe to the process.
+    #[error("the device is lost: {0}")]
+    Lost(String),
     /// Anything else.
     #[error("the run failed: {0}")]
     Failed(String),

@@ -1,145 +1,168 @@
 //! One session of the runtime: what a worker locks to run a batch.
+//!
+//! On a CPU it runs in the worker's thread. On a CUDA device it has a thread of its own: the runtime keeps captured
+//! graphs and handles by thread, and a thread has one current device. The way there and back takes some
+//! microseconds, of runs of a millisecond.
 
+use std::any::Any;
 use std::fmt;
-use std::sync::Arc;
+use std::mem;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread::JoinHandle;
 
-use ort::ErrorCode;
-use ort::logging::LogLevel;
-use ort::session::{RunOptions, SessionInputValue, SessionInputs};
-
-use super::values::{self, Given};
+use super::bound::{Capture, Capturing, Place};
+use super::core::{Core, Shared};
 use super::{Interrupt, Run, RunError};
 use crate::tensor::Tensor;
 
 /// A session. Runs one batch at a time; dropped before `main` returns, or the runtime's statics die
 /// under it.
-pub struct Session {
-    inner: ort::session::Session,
-    /// The same for every run: the interrupt acts on it.
-    options: Arc<RunOptions>,
-    interrupt: Interrupt,
-    /// Columns of a ZipMap's scores; empty without one.
-    class_labels: Arc<[String]>,
-    /// Names of the optional inputs, in the signature's order.
-    optional: Arc<[Arc<str>]>,
+pub struct Session(Runner);
+
+enum Runner {
+    Here(Box<Core>),
+    There(Thread),
+}
+
+/// Set once a device of this process is lost.
+static DEVICE_LOST: AtomicBool = AtomicBool::new(false);
+
+/// A device of this process is lost. Its memory can't be freed any more: the calls fail, in destructors from which
+/// nothing may be thrown. Sessions on devices are given up as they are from then on, and the process is to be left
+/// without exit handlers.
+pub fn device_lost() {
+    DEVICE_LOST.store(true, Ordering::Release);
+}
+
+/// Whether [`device_lost`] was called.
+pub fn is_device_lost() -> bool {
+    DEVICE_LOST.load(Ordering::Acquire)
 }
 
 impl Session {
+    /// A session that runs on the device at `place`, or, without one, where its provider takes host memory.
     pub(super) fn new(
         inner: ort::session::Session,
-        class_labels: Arc<[String]>,
-        optional: Arc<[Arc<str>]>,
+        shared: &Shared,
+        place: Option<(Place, Capture)>,
     ) -> ort::Result<Self> {
-        let mut options = RunOptions::new()?;
-        // A failed run is told by its result. Else each bad input of a client's would be an error
-        // in the log.
-        options.set_log_level(LogLevel::Fatal)?;
-        let options = Arc::new(options);
-        let switched = Arc::clone(&options);
-        let interrupt = Interrupt::from_fn(move |raised| {
-            let set = if raised { switched.terminate() } else { switched.unterminate() };
-            if let Err(error) = set {
-                tracing::warn!(%error, raised, "can't set the terminate flag of a run");
-            }
-        });
-        Ok(Self { inner, options, interrupt, class_labels, optional })
-    }
-
-    fn check_count(&self, given: usize) -> Result<(), RunError> {
-        let wanted = self.inner.inputs().len();
-        if given == wanted {
-            return Ok(());
+        let core = Box::new(Core::new(inner, shared, place)?);
+        if place.is_none() {
+            return Ok(Self(Runner::Here(core)));
         }
-        Err(RunError::InvalidInput(format!("{given} inputs for {wanted}")))
+        let thread = Thread::of(core).map_err(|error| ort::Error::new(format!("no thread: {error}")))?;
+        Ok(Self(Runner::There(thread)))
     }
 
-    fn run_values<'i, 'v: 'i>(
-        &mut self,
-        values: impl Into<SessionInputs<'i, 'v>>,
-        given: Given<'_>,
-    ) -> Result<Vec<Tensor>, RunError> {
-        match self.inner.run_with_options(values, &*self.options) {
-            Ok(outputs) => {
-                let read = |(_, value)| values::output(value, given, &self.class_labels);
-                outputs.into_iter().map(read).collect()
+    /// Whether shapes that come for the first time are captured as CUDA graphs from now on, where the manifest asks
+    /// for graphs. They are not to begin with.
+    pub fn capture_new_shapes(&mut self, capturing: Capturing) {
+        if let Runner::There(thread) = &self.0 {
+            thread.run(move |core| core.capture_new_shapes(capturing));
+        }
+    }
+
+    /// Runs `inputs`, and gives the device back what the session holds beyond what they need. Does nothing elsewhere.
+    ///
+    /// # Errors
+    /// Those of a run.
+    pub fn shrink(&mut self, inputs: &[Tensor]) -> Result<(), RunError> {
+        match &self.0 {
+            Runner::Here(_) => Ok(()),
+            Runner::There(thread) => {
+                let inputs = inputs.to_vec();
+                thread.run(move |core| core.shrink(&inputs))
             }
-            Err(_) if self.interrupt.is_raised() => Err(RunError::Interrupted),
-            Err(error) => Err(run_error(error.code(), error.to_string())),
         }
     }
 }
 
 impl Run for Session {
     fn run(&mut self, inputs: &[Tensor]) -> Result<Vec<Tensor>, RunError> {
-        self.check_count(inputs.len())?;
-        let values: Vec<SessionInputValue<'_>> =
-            inputs.iter().map(values::input).collect::<Result<_, _>>()?;
-        self.run_values(values.as_slice(), Given { inputs, optional: &[] })
+        match &mut self.0 {
+            Runner::Here(core) => core.run(inputs),
+            Runner::There(thread) => {
+                let inputs = inputs.to_vec();
+                thread.run(move |core| core.run(&inputs))
+            }
+        }
     }
 
     fn run_with(&mut self, inputs: &[Tensor], optional: &[(usize, Tensor)]) -> Result<Vec<Tensor>, RunError> {
-        if optional.is_empty() {
-            return self.run(inputs);
+        match &mut self.0 {
+            Runner::Here(core) => core.run_with(inputs, optional),
+            Runner::There(thread) => {
+                let (inputs, optional) = (inputs.to_vec(), optional.to_vec());
+                thread.run(move |core| core.run_with(&inputs, &optional))
+            }
         }
-        self.check_count(inputs.len())?;
-        let mut values: Vec<(String, SessionInputValue<'_>)> = Vec::new();
-        for (outlet, tensor) in self.inner.inputs().iter().zip(inputs) {
-            values.push((outlet.name().to_owned(), values::input(tensor)?));
-        }
-        for (index, tensor) in optional {
-            let name = self.optional.get(*index);
-            let name = name.ok_or_else(|| RunError::InvalidInput(format!("no optional input {index}")))?;
-            values.push((name.to_string(), values::input(tensor)?));
-        }
-        self.run_values(values, Given { inputs, optional })
     }
 
     fn interrupt(&self) -> Interrupt {
-        self.interrupt.clone()
+        match &self.0 {
+            Runner::Here(core) => core.interrupt(),
+            Runner::There(thread) => thread.interrupt.clone(),
+        }
     }
 }
 
 impl fmt::Debug for Session {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Session").field("interrupt", &self.interrupt).finish_non_exhaustive()
+        f.debug_struct("Session").field("interrupt", &self.interrupt()).finish_non_exhaustive()
     }
 }
 
-/// The runtime has no code for lack of memory, and device failures come under several.
-fn run_error(code: ErrorCode, text: String) -> RunError {
-    let lower = text.to_lowercase();
-    let says = |phrases: &[&str]| phrases.iter().any(|phrase| lower.contains(phrase));
-    if says(&["out of memory", "failed to allocate memory", "bad_alloc", "bad allocation"]) {
-        return RunError::OutOfMemory(text);
+type Job = Box<dyn FnOnce(&mut Core) + Send>;
+
+/// The thread that a session lives on, until it is dropped.
+struct Thread {
+    /// None once it is to end.
+    jobs: Option<Sender<Job>>,
+    handle: Option<JoinHandle<()>>,
+    interrupt: Interrupt,
+}
+
+impl Thread {
+    fn of(core: Box<Core>) -> std::io::Result<Self> {
+        let interrupt = core.interrupt();
+        let (jobs, received) = channel();
+        let handle =
+            std::thread::Builder::new().name("session".into()).spawn(move || live(core, &received))?;
+        Ok(Self { jobs: Some(jobs), handle: Some(handle), interrupt })
     }
-    if says(&["cuda failure", "cudnn failure", "cublas failure", "cuda error"]) {
-        return RunError::Device(text);
-    }
-    match code {
-        ErrorCode::InvalidArgument => RunError::InvalidInput(text),
-        ErrorCode::EngineError | ErrorCode::ExecutionProviderFailure | ErrorCode::DeviceReset => {
-            RunError::Device(text)
+
+    /// Does `work` there, and panics as it does.
+    fn run<T: Send + 'static>(&self, work: impl FnOnce(&mut Core) -> T + Send + 'static) -> T {
+        let (answer, answered) = channel::<Result<T, Box<dyn Any + Send>>>();
+        let job: Job = Box::new(move |core| {
+            let done = catch_unwind(AssertUnwindSafe(|| work(core)));
+            // Who asked waits for it.
+            drop(answer.send(done));
+        });
+        let sent = self.jobs.as_ref().is_some_and(|jobs| jobs.send(job).is_ok());
+        match answered.recv() {
+            Ok(Ok(done)) => done,
+            Ok(Err(panic)) => resume_unwind(panic),
+            Err(_) => unreachable!("the thread lives as long as its session: {sent}"),
         }
-        _ => RunError::Failed(text),
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+fn live(mut core: Box<Core>, jobs: &Receiver<Job>) {
+    while let Ok(job) = jobs.recv() {
+        job(&mut core);
+    }
+    if is_device_lost() {
+        mem::forget(core);
+    }
+}
 
-    #[test]
-    fn memory_and_devices_are_told_apart_by_words_and_codes() {
-        let of = |code, text: &str| run_error(code, text.to_owned());
-        let general = ErrorCode::GenericFailure;
-        assert!(matches!(
-            of(general, "Failed to allocate memory for requested buffer"),
-            RunError::OutOfMemory(_)
-        ));
-        assert!(matches!(of(general, "CUDA failure 2: out of memory"), RunError::OutOfMemory(_)));
-        assert!(matches!(of(general, "CUDA failure 700: illegal access"), RunError::Device(_)));
-        assert!(matches!(of(ErrorCode::ExecutionProviderFailure, "x"), RunError::Device(_)));
-        assert!(matches!(of(ErrorCode::InvalidArgument, "x"), RunError::InvalidInput(_)));
-        assert!(matches!(of(general, "x"), RunError::Failed(_)));
+impl Drop for Thread {
+    fn drop(&mut self) {
+        self.jobs = None;
+        // A panic in a job was its caller's; the thread itself has none.
+        drop(self.handle.take().map(JoinHandle::join));
     }
 }

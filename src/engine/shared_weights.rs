@@ -141,7 +141,7 @@ mod tests {
 
     use super::super::load::load_sharing;
     use super::super::tests::{fixture, runtime};
-    use super::super::{LoadedGraph, SessionOptions};
+    use super::super::{LargestShape, LoadedGraph, SessionOptions};
     use super::*;
     use crate::model::Execution;
 
@@ -149,7 +149,14 @@ mod tests {
         let (graph, instances) = (fixture(name), NonZeroUsize::new(3));
         let execution = Execution { instances, intra_threads: NonZeroUsize::new(1), ..Execution::default() };
         let folder = graph.parent().unwrap();
-        let options = SessionOptions { graph: &graph, folder, execution: &execution, name: "test" };
+        let options = SessionOptions {
+            graph: &graph,
+            folder,
+            execution: &execution,
+            name: "test",
+            engines: None,
+            largest: LargestShape { rows: 32, tokens: None },
+        };
         load_sharing(runtime(), &options, worthwhile).unwrap()
     }
 

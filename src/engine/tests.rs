@@ -22,7 +22,7 @@ pub(super) fn variable(name: &str) -> Option<PathBuf> {
     std::env::var_os(name).map(PathBuf::from)
 }
 
-pub(super) fn runtime() -> &'static Runtime {
+pub(crate) fn runtime() -> &'static Runtime {
     let executable = std::env::current_exe().unwrap();
     let beside = executable.parent().and_then(Path::parent).unwrap().join("libonnxruntime.so");
     let options = RuntimeOptions {
@@ -42,7 +42,17 @@ pub(super) fn load_with(name: &str, execution: &Execution) -> Result<LoadedGraph
 
 fn load_file(graph: &Path, execution: &Execution) -> Result<LoadedGraph, LoadError> {
     let folder = graph.parent().unwrap();
-    load(runtime(), &SessionOptions { graph, folder, execution, name: "test" })
+    load(
+        runtime(),
+        &SessionOptions {
+            graph,
+            folder,
+            execution,
+            name: "test",
+            engines: None,
+            largest: LargestShape { rows: 32, tokens: None },
+        },
+    )
 }
 
 pub(super) fn one_session() -> Execution {

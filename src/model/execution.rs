@@ -81,6 +81,8 @@ pub struct Execution {
     pub precision: Option<Precision>,
     /// Whether a later provider may stand in for one that cannot be had.
     pub allow_fallback: Option<bool>,
+    /// CUDA's numbers of the devices that the providers `cuda` and `tensorrt` run on (default: the first).
+    pub devices: Option<Vec<u32>>,
     /// Sessions of the model per device.
     pub instances: Option<NonZeroUsize>,
     /// Threads of one session inside a run.
@@ -101,12 +103,14 @@ pub struct Execution {
 pub struct Batching {
     /// Unset: where the model is batchable; true: skip the dimension-name rule; false: never.
     pub enabled: Option<bool>,
-    /// Most rows of one run (default 32).
+    /// Most rows of one run (default 32 on a CPU; on a GPU what warm-up finds to be best).
     pub max_batch_size: Option<NonZeroUsize>,
     /// Most padded tokens of one run (text models; default 2048 on a CPU, else no bound).
     pub max_batch_tokens: Option<NonZeroUsize>,
     /// How long a run may wait for company (default `0ms`).
     pub max_queue_delay: Option<Timespan>,
+    /// On a GPU: batches that take longer at warm-up are not made (default: no bound).
+    pub target_latency: Option<Timespan>,
 }
 
 /// `[queue]`: how many rows may wait, and for how long.
@@ -149,9 +153,11 @@ pub(super) use fill;
 impl ManifestDefaults {
     /// Fills what `execution`, `batching` and `queue` leave out.
     pub fn apply(&self, execution: &mut Execution, batching: &mut Batching, queue: &mut Queue) {
-        fill!(execution, self.execution, providers, precision, allow_fallback, instances);
+        fill!(execution, self.execution, providers, precision, allow_fallback, devices);
+        fill!(execution, self.execution, instances);
         fill!(execution, self.execution, intra_threads, graph_optimization, openvino, cuda, tensorrt);
-        fill!(batching, self.batching, enabled, max_batch_size, max_batch_tokens, max_queue_delay);
+        fill!(batching, self.batching, enabled, max_batch_size, max_batch_tokens);
+        fill!(batching, self.batching, max_queue_delay, target_latency);
         fill!(queue, self.queue, max_size, timeout, priority_levels, default_priority);
     }
 }

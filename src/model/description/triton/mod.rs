@@ -202,9 +202,11 @@ impl<'a> Reader<'a> {
                 continue;
             }
             provider = wanted;
-            count += group.take_number::<u32>("count")?.unwrap_or(1).max(1) as usize;
+            let own = group.take_number::<u32>("count")?.unwrap_or(1).max(1) as usize;
             group.take("name");
-            self.device(&group.take_numbers("gpus")?);
+            // `count` is for each GPU, and so is ours: groups of other GPUs stand beside each other.
+            let beside = self.devices(&group.take_numbers("gpus")?);
+            count = if beside { count.max(own) } else { count + own };
             self.leave("instance_group.", &group);
         }
         self.manifest().execution.instances = NonZeroUsize::new(count);
@@ -212,14 +214,19 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    fn device(&mut self, gpus: &[u32]) {
-        if let [device, others @ ..] = gpus {
-            let options = self.manifest().execution.cuda.get_or_insert_default();
-            options.entry("device_id".to_owned()).or_insert_with(|| device.to_string());
-            if !others.is_empty() {
-                self.left.push(format!("instance_group.gpus beyond {device}"));
+    /// Adds what is new of these; true when there is any beside others.
+    fn devices(&mut self, gpus: &[u32]) -> bool {
+        if gpus.is_empty() {
+            return false;
+        }
+        let devices = self.manifest().execution.devices.get_or_insert_default();
+        let before = devices.len();
+        for gpu in gpus {
+            if !devices.contains(gpu) {
+                devices.push(*gpu);
             }
         }
+        before > 0 && devices.len() > before
     }
 
     fn dynamic_batching(&mut self, message: &mut Message) -> Result<(), String> {

@@ -70,9 +70,15 @@ fn gpus_become_a_provider_and_no_batch_size_means_no_batches() {
     let described = read_text(text, &[]).unwrap();
     let execution = &described.manifest.execution;
     assert_eq!(execution.providers.as_deref(), Some(&[ProviderKind::Cuda][..]));
-    assert_eq!(execution.cuda.as_ref().unwrap()["device_id"], "1");
+    assert_eq!(execution.devices.as_deref(), Some(&[1, 2][..]));
+    assert_eq!(execution.instances.unwrap().get(), 1, "a GPU");
     assert_eq!(described.manifest.batching.enabled, Some(false));
-    assert!(described.notes.last().unwrap().contains("gpus beyond 1"), "{:?}", described.notes);
+    let groups =
+        "instance_group [{ kind: KIND_GPU count: 2 gpus: [0] }, { kind: KIND_GPU count: 1 gpus: [1] }]";
+    let described = read_text(groups, &[]).unwrap();
+    let execution = &described.manifest.execution;
+    assert_eq!(execution.devices.as_deref(), Some(&[0, 1][..]));
+    assert_eq!(execution.instances.unwrap().get(), 2);
 }
 
 #[test]
