@@ -12,14 +12,15 @@ use tokio::task::JoinHandle;
 use crate::cores::{self, Cores};
 use crate::engine::Runtime;
 use crate::exchange::{AccessLog, InflightBytes, Observing};
+use crate::gpu::Visible;
 use crate::grpc::{self, Grpc, GrpcOptions};
 use crate::http::connection::{
     ConnectionErrorKind, ConnectionObserver, ConnectionOptions, Listening, ServeReport, spawn,
 };
 use crate::http::{Api, HttpOptions, Split, admin_router, grpc_only_router, public_router};
-use crate::model::{Discovered, ManifestDefaults, ModelProblem, ModelSource, VersionSource};
+use crate::model::{Discovered, ModelProblem, ModelSource, VersionSource};
 use crate::scheduler::Scheduler;
-use crate::service::{RepositoryOptions, Service, ServiceOptions, load_version};
+use crate::service::{LoadOptions, RepositoryOptions, Service, ServiceOptions, load_version};
 use crate::shutdown::{Phase, Shutdown};
 use crate::telemetry::{ConnectionError, LoadResult, Metrics, Telemetry};
 
@@ -45,10 +46,10 @@ pub struct AppOptions {
     pub access_log: AccessLog,
     /// Deadlines and the default model.
     pub service: ServiceOptions,
-    /// What manifests leave out.
-    pub defaults: ManifestDefaults,
     /// Where the models come from, which may be loaded again while the process runs.
     pub repository: RepositoryOptions,
+    /// Which GPUs CUDA was told to see.
+    pub visible_gpus: Visible,
     /// How long to keep serving, not ready, before anything closes.
     pub drain_delay: Duration,
     /// How long what is in flight may take after that.
@@ -103,6 +104,8 @@ impl App {
             )
             .with_repository(options.repository.clone()),
         );
+        service.watch_gpus(options.visible_gpus.clone());
+        tokio::spawn(Arc::clone(&service).recover());
         let observing = Observing {
             metrics: Arc::clone(&metrics),
             tracer: telemetry.tracer.clone(),
@@ -154,12 +157,11 @@ impl App {
             .flat_map(|source| source.versions.iter().map(move |version| (&source.name, version.version)));
         self.service.announce(&versions.collect::<Vec<_>>());
         let (service, metrics) = (Arc::clone(&self.service), Arc::clone(&self.metrics));
-        let defaults = self.options.defaults.clone();
+        let options = self.options.repository.loading.clone();
         // A service that will end for its faults must not be ready in between.
         let serves = problems.is_empty();
         let loading = tokio::task::spawn_blocking(move || {
-            let loader =
-                Loader { runtime, service: &service, metrics: &metrics, defaults: &defaults, serves };
+            let loader = Loader { runtime, service: &service, metrics: &metrics, options: &options, serves };
             loader.all(&models)
         });
         match loading.await {
@@ -274,7 +276,7 @@ struct Loader<'a> {
     runtime: &'static Runtime,
     service: &'a Service,
     metrics: &'a Metrics,
-    defaults: &'a ManifestDefaults,
+    options: &'a LoadOptions,
     /// False when the models are only looked at, to tell all their faults.
     serves: bool,
 }
@@ -313,7 +315,7 @@ impl Loader<'_> {
         fields(model.name = %source.name, model.version = %version.version)
     )]
     fn one(&self, source: &ModelSource, version: &VersionSource) -> Vec<ModelProblem> {
-        match load_version(self.runtime, source, version, self.defaults) {
+        match load_version(self.runtime, source, version, self.options) {
             Ok(loaded) => {
                 loaded.log();
                 if !self.serves {

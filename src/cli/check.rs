@@ -9,8 +9,8 @@ use super::args::{CheckArguments, Format};
 use super::{FAILED, Failure, models, print};
 use crate::cores::{self, Cores, Throttling};
 use crate::engine::{InUse, Runtime, advice};
-use crate::model::{Discovered, ManifestDefaults, ModelProblem, TensorSpec, VersionSource};
-use crate::service::{ModelFacts, load_version};
+use crate::model::{Discovered, ModelProblem, TensorSpec, VersionSource};
+use crate::service::{LoadOptions, ModelFacts, load_version};
 
 /// Checks every version of every model behind the paths.
 pub(super) fn run(arguments: &CheckArguments) -> Result<ExitCode, Failure> {
@@ -21,7 +21,7 @@ pub(super) fn run(arguments: &CheckArguments) -> Result<ExitCode, Failure> {
         let runtime = models::runtime()?;
         for source in &sources {
             for version in &source.versions {
-                match load_version(runtime, source, version, &ManifestDefaults::default()) {
+                match load_version(runtime, source, version, &LoadOptions::default()) {
                     Ok(loaded) => good.push(Good::new(runtime, version, loaded.facts)),
                     Err(mut found) => problems.append(&mut found),
                 }
@@ -101,12 +101,18 @@ fn describe(text: &mut String, facts: &ModelFacts) -> std::fmt::Result {
         }
     }
     let batchable = if facts.batchable { "yes" } else { "no" };
-    writeln!(text, "      provider  {} on {}", facts.provider, facts.device)?;
+    let nodes = facts.placement.iter().map(|(provider, nodes)| format!("{nodes} {provider}"));
+    let nodes = nodes.collect::<Vec<_>>().join(", ");
+    writeln!(text, "      provider  {} on {}; nodes: {nodes}", facts.provider, facts.device)?;
     let shared = facts
         .shared_weights_bytes
         .map_or_else(String::new, |bytes| format!(", one copy of the weights for all ({} kB)", bytes / 1000));
     writeln!(text, "      sessions  {} with {} threads each{shared}", facts.instances, facts.intra_threads)?;
     writeln!(text, "      batchable {batchable}: {}", facts.batchable_reason)?;
+    if !facts.buckets.sizes().is_empty() {
+        let (sizes, widths) = (facts.buckets.sizes(), facts.buckets.widths());
+        writeln!(text, "      shapes    rows {sizes:?}, tokens {widths:?}")?;
+    }
     writeln!(text, "      golden    {} right", facts.golden)?;
     writeln!(text, "      sha256    {}", facts.digest)?;
     let (load, warm) = (facts.load_time.as_secs_f64() * 1e3, facts.warmup_time.as_secs_f64() * 1e3);
@@ -145,6 +151,9 @@ fn good_json(good: &Good) -> Value {
         "outputs": specs(&facts.signature.outputs),
         "provider": facts.provider,
         "device": facts.device,
+        "nodes": facts.placement,
+        "batch_sizes": facts.buckets.sizes(),
+        "batch_widths": facts.buckets.widths(),
         "instances": facts.instances,
         "intra_threads": facts.intra_threads,
         "batchable": facts.batchable,

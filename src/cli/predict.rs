@@ -8,8 +8,8 @@ use super::args::PredictArguments;
 use super::{Failure, models, print};
 use crate::engine::Run;
 use crate::http::{decode_prediction, encode_prediction, may_be_json};
-use crate::model::{Discovered, ManifestDefaults, ModelProblem, ModelSource, TaskKind, VersionSource};
-use crate::service::{LoadedModel, ServiceError, load_version};
+use crate::model::{Discovered, ModelProblem, ModelSource, TaskKind, VersionSource};
+use crate::service::{LoadOptions, LoadedModel, ServiceError, load_version};
 use crate::task::{DecodeLimits, Decoded, Task};
 
 const LIMITS: DecodeLimits =
@@ -42,7 +42,7 @@ fn read(path: &Path) -> Result<Vec<u8>, Failure> {
 /// Loads the one model behind a path, its highest version.
 pub(super) fn load_one(path: &str) -> Result<LoadedModel, Failure> {
     let (source, version) = find_one(path)?;
-    load_version(models::runtime()?, &source, &version, &ManifestDefaults::default())
+    load_version(models::runtime()?, &source, &version, &LoadOptions::default())
         .map_err(|problems| listed(&problems))
 }
 

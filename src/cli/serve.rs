@@ -14,10 +14,11 @@ use crate::config::{AccessLog, Config, Loaded, LogFormat, TlsConfig};
 use crate::cores::Cores;
 use crate::engine::{self, Runtime};
 use crate::exchange;
+use crate::gpu::Visible;
 use crate::http::HttpOptions;
 use crate::http::connection::{ConnectionOptions, Tls, TlsFiles, bind, raise_descriptor_limit};
 use crate::model::{Discovered, ModelPath, ModelProblem, discover};
-use crate::service::{Access, AdminToken, KeyProblem, RepositoryOptions, ServiceOptions};
+use crate::service::{Access, AdminToken, KeyProblem, LoadOptions, RepositoryOptions, ServiceOptions};
 use crate::shutdown::Shutdown;
 use crate::task::DecodeLimits;
 use crate::telemetry::{self, BuildInfo, LogOptions, OtelOptions, Telemetry};
@@ -51,13 +52,10 @@ pub(super) fn run(arguments: &ServeArguments) -> Result<ExitCode, Failure> {
         tracing::warn!(warning, "configuration");
     }
     warn_if_open(&loaded.config);
-    let repository = RepositoryOptions {
-        runtime,
-        paths: paths(&loaded.config).0,
-        defaults: loaded.config.defaults.clone(),
-        timeout: loaded.config.admin.load_timeout.0,
-    };
-    let options = app_options(arguments, &loaded.config, (tls, access, admin_token), repository);
+    let repository = repository(&loaded.config, runtime);
+    let visible =
+        Visible { devices: loaded.cuda.visible_devices.clone(), order: loaded.cuda.device_order.clone() };
+    let options = app_options(arguments, &loaded.config, (tls, access, admin_token), (repository, visible));
     let ended = executor.block_on(serve(options, listeners, &telemetry, (signals, runtime, found)));
     tracing::info!("stopped");
     let flush_timeout = loaded.config.telemetry.flush_timeout.0;
@@ -84,11 +82,23 @@ pub(super) fn run(arguments: &ServeArguments) -> Result<ExitCode, Failure> {
         Err(Stopped::Failed(message)) => return Err(Failure::failed(message)),
     };
     executor.shutdown_timeout(Duration::from_millis(100));
-    if engine::kept_outputs() > 0 {
-        // A thread that did not end in time holds an answer in the runtime's memory.
+    if engine::kept_outputs() > 0 || engine::is_device_lost() {
+        // A thread that did not end in time holds an answer in the runtime's memory, or what is left of a lost device
+        // can't be freed.
         leave(code);
     }
     Ok(code.into())
+}
+
+/// Where models come from, and how they are loaded.
+fn repository(config: &Config, runtime: &'static Runtime) -> RepositoryOptions {
+    let (defaults, cache_dir) = (config.defaults.clone(), config.models.cache_dir.clone());
+    RepositoryOptions {
+        runtime,
+        paths: paths(config).0,
+        loading: LoadOptions { defaults, cache_dir },
+        timeout: config.admin.load_timeout.0,
+    }
 }
 
 /// The async runtime, whose threads read, decode and answer requests.
@@ -249,7 +259,7 @@ fn app_options(
     arguments: &ServeArguments,
     config: &Config,
     (tls, access, admin_token): (Option<Tls>, Option<Arc<Access>>, Option<Arc<AdminToken>>),
-    repository: RepositoryOptions,
+    (repository, visible_gpus): (RepositoryOptions, Visible),
 ) -> AppOptions {
     let bytes = |size: u64| usize::try_from(size).unwrap_or(usize::MAX);
     let access_log = match config.log.access {
@@ -289,8 +299,8 @@ fn app_options(
             stuck_after: request_timeout + STUCK_MARGIN,
             cores: cores(),
         },
-        defaults: config.defaults.clone(),
         repository,
+        visible_gpus,
         drain_delay: config.drain.delay.0,
         drain_timeout: config.drain.timeout.0,
         ready_file: arguments.ready_file.clone(),

@@ -9,7 +9,7 @@ use toml::Value;
 
 use super::check::{self, Setting};
 use super::keys::{self, Key, Kind, Named};
-use super::load::Found;
+use super::load::{CudaVariables, Found};
 use super::source::Origin;
 use super::values::LogFilter;
 
@@ -37,6 +37,11 @@ pub(super) fn read(env: &BTreeMap<String, String>, found: &mut Found) {
     }
     let filled = |name: &str| env.get(name).filter(|text| !text.is_empty());
     found.ort_dylib_path = filled("ORT_DYLIB_PATH").map(PathBuf::from);
+    // As they stand: to CUDA an empty one means no device.
+    found.cuda = CudaVariables {
+        visible_devices: env.get("CUDA_VISIBLE_DEVICES").cloned(),
+        device_order: env.get("CUDA_DEVICE_ORDER").cloned(),
+    };
     if let Some(text) = filled("MODEL_NAME") {
         set("models.default", "MODEL_NAME", text.clone(), found);
     }

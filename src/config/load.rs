@@ -29,6 +29,17 @@ pub struct Loaded {
     pub rust_log: Option<String>,
     /// `ORT_DYLIB_PATH`: the ONNX Runtime library to load.
     pub ort_dylib_path: Option<PathBuf>,
+    /// What CUDA is told.
+    pub cuda: CudaVariables,
+}
+
+/// The variables by which CUDA numbers devices, as they stand.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CudaVariables {
+    /// `CUDA_VISIBLE_DEVICES`.
+    pub visible_devices: Option<String>,
+    /// `CUDA_DEVICE_ORDER`.
+    pub device_order: Option<String>,
 }
 
 /// What the sources hold, lowest precedence first, before anything is merged.
@@ -40,6 +51,7 @@ pub(super) struct Found {
     pub(super) otel: BTreeMap<String, String>,
     pub(super) rust_log: Option<String>,
     pub(super) ort_dylib_path: Option<PathBuf>,
+    pub(super) cuda: CudaVariables,
 }
 
 impl Found {
@@ -100,8 +112,8 @@ pub fn load(sources: &Sources) -> Result<Loaded, Vec<ConfigProblem>> {
     if !found.problems.is_empty() {
         return Err(found.problems);
     }
-    let Found { warnings, otel, rust_log, ort_dylib_path, .. } = found;
-    Ok(Loaded { config, origins, warnings, otel, rust_log, ort_dylib_path })
+    let Found { warnings, otel, rust_log, ort_dylib_path, cuda, .. } = found;
+    Ok(Loaded { config, origins, warnings, otel, rust_log, ort_dylib_path, cuda })
 }
 
 fn flags(flags: &Flags, settings: &mut Vec<Setting>) {

@@ -17,7 +17,7 @@ mod source;
 mod tests;
 mod values;
 
-pub use load::{Loaded, load};
+pub use load::{CudaVariables, Loaded, load};
 pub use reference::json_schema;
 pub use settings::{
     AccessLog, AdminConfig, AuthConfig, Config, DrainConfig, GrpcConfig, HttpConfig, LimitsConfig, LogConfig,

@@ -262,6 +262,12 @@ fn foreign_variables_have_their_place() {
     assert_eq!(loaded.rust_log.as_deref(), Some("warn,hyper"));
     assert!(loaded.warnings[0].contains("RUST_LOG wins"));
 
+    let env = [("CUDA_VISIBLE_DEVICES", ""), ("CUDA_DEVICE_ORDER", "PCI_BUS_ID")];
+    let loaded = good("", &env);
+    assert_eq!(loaded.cuda.visible_devices.as_deref(), Some(""), "empty: no device, and no warning");
+    assert_eq!(loaded.cuda.device_order.as_deref(), Some("PCI_BUS_ID"));
+    assert!(loaded.warnings.is_empty(), "{:?}", loaded.warnings);
+
     let env = [("ORT_DYLIB_PATH", "/lib/ort.so"), ("OTEL_SDK_DISABLED", "true"), ("HOME", "/")];
     let loaded = good("", &env);
     assert_eq!(loaded.ort_dylib_path, Some(PathBuf::from("/lib/ort.so")));

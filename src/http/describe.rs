@@ -1,5 +1,6 @@
 //! `GET /predict...`: which models there are, and what one takes and gives.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::extract::State;
@@ -56,6 +57,12 @@ struct Execution<'a> {
     intra_threads: usize,
     batchable: bool,
     max_batch_size: usize,
+    /// Nodes of the graph by the provider that runs them.
+    nodes: &'a BTreeMap<String, usize>,
+    #[serde(skip_serializing_if = "<[usize]>::is_empty")]
+    batch_sizes: &'a [usize],
+    #[serde(skip_serializing_if = "<[usize]>::is_empty")]
+    batch_widths: &'a [usize],
 }
 
 /// `GET /predict`: every model, with the path to POST to.
@@ -100,6 +107,9 @@ pub(super) fn description<'a>(api: &Api, model: &'a Model) -> Description<'a> {
             intra_threads: facts.intra_threads,
             batchable: facts.batchable,
             max_batch_size: facts.max_batch_size,
+            nodes: &facts.placement,
+            batch_sizes: facts.buckets.sizes(),
+            batch_widths: facts.buckets.widths(),
         },
         sha256: &facts.digest,
         example: model.task.example(),

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
-use super::{ErrorCode, Model, PredictRequest, Predicted, Schedule, ServiceError, Timeline};
+use super::{CPU, ErrorCode, Model, PredictRequest, Predicted, Schedule, ServiceError, Timeline};
 use crate::scheduler::{BatchSummary, FailureKind, Finished, JobFailure, Ticket};
 use crate::telemetry::{InferenceRecord, InferenceTrace, Outcome, Stage};
 use crate::tensor::Tensor;
@@ -155,6 +155,23 @@ impl Accounting {
             // The runtime's words quote the caller's values: they go nowhere.
             FailureKind::InvalidInput(_) => {
                 ServiceError::new(ErrorCode::InvalidInput, "the model rejected these values")
+            }
+            FailureKind::OutOfMemory(cause) => {
+                metrics.error("memory");
+                // A host that has no memory for a run will have none for the same again: its shape is at fault. A
+                // device's is shared by models and sessions.
+                if self.model.facts.device == CPU {
+                    return ServiceError::new(ErrorCode::InferenceFailed, failed)
+                        .because(without_numbers(&cause));
+                }
+                let detail = "there was no memory for this run; try again, or send less at once";
+                let error = ServiceError::new(ErrorCode::Overloaded, detail).because(without_numbers(&cause));
+                error.retry_after(self.model.queue.retry_after())
+            }
+            FailureKind::Lost(cause) => {
+                metrics.error("device");
+                let detail = "the device that runs this model failed; the model is being loaded again";
+                ServiceError::new(ErrorCode::NotReady, detail).because(without_numbers(&cause))
             }
             FailureKind::Device(cause) => {
                 metrics.error("device");

@@ -3,11 +3,15 @@
 use std::num::NonZero;
 
 use super::CPU;
-use crate::model::Manifest;
+use crate::model::{Manifest, ProviderKind};
 use crate::task::Task;
 
 /// Default for `batching.max_batch_size`, rows.
 const ROWS: usize = 32;
+/// The largest that is tried on a GPU, of which warm-up chooses the best. TensorRT sets memory aside for the largest
+/// shape of an engine.
+const ON_CUDA: usize = 256;
+const ON_TENSORRT: usize = 64;
 /// Default for `batching.max_batch_tokens` of texts on a CPU. A row's share of the cost stops falling far
 /// below it (docs/performance/memory.md), and the memory that a session holds grows with it.
 const CPU_TOKENS: usize = 2_048;
@@ -22,13 +26,20 @@ pub(super) struct BatchBounds {
 }
 
 impl BatchBounds {
-    pub(super) fn of(manifest: &Manifest, task: &Task, device: &str) -> Self {
+    pub(super) fn of(manifest: &Manifest, task: &Task, (provider, device): (ProviderKind, &str)) -> Self {
         let tokens = manifest.batching.max_batch_tokens.map(NonZero::get);
         let has_default = device == CPU && task.has_tokens();
-        Self {
-            rows: manifest.batching.max_batch_size.map_or(ROWS, NonZero::get),
-            tokens: tokens.or(has_default.then_some(CPU_TOKENS)),
-        }
+        Self { rows: Self::rows(manifest, provider), tokens: tokens.or(has_default.then_some(CPU_TOKENS)) }
+    }
+
+    /// Most rows on this provider.
+    pub(super) fn rows(manifest: &Manifest, provider: ProviderKind) -> usize {
+        let default = match provider {
+            ProviderKind::Cpu | ProviderKind::Openvino => ROWS,
+            ProviderKind::Cuda => ON_CUDA,
+            ProviderKind::Tensorrt => ON_TENSORRT,
+        };
+        manifest.batching.max_batch_size.map_or(default, NonZero::get)
     }
 
     /// Rows of `width` tokens that a run takes; one always fits.

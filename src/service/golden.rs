@@ -1,21 +1,29 @@
 //! Golden samples: instances whose predictions are known. A model that gets one wrong never serves.
 
+use super::shapes::{as_served, without_filling};
 use super::verify::LIMITS;
 use crate::engine::{LoadedGraph, Run};
 use crate::model::{Golden, Manifest, ProviderKind, Tolerance};
+use crate::scheduler::Buckets;
 use crate::task::Task;
+use crate::tensor::AxisError;
 
 /// The most differences that one sample is told with.
 const MAX_DIFFERENCES: usize = 3;
 
 /// What is wrong with each golden sample of the manifest; empty when all are right.
-pub(super) fn check(task: &Task, manifest: &Manifest, graph: &mut LoadedGraph) -> Vec<String> {
+pub(super) fn check(
+    task: &Task,
+    manifest: &Manifest,
+    graph: &mut LoadedGraph,
+    buckets: &Buckets,
+) -> Vec<String> {
     let provider = graph.provider;
     let Some(session) = graph.sessions.first_mut() else { return Vec::new() };
     let samples = manifest.golden.iter().enumerate();
     samples
         .filter_map(|(index, golden)| {
-            let problem = check_one(task, golden, session, provider).err()?;
+            let problem = check_one(task, golden, (session, buckets), provider).err()?;
             Some(format!("golden[{index}]: {problem}"))
         })
         .collect()
@@ -24,11 +32,15 @@ pub(super) fn check(task: &Task, manifest: &Manifest, graph: &mut LoadedGraph) -
 fn check_one(
     task: &Task,
     golden: &Golden,
-    session: &mut dyn Run,
+    (session, buckets): (&mut dyn Run, &Buckets),
     provider: ProviderKind,
 ) -> Result<(), String> {
     let rows = task.rows_of(golden.input.clone(), &LIMITS)?;
-    let outputs = session.run(&rows.inputs).map_err(|error| format!("the run failed: {error}"))?;
+    let broken = |error: AxisError| format!("its rows can't be filled up: {error}");
+    let inputs = as_served(&rows, buckets).map_err(broken)?;
+    let outputs = session.run(&inputs).map_err(|error| format!("the run failed: {error}"))?;
+    let outputs =
+        if buckets.is_exact() { outputs } else { without_filling(outputs, rows.rows).map_err(broken)? };
     let predictions = task.predictions(&outputs, &rows.reply).map_err(|error| error.to_string())?;
     let actual = toml::Value::try_from(predictions.bare()).map_err(|error| error.to_string())?;
     let mut compared =

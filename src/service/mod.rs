@@ -12,21 +12,24 @@ pub mod description;
 mod error;
 mod evidence;
 mod golden;
+mod gpus;
 mod health;
 mod infer;
 mod load;
 mod model;
 mod predict;
+mod recovery;
 mod registry;
 mod repository;
 mod sessions;
+mod shapes;
 mod timing;
 mod turns;
 mod verify;
 mod wanted;
 mod warm_up;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 pub use access::{Access, AdminToken, Caller, KeyProblem, Scope, key_entry};
@@ -34,7 +37,7 @@ pub use declared::{DeclaredInput, raw_tensor};
 pub use error::{ErrorCode, GrpcCode, ServiceError};
 pub use health::{Health, ModelHealth};
 pub use infer::{InferInputs, InputRules, InputSlots};
-pub use load::{LoadedModel, load_version};
+pub use load::{LoadOptions, LoadedModel, load_version};
 pub use model::{Model, ModelFacts, Priorities};
 pub use predict::{PredictRequest, Predicted, Schedule};
 pub use registry::{Absent, ModelState, Models, Registry};
@@ -42,11 +45,14 @@ pub use repository::{RepositoryError, RepositoryOptions};
 pub use timing::Timeline;
 pub use wanted::{AskedOutput, Form, Wanted, WantedOutput};
 
+use recovery::Loss;
+use tokio::sync::mpsc;
+
 use crate::model::{ModelName, Version};
-use crate::scheduler::{BatchLimits, DeviceOptions, Grouping, ModelOptions, Scheduler};
+use crate::scheduler::{BatchLimits, DeviceKind, DeviceOptions, Grouping, ModelOptions, Scheduler};
 use crate::shutdown::{Phase, ShutdownWatch};
 use crate::task::DecodeLimits;
-use crate::telemetry::{LoadResult, Metrics, Outcome};
+use crate::telemetry::{GpuWatch, LoadResult, Metrics, Outcome};
 
 /// The device whose slots are cores.
 const CPU: &str = "cpu";
@@ -77,6 +83,9 @@ pub struct Service {
     shutdown: ShutdownWatch,
     encoders: tokio::sync::Semaphore,
     repository: Option<repository::Repository>,
+    /// Models whose devices are lost, from their sessions to who mends them.
+    losses: (mpsc::UnboundedSender<Loss>, Mutex<Option<mpsc::UnboundedReceiver<Loss>>>),
+    gpus: OnceLock<GpuWatch>,
 }
 
 impl Service {
@@ -89,7 +98,19 @@ impl Service {
     ) -> Self {
         let encoders = tokio::sync::Semaphore::new(options.cores.max(1));
         let (registry, repository) = (Registry::default(), None);
-        Self { registry, scheduler, metrics, options, shutdown, encoders, repository }
+        let (told, losses) = mpsc::unbounded_channel();
+        let losses = (told, Mutex::new(Some(losses)));
+        Self {
+            registry,
+            scheduler,
+            metrics,
+            options,
+            shutdown,
+            encoders,
+            repository,
+            losses,
+            gpus: OnceLock::new(),
+        }
     }
 
     /// Announces the versions that are about to be loaded.
@@ -114,20 +135,27 @@ impl Service {
     }
 
     /// Gives a loaded model its queue and its metrics.
-    fn build(&self, loaded: LoadedModel) -> std::io::Result<Arc<Model>> {
-        let LoadedModel { facts, task, sessions, measured, runtime_version, stamp } = loaded;
+    fn build(&self, mut loaded: LoadedModel) -> std::io::Result<Arc<Model>> {
+        let watched = self.watched(&mut loaded);
+        self.gpus_in_use(&loaded.facts.cuda_devices);
+        let LoadedModel { facts, task, sessions, measured, runtime_version, stamp, .. } = loaded;
         let version = facts.version.to_string();
         let metrics = self.metrics.model(facts.name.as_str(), &version, &facts.device);
+        metrics.nodes(facts.placement.iter().map(|(provider, &nodes)| (provider.as_str(), nodes)));
         metrics.loaded(&facts.digest, &runtime_version, facts.provider, facts.load_time, facts.warmup_time);
         metrics.load_result(LoadResult::Ok);
         metrics.session_threads(facts.instances * facts.intra_threads);
         let is_cpu = facts.device == CPU;
-        let permits = if is_cpu { self.options.cores } else { sessions.len() };
-        let (sessions, freed) = sessions::told(sessions);
+        let (kind, permits) = if is_cpu {
+            (DeviceKind::Cores, self.options.cores)
+        } else {
+            (DeviceKind::Accelerator, sessions.len())
+        };
+        let (sessions, freed) = sessions::told(sessions, watched);
         let queue = self.scheduler.add_model(ModelOptions {
             model: facts.name.to_string(),
             version,
-            device: DeviceOptions { name: facts.device.clone(), permits },
+            device: DeviceOptions { name: facts.device.clone(), kind, permits },
             provider: facts.provider,
             cost: if is_cpu { facts.intra_threads } else { 1 },
             sessions,
@@ -141,6 +169,7 @@ impl Service {
                 has_free_shape: warm_up::has_free_shape(&facts.signature),
                 pads: facts.pads,
             },
+            buckets: facts.buckets.clone(),
             measured,
             queue_capacity: facts.queue_capacity,
             metrics: Arc::clone(&metrics),
@@ -267,6 +296,9 @@ impl Service {
     /// Lets go of every model, so that sessions end before the runtime does.
     pub fn clear(&self) {
         self.registry.clear();
+        if let Some(gpus) = self.gpus.get() {
+            gpus.end();
+        }
     }
 }
 

@@ -5,8 +5,9 @@ use std::time::{Duration, SystemTime};
 
 use super::sessions::Freed;
 use crate::cores::SessionThreads;
+use crate::engine::Placement;
 use crate::model::{ModelName, Signature, Stamp, TaskKind, TensorSpec, Version, VersionPolicy};
-use crate::scheduler::ModelQueue;
+use crate::scheduler::{Buckets, ModelQueue};
 use crate::task::Task;
 use crate::telemetry::ModelMetrics;
 use crate::tensor::DataType;
@@ -34,10 +35,16 @@ pub struct ModelFacts {
     pub provider: &'static str,
     /// The device that runs it.
     pub device: String,
+    /// CUDA's numbers of the devices; empty elsewhere.
+    pub cuda_devices: Vec<u32>,
+    /// How many of the graph's nodes each provider runs; empty where the runtime does not say.
+    pub placement: Placement,
     /// Sessions of it.
     pub instances: usize,
     /// Threads of one session inside a run.
     pub intra_threads: usize,
+    /// Shapes that its batches are filled up to: on an accelerator.
+    pub buckets: Buckets,
     /// Most rows of one run.
     pub max_batch_size: usize,
     /// Most padded tokens of one run, where rows have tokens: the manifest's, or the default.

@@ -15,10 +15,10 @@ use tokio::task::JoinHandle;
 use super::registry::{Absent, Replacement};
 use super::sessions::Freed;
 use super::turns::{Turn, Turns};
-use super::{ErrorCode, LoadedModel, Model, ModelHealth, Service, ServiceError, load_version};
+use super::{ErrorCode, LoadOptions, LoadedModel, Model, ModelHealth, Service, ServiceError, load_version};
 use crate::engine::Runtime;
 use crate::model::{
-    Discovered, ManifestDefaults, ModelName, ModelPath, ModelProblem, ModelSource, Stamp, Version, discover,
+    Discovered, ModelName, ModelPath, ModelProblem, ModelSource, Stamp, Version, VersionSource, discover,
 };
 use crate::shutdown::Phase;
 use crate::telemetry::LoadResult;
@@ -35,8 +35,8 @@ pub struct RepositoryOptions {
     pub runtime: &'static Runtime,
     /// Models and folders of models.
     pub paths: Vec<ModelPath>,
-    /// What manifests leave out.
-    pub defaults: ManifestDefaults,
+    /// How they are loaded.
+    pub loading: LoadOptions,
     /// A load or unload that takes longer is given up.
     pub timeout: Duration,
 }
@@ -54,6 +54,32 @@ impl Repository {
     pub(super) fn new(options: RepositoryOptions) -> Self {
         let loads = Arc::new(Semaphore::new(LOADS));
         Self { options, turns: Arc::default(), loads, inside: AtomicUsize::new(0) }
+    }
+
+    /// Where models come from.
+    pub(super) fn paths(&self) -> &[ModelPath] {
+        &self.options.paths
+    }
+
+    /// Who changes which model.
+    pub(super) const fn turns(&self) -> &Arc<Turns> {
+        &self.turns
+    }
+
+    /// Counts the calling thread as inside the runtime until what comes is dropped.
+    fn enter(&self) -> Inside<'_> {
+        self.inside.fetch_add(1, Ordering::SeqCst);
+        Inside(&self.inside)
+    }
+
+    /// Loads one version. Blocking.
+    pub(super) fn load(
+        &self,
+        source: &ModelSource,
+        version: &VersionSource,
+    ) -> Result<LoadedModel, Vec<ModelProblem>> {
+        let _inside = self.enter();
+        load_version(self.options.runtime, source, version, &self.options.loading)
     }
 }
 
@@ -229,10 +255,8 @@ impl Service {
     /// Looks at the files and loads what is new or changed. Blocking.
     fn prepare(&self, name: &ModelName, given_up: &AtomicBool) -> Result<Prepared, RepositoryError> {
         let Some(repository) = &self.repository else { return Err(not_in_a_repository().into()) };
-        repository.inside.fetch_add(1, Ordering::SeqCst);
-        let _inside = Inside(&repository.inside);
-        let options = &repository.options;
-        let source = find(discover(&options.paths), name)?;
+        let _inside = repository.enter();
+        let source = find(discover(repository.paths()), name)?;
         let served = self.served(name);
         let mut prepared = Prepared { kept: Vec::new(), loaded: Vec::new() };
         let mut to_load = Vec::new();
@@ -249,7 +273,7 @@ impl Service {
             if given_up.load(Ordering::Relaxed) {
                 return Err(abandoned().into());
             }
-            match load_version(options.runtime, &source, version, &options.defaults) {
+            match repository.load(&source, version) {
                 Ok(loaded) => prepared.loaded.push(loaded),
                 Err(problems) => {
                     let known = served.iter().find(|model| model.facts.version == version.version);
@@ -295,11 +319,21 @@ impl Service {
 
     async fn unload_in_turn(self: &Arc<Self>, name: &ModelName) -> Result<(), RepositoryError> {
         let served = self.served(name);
-        if served.is_empty() {
+        // Those that do not serve, such as one whose device is lost, have nothing to be let go.
+        let others: Vec<Version> = {
+            let models = self.registry.models();
+            let versions = models.versions(name.as_str()).into_iter().flatten();
+            versions.filter(|(_, state)| state.ready().is_none()).map(|(version, _)| *version).collect()
+        };
+        if served.is_empty() && others.is_empty() {
             let is_known = self.registry.models().absent().any(|(known, ..)| known == name);
             return if is_known { Ok(()) } else { Err(not_in_a_repository().into()) };
         }
         self.registry.remove(name);
+        self.registry.mark(name, &others, &Absent::Unavailable(UNLOADED.to_owned()));
+        for version in others {
+            self.metrics.forget(name.as_str(), &version.to_string());
+        }
         self.let_go(served, Some(UNLOADED)).await;
         tracing::info!(model = %name, "model unloaded");
         Ok(())

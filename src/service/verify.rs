@@ -4,23 +4,25 @@
 use std::path::Path;
 
 use super::batch_bounds::BatchBounds;
+use super::shapes::{self, Asked, Shapes};
 use super::{golden, warm_up};
 use crate::engine::{self, BatchCheck, LoadedGraph};
-use crate::model::{Description, Manifest, Tolerance};
-use crate::scheduler::Measured;
+use crate::model::{Description, Manifest, ProviderKind, Tolerance};
+use crate::scheduler::{Buckets, Measured};
 use crate::task::{DecodeLimits, Rows, Task, TaskSpec};
 use crate::tensor::{Tensor, split, with_width};
 
 /// What verification found.
 pub(super) struct Verified {
     pub(super) task: Task,
-    pub(super) batchable: bool,
-    pub(super) batchable_reason: String,
+    /// Whether rows may share a batch, why or why not, and whether rows of tokens may be padded for it.
+    pub(super) of_batches: (bool, String, bool),
     pub(super) bounds: BatchBounds,
-    /// Rows of tokens may be padded to share a batch.
-    pub(super) pads: bool,
+    pub(super) buckets: Buckets,
     /// What runs took.
     pub(super) measured: Vec<Measured>,
+    /// Inputs that a session that works can run.
+    pub(super) probe: Option<Vec<Tensor>>,
     pub(super) golden: usize,
     pub(super) notes: Vec<String>,
 }
@@ -52,7 +54,7 @@ pub(super) fn verify(
     let mut task = build(graph, by_shape)?;
     let (mut warm_rows, mut problems) = warmup_rows(&task, manifest);
     let (batchable, batchable_reason) = if by_shape {
-        check_rows(&task, graph, &warm_rows)
+        check_rows(&task, graph, &warm_rows).map_err(|problem| vec![problem])?
     } else if manifest.batching.enabled == Some(false) {
         (false, "switched off by batching.enabled".to_owned())
     } else {
@@ -63,18 +65,30 @@ pub(super) fn verify(
         (warm_rows, problems) = warmup_rows(&task, manifest);
     }
     let mut notes = Vec::new();
-    let bounds = BatchBounds::of(manifest, &task, &graph.device);
+    let bounds = BatchBounds::of(manifest, &task, (graph.provider, &graph.device));
     let bounds = if batchable { bounds } else { BatchBounds { rows: 1, ..bounds } };
-    let mut measured = warm_up::made(&task, graph, bounds, &mut notes);
-    let (of_given, failed) = warm_up::given(graph, &warm_rows);
+    let pads = batchable && padding_is_harmless(&task, graph, &mut notes).map_err(|problem| vec![problem])?;
+    let batching = &manifest.batching;
+    let Shapes { bounds, buckets, mut measured, probe, problems: failed } =
+        if graph.is_on_accelerator() && batchable {
+            let signature = &graph.signature;
+            let asked = Asked { task: &task, signature, batching, bounds, pads };
+            shapes::choose(asked, &mut graph.sessions, &mut notes)
+        } else {
+            let measured = warm_up::made(&task, graph, bounds, &mut notes);
+            let probe = engine::made_inputs(&graph.signature, 1);
+            Shapes { bounds, buckets: Buckets::default(), measured, probe, problems: Vec::new() }
+        };
+    problems.extend(failed);
+    let (of_given, failed) = warm_up::given(graph, &warm_rows, &buckets);
     measured.extend(of_given);
     problems.extend(failed);
     problems.extend(description.warmup.iter().filter_map(|sample| warm_up::sample(graph, sample).err()));
-    problems.extend(golden::check(&task, manifest, graph));
-    let pads = batchable && padding_is_harmless(&task, graph, &mut notes);
+    problems.extend(golden::check(&task, manifest, graph, &buckets));
     if problems.is_empty() {
         let golden = manifest.golden.len();
-        Ok(Verified { task, batchable, batchable_reason, bounds, pads, measured, golden, notes })
+        let of_batches = (batchable, batchable_reason, pads);
+        Ok(Verified { task, of_batches, bounds, buckets, measured, probe, golden, notes })
     } else {
         Err(problems)
     }
@@ -94,7 +108,7 @@ fn warmup_rows(task: &Task, manifest: &Manifest) -> (Vec<Rows>, Vec<String>) {
 }
 
 /// Whether two different rows give alone what they give together.
-fn check_rows(task: &Task, graph: &mut LoadedGraph, given: &[Rows]) -> (bool, String) {
+fn check_rows(task: &Task, graph: &mut LoadedGraph, given: &[Rows]) -> Result<(bool, String), String> {
     let pair = match given {
         [first, second, ..] => Some([first.inputs.clone(), second.inputs.clone()]),
         _ => task
@@ -103,31 +117,40 @@ fn check_rows(task: &Task, graph: &mut LoadedGraph, given: &[Rows]) -> (bool, St
             .or_else(|| engine::different_rows(&graph.signature)),
     };
     let Some(pair) = pair else {
-        return (false, "no two rows could be made to check that rows are independent".to_owned());
+        return Ok((false, "no two rows could be made to check that rows are independent".to_owned()));
     };
-    let Some(session) = graph.sessions.first_mut() else { return (false, "no session".to_owned()) };
-    match engine::rows_are_independent(session, &pair, &Tolerance::default(), graph.provider) {
+    let Some(session) = graph.sessions.first_mut() else {
+        return Ok((false, "no session".to_owned()));
+    };
+    Ok(match engine::rows_are_independent(session, &pair, &Tolerance::default(), graph.provider) {
         Ok(BatchCheck::Independent) => (true, "two different rows agree alone and batched".to_owned()),
         Ok(BatchCheck::Dependent { output, detail }) => {
             let name = output.and_then(|index| graph.signature.outputs.get(index));
             let name = name.map_or("an output", |spec| &*spec.name);
             (false, format!("{name} of a row depends on the other rows: {detail}"))
         }
+        Err(error) if error.is_of_device() && graph.provider != ProviderKind::Cpu => {
+            return Err(format!("a run at warm-up failed: {error}"));
+        }
         Err(_) => {
             let reason = "made inputs fail; two entries in warmup.inputs would allow the check";
             (false, reason.to_owned())
         }
-    }
+    })
 }
 
 /// Whether rows of tokens may be padded to the longest of their batch: a real example alone gives what
 /// it gives padded. False where rows have no lengths.
-fn padding_is_harmless(task: &Task, graph: &mut LoadedGraph, notes: &mut Vec<String>) -> bool {
+fn padding_is_harmless(
+    task: &Task,
+    graph: &mut LoadedGraph,
+    notes: &mut Vec<String>,
+) -> Result<bool, String> {
     let examples = task.example_rows().unwrap_or_default();
-    let Some((narrow, padded)) = examples.iter().find_map(narrow_and_padded) else { return false };
-    let Some(session) = graph.sessions.first_mut() else { return false };
+    let Some((narrow, padded)) = examples.iter().find_map(narrow_and_padded) else { return Ok(false) };
+    let Some(session) = graph.sessions.first_mut() else { return Ok(false) };
     let rows = (narrow.as_slice(), padded.as_slice());
-    match engine::padding_changes(session, rows, &Tolerance::default(), graph.provider) {
+    Ok(match engine::padding_changes(session, rows, &Tolerance::default(), graph.provider) {
         Ok(None) => true,
         Ok(Some(difference)) => {
             notes.push(format!(
@@ -135,8 +158,11 @@ fn padding_is_harmless(task: &Task, graph: &mut LoadedGraph, notes: &mut Vec<Str
             ));
             false
         }
+        Err(error) if error.is_of_device() && graph.provider != ProviderKind::Cpu => {
+            return Err(format!("a run at warm-up failed: {error}"));
+        }
         Err(_) => false,
-    }
+    })
 }
 
 /// The shorter row of an example of two rows of tokens, at its own width and as wide as the other.

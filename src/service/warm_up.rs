@@ -4,11 +4,12 @@
 use std::time::{Duration, Instant};
 
 use super::batch_bounds::BatchBounds;
+use super::shapes::as_served;
 use crate::engine::{self, LoadedGraph, Run, RunError};
 use crate::model::{Dim, Signature, WarmupSample};
-use crate::scheduler::Measured;
+use crate::scheduler::{Buckets, Measured};
 use crate::task::{Rows, Task};
-use crate::tensor::{Tensor, concatenate};
+use crate::tensor::{Tensor, concatenate, with_width};
 
 /// Sizes between the smallest and the largest, and second runs, are left out when the warm-up has taken
 /// this long.
@@ -120,7 +121,8 @@ fn widest(
     alone
 }
 
-fn shortest_run(session: &mut engine::Session, inputs: &[Tensor]) -> Result<Duration, RunError> {
+/// The least of some runs.
+pub(super) fn shortest_run(session: &mut engine::Session, inputs: &[Tensor]) -> Result<Duration, RunError> {
     let (mut shortest, mut all) = (Duration::MAX, Duration::ZERO);
     for _ in 0..REPEATS {
         let begun = Instant::now();
@@ -146,7 +148,7 @@ pub(super) fn has_free_shape(signature: &Signature) -> bool {
 }
 
 /// How wide a row is: its tokens, its elements where shapes are free, else 1.
-fn width_of_rows(signature: &Signature, row_tokens: Option<&[u32]>, inputs: &[Tensor]) -> usize {
+pub(super) fn width_of_rows(signature: &Signature, row_tokens: Option<&[u32]>, inputs: &[Tensor]) -> usize {
     if !has_free_shape(signature) {
         return 1;
     }
@@ -160,17 +162,39 @@ fn made_inputs(example: Option<&Rows>, signature: &Signature, rows: usize) -> Op
     repeated(example, rows)
 }
 
+/// `rows` rows like the example, or made from the signature; with a width, rows of tokens that wide.
+pub(super) fn filled(
+    example: Option<&Rows>,
+    signature: &Signature,
+    (rows, width): (usize, Option<usize>),
+) -> Option<Vec<Tensor>> {
+    let inputs = made_inputs(example, signature, rows)?;
+    let Some(width) = width else { return Some(inputs) };
+    inputs.iter().map(|input| with_width(input, width).ok()).collect()
+}
+
 fn repeated(example: &Rows, rows: usize) -> Option<Vec<Tensor>> {
     let repeat = |input: &Tensor| concatenate(&vec![input; rows]).ok();
     example.inputs.iter().map(repeat).collect()
 }
 
 /// Runs the `[warmup]` inputs on every session; what they took, and what went wrong.
-pub(super) fn given(graph: &mut LoadedGraph, given: &[Rows]) -> (Vec<Measured>, Vec<String>) {
+pub(super) fn given(
+    graph: &mut LoadedGraph,
+    given: &[Rows],
+    buckets: &Buckets,
+) -> (Vec<Measured>, Vec<String>) {
     let (mut problems, mut measured) = (Vec::new(), Vec::new());
     for session in &mut graph.sessions {
         for (index, rows) in given.iter().enumerate() {
-            match shortest_run(session, &rows.inputs) {
+            let inputs = match as_served(rows, buckets) {
+                Ok(inputs) => inputs,
+                Err(error) => {
+                    problems.push(format!("warmup.inputs[{index}]: {error}"));
+                    continue;
+                }
+            };
+            match shortest_run(session, &inputs) {
                 Ok(took) => {
                     let width = width_of_rows(&graph.signature, rows.row_tokens.as_deref(), &rows.inputs);
                     measured.push(Measured { rows: rows.rows, width, took });

@@ -6,8 +6,8 @@ use super::setting::{Numerics, Setting, Shape};
 use crate::cli::predict::find_one;
 use crate::cli::{Failure, models};
 use crate::engine::Runtime;
-use crate::model::{Manifest, ManifestDefaults, ModelSource, Precision, ProviderKind, VersionSource};
-use crate::service::{LoadedModel, load_version};
+use crate::model::{Manifest, ModelSource, Precision, ProviderKind, VersionSource};
+use crate::service::{LoadOptions, LoadedModel, load_version};
 
 /// A model as it lies on disk.
 struct Lying {
@@ -100,11 +100,9 @@ impl Subject {
     fn load_changed(&self, lying: &Lying, change: impl FnOnce(&mut Manifest)) -> Result<LoadedModel, String> {
         let mut version = lying.version.clone();
         change(&mut version.description.manifest);
-        load_version(self.runtime, &lying.source, &version, &ManifestDefaults::default()).map_err(
-            |problems| {
-                let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
-                lines.join("; ")
-            },
-        )
+        load_version(self.runtime, &lying.source, &version, &LoadOptions::default()).map_err(|problems| {
+            let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
+            lines.join("; ")
+        })
     }
 }

@@ -49,7 +49,7 @@ pub struct InstanceGroup<'a> {
     pub kind: &'static str,
     pub count: usize,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub gpus: Option<[u32; 1]>,
+    pub gpus: Option<Vec<u32>>,
 }
 
 #[derive(Serialize)]
@@ -111,7 +111,7 @@ pub fn config(facts: &ModelFacts) -> Config<'_> {
             name,
             kind: kind(&facts.device),
             count: facts.instances,
-            gpus: facts.device.strip_prefix("cuda:").and_then(|id| id.parse().ok()).map(|id| [id]),
+            gpus: (!facts.cuda_devices.is_empty()).then(|| facts.cuda_devices.clone()),
         }],
         dynamic_batching: (facts.max_batch_size > 1).then(|| dynamic_batching(facts)),
         optimization: accelerators(facts)

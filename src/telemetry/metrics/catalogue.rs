@@ -185,6 +185,8 @@ catalogue! {
         "Requests whose client went away, by the stage reached.";
     model_info: Family<IntGauge> = "model_info", ["model", "version", "digest", "runtime", "provider"], &[],
         "One series per loaded model.";
+    model_nodes: Family<IntGauge> = "model_nodes", ["model", "version", "provider"], &[],
+        "Nodes of a loaded model's graph by the provider that runs them.";
     model_load: Family<Gauge> = "model_load_seconds", ["model", "version"], &[], "Duration of the last load.";
     model_warmup: Family<Gauge> = "model_warmup_seconds", ["model", "version"], &[], "Duration of the last warm-up.";
     model_loads: Family<IntCounter> = "model_load_total", ["model", "version", "result"], &[], "Loads by result.";

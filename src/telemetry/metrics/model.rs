@@ -21,7 +21,7 @@ use crate::telemetry::labels::{LoadResult, Outcome, Stage};
 const LABEL_CAP: usize = 100;
 const OTHER: &str = "_other";
 const REASONS: &[&str] = &["overloaded", "deadline_unmeetable", "draining", "not_ready", "quota_exceeded"];
-const KINDS: &[&str] = &["runtime", "non_finite", "device", "shape"];
+const KINDS: &[&str] = &["runtime", "non_finite", "device", "memory", "shape"];
 
 /// The predicted labels that have series, shared by a model's versions.
 pub(super) type Admitted = Arc<Mutex<HashSet<String>>>;
@@ -220,6 +220,18 @@ impl ModelMetrics {
         self.warmup.set(warmup.as_secs_f64());
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         self.loaded_at.set(now.as_secs_f64());
+    }
+
+    /// How many nodes of its graph each provider runs.
+    pub fn nodes<'a>(&self, nodes: impl Iterator<Item = (&'a str, usize)>) {
+        let (model, version) = &self.names;
+        if self.loaded_at.get() > 0.0 {
+            self.catalogue.model_nodes.forget(model, version);
+        }
+        for (provider, count) in nodes {
+            let gauge = self.catalogue.model_nodes.with_label_values(&[model, version, provider]);
+            gauge.set(i64::try_from(count).unwrap_or(i64::MAX));
+        }
     }
 
     /// The version was unloaded: handles still held begin no series.

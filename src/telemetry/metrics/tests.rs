@@ -80,6 +80,7 @@ model_info{model,version,digest,runtime,provider}
 model_load_seconds{model,version}
 model_load_total{model,version,result}
 model_loaded_timestamp_seconds{model,version}
+model_nodes{model,version,provider}
 model_warmup_seconds{model,version}
 otel_sdk_exporter_span_exported_total{error_type}
 otel_sdk_processor_span_processed_total{error_type}
@@ -136,6 +137,7 @@ fn touch_all(metrics: &Metrics) {
     observation.finish(200, 10);
     let model = metrics.model("m", "1", "cpu");
     model.loaded("sha", "ort", "cpu", Duration::from_secs(1), Duration::from_secs(2));
+    model.nodes([("cpu", 3)].into_iter());
     model.prediction(Some("a"), Some(0.5));
     model.batch(4, Some(0.25), Duration::from_millis(3));
     metrics.workers("cpu").set(1, 1, 0);
