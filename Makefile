@@ -54,6 +54,8 @@ test: prerequisites runtime models ## run every test, against real collectors, c
 	export INFERENCE_TEST_OTELCOL="$$otelcol" INFERENCE_TEST_PROMTOOL="$$promtool" INFERENCE_TEST_NVML="$$nvml"
 	export INFERENCE_TEST_TRITONCLIENT="$$triton" INFERENCE_TEST_CLIENTS="$$clients" INFERENCE_TEST_GRPCURL="$$grpcurl"
 	export INFERENCE_TEST_SCHEMATHESIS="$$schemathesis" INFERENCE_TEST_JSDOM="$$jsdom"
+	scripts/tools/onnxruntime.sh cuda $(RELEASE)/../gpu-runtime
+	export INFERENCE_TEST_GPU_RUNTIME=$(abspath $(RELEASE)/../gpu-runtime)/libonnxruntime.so
 	export ORT_DYLIB_PATH=$(RELEASE)/libonnxruntime.so
 	exec cargo test --release --locked $(ARGS)
 
@@ -167,3 +169,4 @@ prerequisites:
 .PHONY: runtime
 runtime: prerequisites
 	@scripts/tools/onnxruntime.sh $(RUNTIME) $(RELEASE)
+	[[ $(RUNTIME) != cuda ]] || scripts/tools/cuda.sh $(RELEASE)

@@ -40,13 +40,19 @@ from_debian() {
         -o APT::Sandbox::User="$(id -un)")
     apt-get "${options[@]}" update >&2 ||
         fail "apt could not read the lists of Debian $NVML_DEB_SUITE non-free (its reasons are above)"
-    (cd "$folder" && apt-get "${options[@]}" download "libnvidia-ml1=$NVML_DEB_VERSION") >&2 ||
-        fail "the mirror does not have $package: scripts/tools/versions.env needs the version that it has"
-    deb=$(find "$folder" -maxdepth 1 -name 'libnvidia-ml1_*.deb')
     arch=$(dpkg --print-architecture)
     sha256=NVML_DEB_${arch^^}
+    if (cd "$folder" && apt-get "${options[@]}" download "libnvidia-ml1=$NVML_DEB_VERSION") >&2; then
+        sha256=${!sha256:-}
+    else
+        # A point release took its place. What is there now, apt checks against Debian's signed lists.
+        say "the mirror does not have $package any more: taking the version that it has"
+        (cd "$folder" && apt-get "${options[@]}" download libnvidia-ml1) >&2 || fail "the mirror does not have $package"
+        sha256=
+    fi
+    deb=$(find "$folder" -maxdepth 1 -name 'libnvidia-ml1_*.deb')
     # Other architectures: apt has checked the package against Debian's signed lists.
-    [[ -z ${!sha256:-} ]] || check_sha256 "$deb" "${!sha256}"
+    [[ -z $sha256 ]] || check_sha256 "$deb" "$sha256"
     mkdir "$folder/content"
     dpkg-deb --fsys-tarfile "$deb" | tar -x -C "$folder/content"
     # The name with the driver's version is the file, the others are links to it.

@@ -64,13 +64,16 @@ fn what_is_held_is_bounded_over_all_calls_and_given_back() {
     with(&server, async |client| {
         // One message of 50 000 bytes of which all but one have come.
         let message = framed(&ModelInferRequest { id: "x".repeat(50_000), ..ModelInferRequest::default() });
-        let (sender, receiver) = tokio::sync::mpsc::unbounded_channel();
-        sender.send(message[..message.len() - 1].to_vec()).unwrap();
-        let held = tokio::spawn({
+        let held = || {
+            let (sender, receiver) = tokio::sync::mpsc::unbounded_channel();
+            sender.send(message[..message.len() - 1].to_vec()).unwrap();
             let client = client.clone();
-            async move { client.send(INFER, &[], Pieces(receiver).boxed()).await }
-        });
-        // Beside it another of 50 000 does not fit. It may take a moment until the first has come.
+            let held = async move { client.send(INFER, &[], Pieces(receiver).boxed()).await };
+            (sender, tokio::spawn(held))
+        };
+        let (mut sender, mut held_call) = held();
+        // Beside it another of 50 000 does not fit. It may take a moment until the first has come, and one that comes
+        // while the other is there is refused itself.
         let another = framed(&ModelInferRequest { id: "y".repeat(50_000), ..ModelInferRequest::default() });
         loop {
             let ended = client.raw(INFER, &[], another.clone()).await;
@@ -79,10 +82,13 @@ fn what_is_held_is_bounded_over_all_calls_and_given_back() {
                 break;
             }
             ended.refused(3, "missing_input");
+            if held_call.is_finished() {
+                (sender, held_call) = held();
+            }
         }
         sender.send(message[message.len() - 1..].to_vec()).unwrap();
         drop(sender);
-        held.await.unwrap().unwrap();
+        held_call.await.unwrap().unwrap();
         client.infer(&rows("add-one", &[0.0; 3 * 900])).await;
     });
 }

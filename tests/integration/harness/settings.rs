@@ -17,6 +17,11 @@ pub(crate) fn runtime_library() -> PathBuf {
     path_of("ORT_DYLIB_PATH")
 }
 
+/// ONNX Runtime with NVIDIA's providers, and nothing of CUDA beside it.
+pub(crate) fn gpu_runtime() -> PathBuf {
+    path_of("INFERENCE_TEST_GPU_RUNTIME")
+}
+
 /// The OpenTelemetry Collector.
 pub(crate) fn collector() -> PathBuf {
     path_of("INFERENCE_TEST_OTELCOL")

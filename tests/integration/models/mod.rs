@@ -5,4 +5,5 @@ mod exports;
 mod hostile;
 mod layouts;
 mod pictures;
+mod providers;
 mod texts;
