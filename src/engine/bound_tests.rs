@@ -16,7 +16,7 @@ fn pair(name: &str, capture: Capture) -> (Session, LoadedGraph) {
     let session = builder.with_intra_threads(1).unwrap().commit_from_file(fixture(name)).unwrap();
     let optional = plain.signature.optional.iter().map(|spec| Arc::clone(&spec.name)).collect();
     let shared = Shared { class_labels: plain.class_labels.as_slice().into(), optional };
-    let mut session = Session::new(session, &shared, Some((Place::Host, capture))).unwrap();
+    let mut session = Session::new((session, None), &shared, Some((Place::Host, capture))).unwrap();
     session.capture_new_shapes(Capturing::On);
     (session, plain)
 }

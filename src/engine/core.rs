@@ -9,6 +9,7 @@ use ort::session::{RunOptions, SessionInputValue, SessionInputs};
 use super::bound::{Bound, Capture, Capturing, Place};
 use super::graphs::{self, GRAPH_ID, NO_GRAPH};
 use super::placement;
+use super::stream::Stream;
 use super::values::{self, Given};
 use super::{Interrupt, RunError};
 use crate::tensor::Tensor;
@@ -28,6 +29,8 @@ pub(super) struct Core {
     /// Its device, and whether it has run there: only a run of the runtime's own makes the device that of its thread
     /// (`cudaSetDevice`), so that the first one is not bound.
     device: Option<(Place, HasRun)>,
+    /// What it runs on, if it is ours: dropped after it.
+    _stream: Option<Stream>,
 }
 
 /// Whether a session has run.
@@ -49,7 +52,7 @@ pub(super) struct Shared {
 impl Core {
     /// A session that runs on the device at `place`, or, without one, where its provider takes host memory.
     pub(super) fn new(
-        inner: ort::session::Session,
+        (inner, stream): (ort::session::Session, Option<Stream>),
         shared: &Shared,
         place: Option<(Place, Capture)>,
     ) -> ort::Result<Self> {
@@ -83,7 +86,7 @@ impl Core {
             }
         });
         let device = place.map(|(place, _)| (place, HasRun::No));
-        Ok(Self { bound, inner, options, interrupt, class_labels, optional, device })
+        Ok(Self { bound, inner, options, interrupt, class_labels, optional, device, _stream: stream })
     }
 
     fn check_count(&self, given: usize) -> Result<(), RunError> {

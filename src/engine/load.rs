@@ -25,9 +25,10 @@ use super::message::tidy;
 use super::placement::{self, Placement};
 use super::plan::Plan;
 use super::profile::{self, LargestShape};
-use super::providers::{self, Compiled, ProviderRequest};
+use super::providers::{self, ProviderRequest, Target};
 use super::shared_weights::{self, Proof, Written};
-use super::{Runtime, Session, external_data, graph_file, graphs, outlets};
+use super::stream::Stream;
+use super::{Runtime, Session, beside, external_data, graph_file, graphs, outlets};
 use crate::cores::Cores;
 use crate::model::{Execution, GraphOptimization, ProviderKind, Signature};
 
@@ -156,7 +157,7 @@ impl Loader<'_> {
         let devices = Devices::of(provider, execution)?;
         let plan = Plan::new(execution, provider, self.file.bytes, Cores::read().threads());
         if attempt.is_cpu_alone() && plan.instances > 1 && self.file.bytes >= self.worthwhile {
-            match self.share(&self.builder_for(attempt, plan, (None, &[]))?, plan) {
+            match self.share(&self.builder_for(attempt, plan, Target::default())?, plan) {
                 Ok(made) => return Ok(made),
                 Err(reason) => {
                     let model = self.options.name;
@@ -167,18 +168,22 @@ impl Loader<'_> {
         // Sessions of one device do not follow each other: they take turns.
         let ranges = self.ranges(attempt, plan)?;
         let mut sessions = Vec::new();
-        let mut builders: Vec<(Option<u32>, SessionBuilder)> = Vec::new();
-        for device in devices.each() {
-            builders.push((device, self.builder_for(attempt, plan, (device, &ranges))?));
-        }
         for _ in 0..plan.instances {
-            for (device, builder) in &mut builders {
-                sessions.push((*device, self.commit(builder, self.options.graph, provider)?));
+            for device in devices.each() {
+                let stream = self.stream(attempt, device)?;
+                let (engines, stream_of) = (self.options.engines, stream.as_ref());
+                let target = Target { device, stream: stream_of, engines, ranges: &ranges };
+                let mut builder = self.builder_for(attempt, plan, target)?;
+                let session = self.commit(&mut builder, self.options.graph, provider)?;
+                sessions.push((device, session, stream));
             }
         }
-        let [(_, first), ..] = sessions.as_slice() else { unreachable!("a plan has at least one session") };
+        let [(_, first, _), ..] = sessions.as_slice() else {
+            unreachable!("a plan has at least one session")
+        };
         let (said, placement) = (self.said(first)?, placement::of(first));
-        let bound = |(device, session)| self.session(session, &said, self.place(provider, device)?);
+        let bound =
+            |(device, session, stream)| self.session((session, stream), &said, self.place(provider, device)?);
         let sessions: Result<_, _> = sessions.into_iter().map(bound).collect();
         let intra_threads = plan.intra_threads;
         Ok(Made { sessions: sessions?, said, devices, placement, intra_threads, shared_weights_bytes: None })
@@ -189,17 +194,27 @@ impl Loader<'_> {
         &self,
         attempt: &Attempt,
         plan: Plan,
-        (device, ranges): (Option<u32>, &[(&'static str, String)]),
+        target: Target<'_>,
     ) -> Result<SessionBuilder, LoadError> {
         let (execution, intra_threads) = (self.options.execution, plan.intra_threads);
         let builder = self.builder(plan, attempt.first());
         let mut builder = builder.map_err(|error| self.failed(&error))?;
         for (kind, precision) in attempt.in_line() {
-            let compiled = Compiled { engines: self.options.engines, ranges };
-            let request = ProviderRequest { kind, precision, intra_threads, device, compiled, execution };
+            let request = ProviderRequest { kind, precision, intra_threads, target, execution };
             providers::register(&mut builder, self.runtime, request)?;
         }
         Ok(builder)
+    }
+
+    /// A stream for the two providers of a session that TensorRT is the first of.
+    fn stream(&self, attempt: &Attempt, device: Option<u32>) -> Result<Option<Stream>, LoadError> {
+        let kind = ProviderKind::Tensorrt;
+        let Some(device) = device.filter(|_| attempt.first() == kind && self.runtime.has_provider(kind))
+        else {
+            return Ok(None);
+        };
+        beside::preload(self.runtime.path());
+        Stream::of(device).map(Some).map_err(|error| providers::failed(kind, error))
     }
 
     /// The ranges of shapes for TensorRT, where the manifest gives none. What the inputs are a session says that runs
@@ -246,7 +261,7 @@ impl Loader<'_> {
         let (said, proof) = {
             let writer = self.commit(&mut writer, self.options.graph, ProviderKind::Cpu).map_err(told)?;
             let said = self.said(&writer).map_err(told)?;
-            let mut writer = self.session(writer, &said, None).map_err(told)?;
+            let mut writer = self.session((writer, None), &said, None).map_err(told)?;
             let proof = Proof::of(&mut writer, &said.signature);
             (said, proof.ok_or("it runs no made-up input, so that a shared one can't be checked")?)
         };
@@ -255,7 +270,7 @@ impl Loader<'_> {
         for _ in 0..plan.instances {
             let session = self.commit(&mut reader, &written.graph(), ProviderKind::Cpu).map_err(told)?;
             placement = placement::of(&session);
-            let mut session = self.session(session, &said, None).map_err(told)?;
+            let mut session = self.session((session, None), &said, None).map_err(told)?;
             if !proof.holds_for(&mut session) {
                 return Err("with shared weights its outputs are others".into());
             }
@@ -281,7 +296,7 @@ impl Loader<'_> {
 
     fn session(
         &self,
-        session: ort::session::Session,
+        session: (ort::session::Session, Option<Stream>),
         said: &Said,
         place: Option<(Place, Capture)>,
     ) -> Result<Session, LoadError> {

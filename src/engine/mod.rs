@@ -38,6 +38,7 @@ mod runtime;
 mod sample_inputs;
 mod session;
 mod shared_weights;
+mod stream;
 #[cfg(test)]
 mod tests;
 mod values;

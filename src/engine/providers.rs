@@ -12,6 +12,7 @@ use ort::session::builder::SessionBuilder;
 use super::beside;
 use super::message::tidy;
 use super::reason::explained;
+use super::stream::Stream;
 use super::{LoadError, Runtime};
 use crate::gpu::{self, DriverError};
 use crate::model::{Execution, Precision, ProviderKind};
@@ -23,19 +24,33 @@ pub(super) struct ProviderRequest<'a> {
     pub(super) kind: ProviderKind,
     pub(super) precision: Precision,
     pub(super) intra_threads: usize,
-    /// CUDA's number of the device.
-    pub(super) device: Option<u32>,
-    pub(super) compiled: Compiled<'a>,
+    pub(super) target: Target<'a>,
     pub(super) execution: &'a Execution,
 }
 
-/// What TensorRT is told of the engines that it builds.
+/// The device that a session is for, and what TensorRT builds for it.
 #[derive(Clone, Copy, Default)]
-pub(super) struct Compiled<'a> {
-    /// Where those that were built once are kept.
+pub(super) struct Target<'a> {
+    /// CUDA's number of the device.
+    pub(super) device: Option<u32>,
+    /// The stream that all providers of the session share.
+    pub(super) stream: Option<&'a Stream>,
+    /// Where engines that were built once are kept.
     pub(super) engines: Option<&'a Path>,
-    /// The shapes that they are for.
+    /// The shapes that engines are for.
     pub(super) ranges: &'a [(&'static str, String)],
+}
+
+impl Target<'_> {
+    fn options(self) -> Vec<(&'static str, String)> {
+        let mut options = Vec::new();
+        options.extend(self.device.map(|device| ("device_id", device.to_string())));
+        if let Some(stream) = self.stream {
+            options.push(("has_user_compute_stream", "1".into()));
+            options.push(("user_compute_stream", stream.address()));
+        }
+        options
+    }
 }
 
 /// Adds the provider to the session's options, behind those added before.
@@ -157,31 +172,27 @@ impl ProviderRequest<'_> {
         })
     }
 
-    fn device_option(self) -> Option<(&'static str, String)> {
-        Some(("device_id", self.device?.to_string()))
-    }
-
     /// An arena that grows by what is asked for: warm-up runs every shape, and doubling would take up to twice what
     /// they need from other models on the device.
     fn cuda_options(self) -> Vec<(&'static str, String)> {
         let mut options =
             vec![("use_tf32", "0".into()), ("arena_extend_strategy", "kSameAsRequested".into())];
-        options.extend(self.device_option());
+        options.extend(self.target.options());
         options
     }
 
     /// Engines take minutes to build: where there is a folder for them they are kept, with the timings of kernels by
     /// which they were chosen.
     fn tensorrt_options(self, precision: Precision) -> Result<Vec<(&'static str, String)>, LoadError> {
-        let mut options: Vec<_> = self.device_option().into_iter().collect();
+        let mut options = self.target.options();
         match precision {
             Precision::Fp32 => {}
             Precision::Bf16 => options.push(("trt_bf16_enable", "1".into())),
             Precision::Fp16 => options.push(("trt_fp16_enable", "1".into())),
             Precision::Int8 => options.push(("trt_int8_enable", "1".into())),
         }
-        options.extend(self.compiled.ranges.iter().cloned());
-        let Some(folder) = self.compiled.engines else { return Ok(options) };
+        options.extend(self.target.ranges.iter().cloned());
+        let Some(folder) = self.target.engines else { return Ok(options) };
         let path =
             folder.to_str().ok_or_else(|| unavailable(self.kind, "the cache folder's path is no UTF-8"))?;
         std::fs::create_dir_all(folder).map_err(|error| {
@@ -311,8 +322,7 @@ mod tests {
             kind,
             precision,
             intra_threads: 3,
-            device: Some(1),
-            compiled: Compiled::default(),
+            target: Target { device: Some(1), ..Target::default() },
             execution,
         }
         .made_options()
@@ -348,8 +358,7 @@ mod tests {
             kind: ProviderKind::Tensorrt,
             precision: Precision::Fp32,
             intra_threads: 1,
-            device: None,
-            compiled: Compiled { engines: Some(&folder), ranges: &ranges },
+            target: Target { engines: Some(&folder), ranges: &ranges, ..Target::default() },
             execution: &execution,
         };
         let made: BTreeMap<_, _> = request.made_options().unwrap().into_iter().collect();
@@ -362,7 +371,7 @@ mod tests {
         let file = parent.path().join("file");
         std::fs::write(&file, "").unwrap();
         let blocked = ProviderRequest {
-            compiled: Compiled { engines: Some(&file.join("engines")), ranges: &[] },
+            target: Target { engines: Some(&file.join("engines")), ..Target::default() },
             ..request
         };
         let error = blocked.made_options().unwrap_err().to_string();

@@ -23,7 +23,7 @@ const MEANINGS: [(&[&str], &str); 13] = [
     ),
     (
         &["CUDA failure 35:", "driver version is insufficient"],
-        "the NVIDIA driver is older than CUDA 13 needs: branch 580 or later",
+        "there is no NVIDIA driver here, or one older than CUDA 13 needs: branch 580 or later",
     ),
     (
         &["CUDA failure 100:", "no CUDA-capable device"],
@@ -74,7 +74,7 @@ mod tests {
         assert!(said.starts_with("CUDA 13 and cuDNN 9 are not here"), "{said}");
         assert!(said.contains(missing) && said.ends_with("driver 580.95.05)"), "{said}");
         let old = of(ProviderKind::Tensorrt, "CUDA failure 35: CUDA driver version is insufficient");
-        assert!(old.starts_with("the NVIDIA driver is older"), "{old}");
+        assert!(old.starts_with("there is no NVIDIA driver here, or one older"), "{old}");
         let ordinal = of(ProviderKind::Cuda, "CUDA failure 101: invalid device ordinal ; GPU=7");
         assert!(ordinal.starts_with("there is no device of that number"), "{ordinal}");
         let driver = of(ProviderKind::Cuda, "libcuda.so.1: cannot open shared object file");

@@ -14,6 +14,7 @@ use std::thread::JoinHandle;
 
 use super::bound::{Capture, Capturing, Place};
 use super::core::{Core, Shared};
+use super::stream::Stream;
 use super::{Interrupt, Run, RunError};
 use crate::tensor::Tensor;
 
@@ -42,9 +43,10 @@ pub fn is_device_lost() -> bool {
 }
 
 impl Session {
-    /// A session that runs on the device at `place`, or, without one, where its provider takes host memory.
+    /// A session that runs on the device at `place`, or, without one, where its provider takes host memory; with the
+    /// stream that it runs on, if it is ours.
     pub(super) fn new(
-        inner: ort::session::Session,
+        inner: (ort::session::Session, Option<Stream>),
         shared: &Shared,
         place: Option<(Place, Capture)>,
     ) -> ort::Result<Self> {
