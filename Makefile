@@ -60,7 +60,7 @@ test: prerequisites runtime models ## run every test, against real collectors, c
 	exec cargo test --release --locked $(ARGS)
 
 .PHONY: check
-check: check-scripts check-dockerfile check-fmt check-fuzz check-clippy check-docs ## the fast checks: scripts, format, clippy, documentation
+check: check-scripts check-dockerfile check-fmt check-fuzz check-alerts check-clippy check-docs ## the fast checks: scripts, format, alerts, clippy, documentation
 
 .PHONY: check-scripts
 check-scripts:
@@ -83,6 +83,10 @@ check-fuzz: prerequisites
 	    echo "error: fuzz/Cargo.lock does not follow Cargo.toml: run 'cargo metadata --manifest-path fuzz/Cargo.toml' and commit it" >&2
 	    exit 1
 	}
+
+.PHONY: check-alerts
+check-alerts: prerequisites ## check alert rules, their tests and their runbooks with promtool
+	@scripts/observability/check.sh
 
 .PHONY: check-clippy
 check-clippy: prerequisites
