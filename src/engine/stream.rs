@@ -4,6 +4,7 @@
 //! the two. Told of one stream (`user_compute_stream`), they follow each other on it. The stream is made by CUDA's own
 //! runtime, which the providers have loaded.
 
+use std::error::Error as _;
 use std::ffi::{c_int, c_uint, c_void};
 use std::ptr;
 
@@ -37,7 +38,9 @@ impl Stream {
     pub(super) fn of(device: u32) -> Result<Self, String> {
         let device =
             c_int::try_from(device).map_err(|_| "CUDA failure 101: invalid device ordinal".to_owned())?;
-        let failed = |error: libloading::Error| error.to_string();
+        // The loader's own words are the cause.
+        let failed =
+            |error: libloading::Error| error.source().map_or_else(|| error.to_string(), ToString::to_string);
         let mut handle = ptr::null_mut();
         #[expect(unsafe_code, reason = "no crate here makes a stream")]
         // SAFETY: the library is CUDA's runtime, whose constructors the providers rely on as well; the types are those
