@@ -45,7 +45,7 @@ pub(super) struct ConfigSource {
     /// Address of the public HTTP listener; port 0 takes any free one.
     #[arg(long, value_name = "ADDR")]
     pub(super) http: Option<String>,
-    /// Address of the gRPC listener (not served by this release).
+    /// Address of the gRPC listener.
     #[arg(long, value_name = "ADDR")]
     pub(super) grpc: Option<String>,
     /// Address of the admin listener: health and metrics.
