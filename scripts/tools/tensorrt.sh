@@ -16,6 +16,7 @@ given=${TENSORRT_WHEEL:+$(realpath -m "$TENSORRT_WHEEL")}
 
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 source scripts/lib/cache.sh
+source scripts/lib/libraries.sh
 source scripts/tools/versions.env
 
 wheel_sha256=TENSORRT_WHEEL_${arch^^}
@@ -60,14 +61,7 @@ fill_cache() {
     wheel_unpack "$CACHE_STAGING/wheel" "$CACHE_STAGING/unpacked" "${prefixes[@]}" "$name-$TENSORRT_VERSION.dist-info/"
     rm -rf "$CACHE_STAGING/wheel"
     mkdir "$CACHE_STAGING/ready"
-    find "$CACHE_STAGING/unpacked/tensorrt_libs" -name '*.so*' -type f | while read -r library; do
-        chmod 0444 "$library"
-        mv "$library" "$CACHE_STAGING/ready/"
-    done
-    find "$CACHE_STAGING/unpacked" -iname 'licen[sc]e*' -type f | while read -r library; do
-        install -m 0444 "$library" "$CACHE_STAGING/ready/$name.LICENSE"
-    done
-    [[ -f $CACHE_STAGING/ready/$name.LICENSE ]] || fail "the wheel of TensorRT has no licence inside"
+    libraries_take "$CACHE_STAGING/unpacked" "$name"
     for library in libnvinfer.so.10 libnvinfer_plugin.so.10 libnvonnxparser.so.10; do
         [[ -f $CACHE_STAGING/ready/$library ]] || fail "the wheel of TensorRT has no $library inside"
     done
@@ -75,25 +69,9 @@ fill_cache() {
         compgen -G "$CACHE_STAGING/ready/$prefix*" >/dev/null ||
             fail "the wheel of TensorRT has no file whose name begins with $prefix"
     done
-    (cd "$CACHE_STAGING/ready" && sha256sum -- *) >"$CACHE_STAGING/sums"
-    mv "$CACHE_STAGING/sums" "$CACHE_STAGING/ready/.sums"
-    cache_publish "$CACHE_STAGING/ready" "$cached"
-}
-
-# same FILE OTHER: the very file, or a copy of its size and time.
-same() {
-    [[ $1 -ef $2 ]] && return
-    [[ -f $1 && -f $2 && $(stat -c '%s %Y' "$1") == $(stat -c '%s %Y' "$2") ]]
+    libraries_publish "$cached"
 }
 
 cache_lock tensorrt
-[[ -f $cached/.sums ]] && (cd "$cached" && sha256sum --check --status .sums) || fill_cache
-
-mkdir -p "$dest"
-placed=0
-for file in "$cached"/*; do
-    same "$file" "$dest/${file##*/}" && continue
-    ln -f "$file" "$dest/${file##*/}" 2>/dev/null || cp -pf "$file" "$dest/${file##*/}"
-    placed=$((placed + 1))
-done
-[[ $placed == 0 ]] || say "TensorRT $TENSORRT_VERSION ($arch) is in $1"
+libraries_are_whole "$cached" || fill_cache
+libraries_place "$cached" "$dest" "TensorRT $TENSORRT_VERSION ($arch) is in $1"
