@@ -76,7 +76,7 @@ pub(super) fn verify(
             shapes::choose(asked, &mut graph.sessions, &mut notes)
         } else {
             let measured = warm_up::made(&task, graph, bounds, &mut notes);
-            let probe = engine::made_inputs(&graph.signature, 1);
+            let probe = graph.is_on_accelerator().then(|| engine::made_inputs(&graph.signature, 1)).flatten();
             Shapes { bounds, buckets: Buckets::default(), measured, probe, problems: Vec::new() }
         };
     problems.extend(failed);
