@@ -10,6 +10,7 @@ mod logs;
 mod metrics;
 mod options;
 mod otel;
+mod otlp;
 mod trace;
 
 use std::sync::Arc;
