@@ -103,7 +103,7 @@ fmt: prerequisites ## format the Rust code
 
 # PEERS=all, TRITON=PROGRAM and TEI=PROGRAM measure other servers beside it: docs/performance.md
 .PHONY: bench
-bench: build models ## measure the budgets, beside FastAPI: ARGS='[--write] [--overload|--many-models|--grpc|--tensors]'
+bench: build models ## measure the budgets, beside FastAPI: ARGS='[--write] [--overload|--many-models|--grpc|--tracing|--tensors]'
 	@benches/run.sh $(ARGS)
 
 # BINARY, GPU_LIBRARIES, MODELS, PYTHON and OTELCOL name what is there already: docs/performance-gpu.md

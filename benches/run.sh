@@ -21,6 +21,7 @@ for line in sys.stdin:
 
 # The whole table also needs a collector and OpenVINO's library; nothing else does.
 case " $* " in
+*" --tracing "*) tools+=(--otelcol "$(scripts/tools/otelcol.sh)") ;;
 *" --help "* | *" -h "* | *" --overload "* | *" --many-models "* | *" --grpc "* | *" --tensors "*) ;;
 *)
     otelcol=$(scripts/tools/otelcol.sh)

@@ -110,6 +110,7 @@ impl App {
             metrics: Arc::clone(&metrics),
             tracer: telemetry.tracer.clone(),
             access_log: options.access_log,
+            log_level: telemetry.log_level.clone(),
         };
         let inflight = InflightBytes::new(options.max_inflight_bytes);
         let http = options.http.clone();

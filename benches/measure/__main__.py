@@ -2,7 +2,7 @@
 
 Everything that is compared is measured in every round, one after the other, so that a drift of the machine's speed
 meets all of it; figures are medians over the rounds with the lowest and the highest, ratios are formed within each
-round. Without one of --overload, --many-models, --grpc and --tensors it is the whole table, at most ten minutes on two cores.
+round. Without one of --overload, --many-models, --grpc, --tracing and --tensors it is the whole table, at most ten minutes on two cores.
 PEERS=all (or folders of benches/peers/ with commas) adds the other servers, TRITON=PROGRAM and TEI=PROGRAM the native
 ones.
 """
@@ -16,7 +16,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from . import calls, many, overload, report, rounds, tensors
+from . import calls, many, overload, report, rounds, tensors, tracing
 from .load import has_open_loop
 from .models import BERT, EMBEDDER, FRAUD, Models
 from .page import keep
@@ -45,6 +45,7 @@ def parsed():
     modes.add_argument("--overload", action="store_true", help="3 and 10 times the capacity, alone")
     modes.add_argument("--many-models", action="store_true", help="200 models at once, alone")
     modes.add_argument("--grpc", action="store_true", help="gRPC beside JSON, alone")
+    modes.add_argument("--tracing", action="store_true", help="what spans cost, by share and collector, alone")
     modes.add_argument("--tensors", action="store_true", help="the rates of large tensors, alone")
     parser.add_argument("--minute", type=duration, default=MINUTE, help="length of each overload (60s)")
     parser.add_argument(
@@ -85,6 +86,12 @@ def unary_calls(options, folder):
     keep(options, "grpc", *calls.run(binary, options, Models(folder), folder))
 
 
+def traced(options, folder):
+    """What tracing costs."""
+    binary = str(Path(options.release).resolve() / "ml-inference-api")
+    keep(options, "tracing", *tracing.run(binary, options, Models(folder, (FRAUD, EMBEDDER)), folder))
+
+
 def large_tensors(options, _folder):
     """Large tensors."""
     library = os.environ.get("ORT_DYLIB_PATH") or str(Path(options.release) / "libonnxruntime.so")
@@ -98,7 +105,7 @@ def main():
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     mode = next(
         (mode for asked, mode in ((options.overload, overloaded), (options.many_models, many_models),
-                                  (options.grpc, unary_calls),
+                                  (options.grpc, unary_calls), (options.tracing, traced),
                                   (options.tensors, large_tensors)) if asked),
         whole,
     )  # fmt: skip

@@ -242,6 +242,10 @@ fn start_telemetry(loaded: &Loaded, runtime: &Runtime) -> (Telemetry, Vec<String
         service_name,
         service_label: config.telemetry.service_label,
         trust_parent: config.telemetry.trust_parent,
+        tail: telemetry::TailOptions {
+            keep_failed: config.telemetry.keep_failed,
+            keep_slower_than: config.telemetry.keep_slower_than.map(|limit| limit.0),
+        },
         flush_timeout: config.telemetry.flush_timeout.0,
         log: LogOptions { filter: config.log.level.as_str().to_owned(), format },
         otel,

@@ -252,11 +252,22 @@ pub struct TelemetryConfig {
     pub trust_parent: bool,
     /// Whether every metric carries the label `service`.
     pub service_label: bool,
+    /// Whether failed requests (5xx but 503) are exported although they were not sampled.
+    pub keep_failed: bool,
+    /// Requests that took longer are exported although they were not sampled.
+    #[schemars(extend("x-max" = "24h"))]
+    pub keep_slower_than: Option<Timespan>,
 }
 
 impl Default for TelemetryConfig {
     fn default() -> Self {
-        Self { flush_timeout: seconds(2), trust_parent: true, service_label: true }
+        Self {
+            flush_timeout: seconds(2),
+            trust_parent: true,
+            service_label: true,
+            keep_failed: false,
+            keep_slower_than: None,
+        }
     }
 }
 

@@ -42,7 +42,7 @@ impl RequestContext {
         let mut trace = self.trace.lock().unwrap_or_else(PoisonError::into_inner);
         let trace = trace.as_mut()?;
         // The clock is read for spans only.
-        let started = if trace.is_sampled() { SystemTime::now() } else { SystemTime::UNIX_EPOCH };
+        let started = if trace.is_recording() { SystemTime::now() } else { SystemTime::UNIX_EPOCH };
         Some(trace.begin_inference(started))
     }
 

@@ -13,7 +13,8 @@ use super::context::RequestContext;
 use super::origin::{ConnectionInfo, RequestStart, SentUri};
 use crate::service::{ErrorCode, ServiceError};
 use crate::telemetry::{
-    Extractor, HttpObservation, HttpSpanEnd, Metrics, Operation, Outcome, RequestTrace, Tracer, known_method,
+    Extractor, HttpObservation, HttpSpanEnd, LogLevel, Metrics, Operation, Outcome, RequestTrace, Tracer,
+    known_method,
 };
 
 /// Which answers get a line in the log, beside every fault of ours.
@@ -36,6 +37,8 @@ pub struct Observing {
     pub tracer: Tracer,
     /// Which answers are logged.
     pub access_log: AccessLog,
+    /// What is logged at all.
+    pub log_level: LogLevel,
 }
 
 /// What is spoken, and whether it is traced.
@@ -96,8 +99,8 @@ impl Exchange {
             let began = SystemTime::now() - started.elapsed();
             observing.tracer.begin_request(&CallersHeaders(request.headers()), operation, began)
         });
-        let sampled = trace.as_ref().is_some_and(RequestTrace::is_sampled);
-        let span = if sampled { SpanFacts::of(request, method) } else { SpanFacts::default() };
+        let recording = trace.as_ref().is_some_and(RequestTrace::is_recording);
+        let span = if recording { SpanFacts::of(request, method) } else { SpanFacts::default() };
         let peer = extensions.get::<ConnectionInfo>().map(|info| info.peer);
         let context = Arc::new(RequestContext::new(request.headers(), started, peer, trace));
         Self { context, observation: Some(observation), protocol, span }
@@ -182,7 +185,7 @@ fn log(context: &RequestContext, access_log: AccessLog, status: u16, error: Opti
     }
 }
 
-/// What the server span says of the request; empty unless the request is sampled.
+/// What the server span says of the request; empty unless it may be exported.
 #[derive(Default)]
 struct SpanFacts {
     path: String,
@@ -250,7 +253,7 @@ impl AnswerEnd {
         let Some(observation) = self.observation.take() else { return };
         observation.finish(self.status, self.sent);
         let mut trace = self.context.trace.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(trace) = trace.take().filter(RequestTrace::is_sampled) else { return };
+        let Some(trace) = trace.take().filter(RequestTrace::is_recording) else { return };
         let (server_address, server_port) = self.span.host_and_port();
         let grpc_status = || self.error.map_or("OK", |error| error.grpc_code().name());
         trace.finish(

@@ -80,6 +80,15 @@ impl<'de> Deserialize<'de> for Kind {
     }
 }
 
+/// Longest part of an unknown name that is repeated, in characters.
+pub(super) const NAME_CHARS: usize = 64;
+
+/// A pointer to a member, of a long name its beginning.
+pub(super) fn shown_pointer(name: &str) -> String {
+    let name: String = name.chars().take(NAME_CHARS).collect();
+    format!("/{}", name.replace('~', "~0").replace('/', "~1"))
+}
+
 /// A body that may be nothing at all, and else has to be one object.
 ///
 /// # Errors

@@ -24,6 +24,7 @@ mod routes;
 mod shortcut;
 mod split;
 mod target;
+mod telemetry;
 mod v1;
 mod v2;
 

@@ -10,11 +10,13 @@ use http::header::VARY;
 use http::{HeaderMap, HeaderValue, Request};
 use serde::Serialize;
 
-use super::access::{Doors, guarded, open};
+use super::access::{Doors, guarded, open, restricted};
 use super::problem::Failure;
 use super::shortcut::Routes;
 use super::v1::{self, verb};
-use super::{Api, answer, cors, describe, docs, health, invocations, observe, openapi, predict, v2};
+use super::{
+    Api, answer, cors, describe, docs, health, invocations, observe, openapi, predict, telemetry, v2,
+};
 use crate::service::{ErrorCode, Scope, ServiceError};
 
 /// Path templates that are metric labels as they stand. Others count as `unmatched`.
@@ -61,8 +63,11 @@ const ROUTES: &[(&str, &[&str])] = &[
 ];
 
 /// The same of the admin listener, beside health and metrics.
-const ADMIN_ROUTES: &[(&str, &[&str])] =
-    &[("/v2/repository/models/{model}/load", &["POST"]), ("/v2/repository/models/{model}/unload", &["POST"])];
+const ADMIN_ROUTES: &[(&str, &[&str])] = &[
+    ("/v2/repository/models/{model}/load", &["POST"]),
+    ("/v2/repository/models/{model}/unload", &["POST"]),
+    ("/telemetry", &["GET", "PATCH"]),
+];
 
 fn known(matched: Option<&str>) -> Option<&'static (&'static str, &'static [&'static str])> {
     let told = verb::told(matched?);
@@ -143,7 +148,11 @@ pub fn public_router(api: &Arc<Api>) -> Routes {
 
 /// The routes of the admin listener.
 pub fn admin_router(api: &Arc<Api>) -> Routes {
-    let routes = probes().route("/metrics", open(get(health::metrics))).merge(v2::admin_routes(api));
+    let telemetry = get(telemetry::show).patch(telemetry::change);
+    let routes = probes()
+        .route("/metrics", open(get(health::metrics)))
+        .route("/telemetry", restricted(api, telemetry))
+        .merge(v2::admin_routes(api));
     Routes::new(finished(routes, api, &[]))
 }
 

@@ -211,8 +211,8 @@ impl Accounting {
         }
         let took = self.timeline.started().elapsed();
         metrics.statistics().request(outcome, self.rows, took, self.timeline.stages());
-        let Some(trace) = self.trace.take() else { return };
-        if trace.context().is_none() {
+        let Some(mut trace) = self.trace.take() else { return };
+        if !trace.keeps(outcome, took) {
             return;
         }
         let facts = &self.model.facts;

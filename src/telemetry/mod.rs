@@ -18,21 +18,21 @@ use std::time::Duration;
 
 pub use gpu::GpuWatch;
 pub use labels::{ConnectionError, LoadResult, Outcome, Stage, known_method};
-pub use logs::{LIFECYCLE, is_log_filter};
+pub use logs::{LIFECYCLE, LogLevel, is_log_filter};
 pub use metrics::{
     BatchStatistics, DurationTotal, GpuMetrics, HttpMetrics, HttpObservation, Metrics, ModelMetrics,
     Statistics, StatisticsSnapshot, WorkerMetrics,
 };
 pub use opentelemetry::propagation::Extractor;
 pub use opentelemetry::trace::{SpanContext, SpanId, TraceId};
-pub use options::{LogFormat, LogOptions, Options};
+pub use options::{LogFormat, LogOptions, Options, TailOptions};
 pub use otel::{
-    LimitOptions, OtelOptions, OtlpOptions, OtlpProtocol, QueueOptions, RootSampler, SamplerKind,
+    LimitOptions, OtelOptions, OtlpOptions, OtlpProtocol, Propagator, QueueOptions, RootSampler, SamplerKind,
     TraceExporter,
 };
 pub use trace::{
-    BatchMember, BatchRecord, HttpSpanEnd, InferenceRecord, InferenceTrace, Operation, RequestTrace, Tracer,
-    push_hex,
+    BatchMember, BatchRecord, HttpSpanEnd, InferenceRecord, InferenceTrace, Operation, RequestTrace,
+    Sampling, Tracer, push_hex,
 };
 
 /// What is running.
@@ -55,17 +55,20 @@ pub struct Telemetry {
     pub metrics: Arc<Metrics>,
     /// Traces, for the request's way.
     pub tracer: Tracer,
+    /// What is logged, for who may change it.
+    pub log_level: LogLevel,
 }
 
 /// Starts metrics, traces and logs. Never fails: what cannot be had is off, and a log line says so.
 pub fn start(options: &Options, version: &BuildInfo) -> Telemetry {
     let service = options.service_label.then_some(options.service_name.as_str());
     let metrics = Arc::new(Metrics::new(service, version));
-    let tracer = Tracer::new(options, version.version, &metrics);
-    logs::install(&options.log, tracer.sdk());
+    let tracer = Tracer::new(options, &metrics);
+    let log_level = logs::install(&options.log, tracer.sdk());
     // The exporter starts last: only now is there a log to tell its state in.
-    tracer.start_export(options, version.version);
-    Telemetry { metrics, tracer }
+    let origin = Arc::new(otlp::Origin::new(options, version.version));
+    tracer.start_export(&options.otel, &origin);
+    Telemetry { metrics, tracer, log_level }
 }
 
 impl Telemetry {

@@ -18,12 +18,23 @@ pub struct Options {
     pub service_label: bool,
     /// Whether a caller's trace is continued; if not, a new root is linked to it.
     pub trust_parent: bool,
+    /// Which traces are exported although they were not sampled.
+    pub tail: TailOptions,
     /// How long the exit may wait for the last spans.
     pub flush_timeout: Duration,
     /// Logs.
     pub log: LogOptions,
     /// Traces.
     pub otel: OtelOptions,
+}
+
+/// Which traces are exported although they were not sampled, decided at their end.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TailOptions {
+    /// Those of requests that failed: 5xx but 503.
+    pub keep_failed: bool,
+    /// Those of requests that took longer.
+    pub keep_slower_than: Option<Duration>,
 }
 
 /// Logs as configured.
@@ -53,6 +64,7 @@ impl Options {
             service_name: otel.service_name.clone().unwrap_or_else(|| DEFAULT_SERVICE.to_owned()),
             service_label: true,
             trust_parent: true,
+            tail: TailOptions::default(),
             flush_timeout: Duration::from_secs(2),
             log: LogOptions {
                 filter: filter.map_or("info", String::as_str).to_owned(),

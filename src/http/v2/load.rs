@@ -14,10 +14,9 @@ use http::Request;
 use serde::Deserialize;
 use serde_json::error::Category;
 
-use super::repository::shown_pointer;
 use crate::exchange::RequestContext;
 use crate::http::body;
-use crate::http::kind::{self, Kind};
+use crate::http::kind::{self, Kind, shown_pointer};
 use crate::http::problem::Failure;
 use crate::http::target::Target;
 use crate::http::{Api, decode, predict};

@@ -15,7 +15,7 @@ use serde::de::{Deserializer, Error, MapAccess, Visitor};
 
 use crate::exchange::RequestContext;
 use crate::http::body::{self, BodyError};
-use crate::http::kind::{self, Kind};
+use crate::http::kind::{self, Kind, shown_pointer};
 use crate::http::problem::Failure;
 use crate::http::{Api, answer, decode, predict};
 use crate::service::description::{self, Entry, Listed};
@@ -78,15 +78,6 @@ fn parse(bytes: &[u8]) -> Result<bool, ServiceError> {
 
 fn refused(detail: impl Into<String>) -> ServiceError {
     ServiceError::new(ErrorCode::InvalidInput, detail)
-}
-
-/// Longest part of an unknown name that is repeated, in characters.
-const NAME_CHARS: usize = 64;
-
-/// A pointer to a member, of a long name its beginning.
-pub(super) fn shown_pointer(name: &str) -> String {
-    let name: String = name.chars().take(NAME_CHARS).collect();
-    format!("/{}", name.replace('~', "~0").replace('/', "~1"))
 }
 
 /// The members of the one object; the first that is wrong becomes the fault.
@@ -162,7 +153,7 @@ mod tests {
             assert_eq!((error.code, error.pointer.as_deref()), (code, pointer), "{body}");
         }
         let long = format!(r#"{{"{}":1}}"#, "x".repeat(1000));
-        assert_eq!(parse(long.as_bytes()).unwrap_err().pointer.unwrap().len(), 1 + NAME_CHARS);
+        assert_eq!(parse(long.as_bytes()).unwrap_err().pointer.unwrap().len(), 1 + kind::NAME_CHARS);
         let deep = format!(r#"{{"ready":{}}}"#, "[".repeat(100_000));
         assert_eq!(parse(deep.as_bytes()).unwrap_err().code, InvalidJson);
     }

@@ -10,12 +10,13 @@ mod timestamp;
 mod tests;
 
 use std::io::{self, Write};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use opentelemetry_sdk::trace::SdkTracer;
 use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::{Layer, SubscriberExt};
-use tracing_subscriber::{EnvFilter, Registry};
+use tracing_subscriber::{EnvFilter, Registry, reload};
 
 use super::options::{LogFormat, LogOptions};
 use json::JsonLayer;
@@ -30,12 +31,39 @@ pub fn is_log_filter(text: &str) -> bool {
     EnvFilter::builder().parse(text).is_ok()
 }
 
+/// What is logged, for who may change it while the process runs.
+#[derive(Clone, Debug)]
+pub struct LogLevel {
+    directives: Arc<Mutex<String>>,
+    handle: reload::Handle<EnvFilter, Registry>,
+}
+
+impl LogLevel {
+    /// The directives in force.
+    pub fn directives(&self) -> String {
+        self.directives.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Puts other directives in force.
+    ///
+    /// # Errors
+    /// The reason why they are none; what was in force stays.
+    pub fn change(&self, directives: &str) -> Result<(), String> {
+        let filter = EnvFilter::builder().parse(directives).map_err(|error| error.to_string())?;
+        let mut known = self.directives.lock().unwrap_or_else(PoisonError::into_inner);
+        self.handle.reload(filter).map_err(|error| error.to_string())?;
+        directives.clone_into(&mut known);
+        Ok(())
+    }
+}
+
 /// Installs the process' subscriber; a second call, as tests make, leaves the first one.
-pub(super) fn install(options: &LogOptions, tracer: Option<SdkTracer>) {
-    let (filter, refused) = match EnvFilter::try_new(&options.filter) {
-        Ok(filter) => (filter, None),
-        Err(error) => (EnvFilter::new(DEFAULT_FILTER), Some(error)),
+pub(super) fn install(options: &LogOptions, tracer: Option<SdkTracer>) -> LogLevel {
+    let (filter, used, refused) = match EnvFilter::try_new(&options.filter) {
+        Ok(filter) => (filter, options.filter.as_str(), None),
+        Err(error) => (EnvFilter::new(DEFAULT_FILTER), DEFAULT_FILTER, Some(error)),
     };
+    let (filter, handle) = reload::Layer::new(filter);
     let lines = match options.format {
         LogFormat::Json => JsonLayer::new(Stderr).with_filter(filter).boxed(),
         LogFormat::Text => tracing_subscriber::fmt::layer()
@@ -54,6 +82,7 @@ pub(super) fn install(options: &LogOptions, tracer: Option<SdkTracer>) {
     if let (Ok(()), Some(error)) = (installed, refused) {
         tracing::warn!(%error, filter = options.filter, used = DEFAULT_FILTER, "the log filter is not valid");
     }
+    LogLevel { directives: Arc::new(Mutex::new(used.to_owned())), handle }
 }
 
 /// Stderr, whose faults are nobody's concern: there is no place left to tell them.

@@ -165,10 +165,10 @@ impl Metrics {
     }
 
     /// The handles of the span queue.
-    pub(super) fn spans(&self) -> SpanMetrics {
+    pub(super) fn spans(&self) -> QueueMetrics {
         let counter = |vec: &Family<IntCounter>, error: &str| vec.with_label_values(&[error]);
         let c = &*self.catalogue;
-        SpanMetrics {
+        QueueMetrics {
             processed: counter(&c.spans_processed, ""),
             queue_full: counter(&c.spans_processed, "queue_full"),
             exported: counter(&c.spans_exported, ""),
@@ -198,9 +198,9 @@ impl WorkerMetrics {
     }
 }
 
-/// What the span queue counts about itself, under the convention's names.
+/// What a queue of items to export counts about itself, under the convention's names.
 #[derive(Clone, Debug)]
-pub(super) struct SpanMetrics {
+pub(super) struct QueueMetrics {
     pub(super) processed: IntCounter,
     pub(super) queue_full: IntCounter,
     pub(super) exported: IntCounter,

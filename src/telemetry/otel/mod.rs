@@ -27,14 +27,23 @@ pub struct OtelOptions {
     pub resource: Vec<(String, String)>,
     /// Where spans go.
     pub exporter: TraceExporter,
-    /// Whether `traceparent` and `tracestate` are read (`OTEL_PROPAGATORS`).
-    pub trace_context: bool,
+    /// In which formats a caller's context is read (`OTEL_PROPAGATORS`); of several the last that is there.
+    pub propagators: Vec<Propagator>,
     /// Which traces are recorded.
     pub sampler: SamplerKind,
     /// The queue before the exporter.
     pub queue: QueueOptions,
     /// Limits on one span.
     pub limits: LimitOptions,
+}
+
+/// A format of callers' contexts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Propagator {
+    /// `traceparent` and `tracestate`.
+    TraceContext,
+    /// `b3`, or the several `x-b3-*`.
+    B3,
 }
 
 /// Where spans go.
@@ -152,11 +161,11 @@ impl OtelOptions {
             .text("OTEL_SERVICE_NAME")
             .map(str::to_owned)
             .or_else(|| named.map(|(_, name)| name.clone()));
-        let trace_context = reader.propagators();
+        let propagators = reader.propagators();
         let options = Self {
             service_name,
             exporter: endpoint::exporter(&mut reader),
-            trace_context,
+            propagators,
             sampler: reader.sampler(),
             queue: queue(&mut reader),
             limits: limits(&mut reader),

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::str::FromStr;
 use std::time::Duration;
 
-use super::{RootSampler, SamplerKind};
+use super::{Propagator, RootSampler, SamplerKind};
 
 /// The variables, and the warnings so far.
 pub(super) struct Reader<'a> {
@@ -84,21 +84,26 @@ impl<'a> Reader<'a> {
         self.text(name).map_or_else(Vec::new, |text| self.pairs(name, text))
     }
 
-    /// Whether W3C trace context is read.
-    pub(super) fn propagators(&mut self) -> bool {
+    /// The formats in which a caller's context is read, in the order given.
+    pub(super) fn propagators(&mut self) -> Vec<Propagator> {
         let text = self.text("OTEL_PROPAGATORS").unwrap_or("tracecontext,baggage");
-        let mut trace_context = false;
+        let mut known = Vec::new();
         let mut none = false;
         for name in text.split(',').map(str::trim) {
             match name {
-                "tracecontext" => trace_context = true,
+                "tracecontext" => known.push(Propagator::TraceContext),
+                // Both are read by either name: they differ in what would be sent on.
+                "b3" | "b3multi" => known.push(Propagator::B3),
                 // Baggage is meant for calls that we would make; we make none, and it labels nothing.
                 "baggage" | "" => {}
                 "none" => none = true,
-                other => self.warn(format!("OTEL_PROPAGATORS: {other:?} is not supported yet")),
+                other => self.warn(format!(
+                    "OTEL_PROPAGATORS: {other:?} is not supported, expected tracecontext, baggage, b3, b3multi or none"
+                )),
             }
         }
-        trace_context && !none
+        known.dedup();
+        if none { Vec::new() } else { known }
     }
 
     pub(super) fn sampler(&mut self) -> SamplerKind {

@@ -27,7 +27,8 @@ fn nothing_set_means_no_tracing_and_no_warning() {
         (Duration::from_secs(5), Duration::from_secs(30))
     );
     assert_eq!((options.limits.attributes, options.limits.value_length), (128, None));
-    assert!(options.limits.links > 128 && options.trace_context);
+    assert!(options.limits.links > 128);
+    assert_eq!(options.propagators, [Propagator::TraceContext]);
 }
 
 #[test]
@@ -115,15 +116,18 @@ fn samplers() {
 
 #[test]
 fn propagators() {
+    let (w3c, b3) = (Propagator::TraceContext, Propagator::B3);
     for (text, expected, warnings) in [
-        ("tracecontext,baggage", true, 0),
-        ("baggage", false, 0),
-        ("none", false, 0),
-        ("tracecontext, b3", true, 1),
-        ("b3multi", false, 1),
+        ("tracecontext,baggage", vec![w3c], 0),
+        ("baggage", vec![], 0),
+        ("none", vec![], 0),
+        ("tracecontext, b3", vec![w3c, b3], 0),
+        ("b3multi,tracecontext", vec![b3, w3c], 0),
+        ("b3,b3multi", vec![b3], 0),
+        ("tracecontext,xray", vec![w3c], 1),
     ] {
         let (options, told) = read(&[("OTEL_PROPAGATORS", text)]);
-        assert_eq!((options.trace_context, told.len()), (expected, warnings), "{text}");
+        assert_eq!((options.propagators, told.len()), (expected, warnings), "{text}");
     }
 }
 

@@ -6,6 +6,7 @@
 const VARINT: u32 = 0;
 const FIXED64: u32 = 1;
 const DELIMITED: u32 = 2;
+const FIXED32: u32 = 5;
 
 /// `AnyValue`'s kinds that attributes of ours have.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -20,10 +21,21 @@ pub(in crate::telemetry) enum Value<'a> {
     Float(f64),
 }
 
-impl<'a> From<&'a str> for Value<'a> {
-    fn from(text: &'a str) -> Self {
-        Self::Text(text)
-    }
+macro_rules! value {
+    ($($type:ty: $kind:ident;)*) => {$(
+        impl<'a> From<$type> for Value<'a> {
+            fn from(value: $type) -> Self {
+                Self::$kind(value)
+            }
+        }
+    )*};
+}
+
+value! {
+    &'a str: Text;
+    bool: Bool;
+    i64: Integer;
+    f64: Float;
 }
 
 fn base128(out: &mut Vec<u8>, mut value: u64) {
@@ -47,6 +59,12 @@ pub(in crate::telemetry) fn varint(out: &mut Vec<u8>, field: u32, value: u64) {
 /// A field of type `fixed64`.
 pub(in crate::telemetry) fn fixed64(out: &mut Vec<u8>, field: u32, value: u64) {
     key(out, field, FIXED64);
+    out.extend_from_slice(&value.to_le_bytes());
+}
+
+/// A field of type `fixed32`.
+pub(in crate::telemetry) fn fixed32(out: &mut Vec<u8>, field: u32, value: u32) {
+    key(out, field, FIXED32);
     out.extend_from_slice(&value.to_le_bytes());
 }
 
@@ -100,7 +118,6 @@ pub(in crate::telemetry) fn any_value(out: &mut Vec<u8>, value: Value<'_>) {
 #[cfg(test)]
 mod tests {
     use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, any_value};
-    use prost::Message;
 
     use super::*;
 

@@ -5,12 +5,15 @@
 
 use std::time::SystemTime;
 
-use opentelemetry::KeyValue;
-use opentelemetry::trace::{Link, Span as _, SpanBuilder, SpanContext, SpanKind, Status};
+use opentelemetry::trace::{SpanContext, TraceFlags};
 use opentelemetry_semantic_conventions::attribute::ERROR_TYPE;
 
 use super::Tracer;
-use super::inference::{BATCH_INDEX, BATCH_SIZE, INPUT_LENGTH, integer};
+use super::encode::Fields;
+use super::inference::{BATCH_INDEX, BATCH_SIZE, INPUT_LENGTH, integer, internal};
+
+/// Spans of a batch.
+const SPANS: u64 = 4;
 
 /// What is known of a batch after it ran.
 #[derive(Clone, Copy, Debug)]
@@ -55,57 +58,55 @@ pub struct BatchMember {
 impl Tracer {
     /// Records a batch; none when no member is sampled.
     pub fn record_batch(&self, batch: &BatchRecord<'_>) -> Option<SpanContext> {
-        let links: Vec<Link> = batch.members.iter().filter_map(link).collect();
-        if links.is_empty() {
+        let is_sampled = |member: &BatchMember| member.context.as_ref().is_some_and(SpanContext::is_sampled);
+        if !self.is_on() || !batch.members.iter().any(is_sampled) {
             return None;
         }
-        let mut builder = internal("inference.batch", batch.assembled.0);
-        builder.links = Some(links);
-        builder.attributes = Some(attributes(batch));
-        let mut span = self.begin_decided(None, builder)?;
-        let context = span.span_context().clone();
-        let assemble = internal("batch.assemble", batch.assembled.0);
-        self.record(&context, assemble, Status::Unset, batch.assembled.1);
-        let mut execute = internal("model.execute", batch.executed.0);
-        let mut list = vec![
-            KeyValue::new("ort.provider", batch.provider.to_owned()),
-            KeyValue::new("inference.device", batch.device.to_owned()),
-        ];
-        list.extend(batch.error_type.map(|error| KeyValue::new(ERROR_TYPE, error)));
-        execute.attributes = Some(list);
-        let status = batch.error_type.map_or(Status::Unset, |_| Status::error(""));
-        span.set_status(status.clone());
-        self.record(&context, execute, status, batch.executed.1);
-        self.record(&context, internal("batch.scatter", batch.scattered.0), Status::Unset, batch.scattered.1);
-        span.end_with_timestamp(batch.scattered.1);
+        let context = super::new_root(TraceFlags::SAMPLED);
+        self.record(SPANS, |encoder, out| {
+            let whole = (batch.assembled.0, batch.scattered.1);
+            encoder.span(out, &internal(&context, None, "inference.batch", whole), |fields| {
+                write_batch(fields, batch);
+            });
+            for (name, times) in [
+                ("batch.assemble", batch.assembled),
+                ("model.execute", batch.executed),
+                ("batch.scatter", batch.scattered),
+            ] {
+                let own = super::child_of(&context);
+                encoder.span(out, &internal(&own, Some(&context), name, times), |fields| {
+                    if name == "model.execute" {
+                        fields.attribute("ort.provider", batch.provider);
+                        fields.attribute("inference.device", batch.device);
+                        write_error(fields, batch);
+                    }
+                });
+            }
+            SPANS
+        });
         Some(context)
     }
 }
 
-fn internal(name: &'static str, started: SystemTime) -> SpanBuilder {
-    SpanBuilder::from_name(name).with_kind(SpanKind::Internal).with_start_time(started)
-}
-
-fn link(member: &BatchMember) -> Option<Link> {
-    let context = member.context.as_ref().filter(|context| context.is_sampled())?;
-    let list = vec![
-        KeyValue::new(BATCH_INDEX, integer(member.index)),
-        KeyValue::new(INPUT_LENGTH, integer(member.input_length)),
-    ];
-    Some(Link::new(context.clone(), list, 0))
-}
-
-fn attributes(batch: &BatchRecord<'_>) -> Vec<KeyValue> {
-    let mut list = vec![
-        KeyValue::new("model.name", batch.model.to_owned()),
-        KeyValue::new("model.version", batch.version.to_owned()),
-        KeyValue::new("inference.device", batch.device.to_owned()),
-        KeyValue::new(BATCH_SIZE, integer(batch.size)),
-        KeyValue::new("inference.batch.reason", batch.reason),
-    ];
-    if let Some(ratio) = batch.padding_ratio.filter(|ratio| ratio.is_finite()) {
-        list.push(KeyValue::new("inference.batch.padding_ratio", ratio));
+fn write_batch(fields: &mut Fields<'_>, batch: &BatchRecord<'_>) {
+    fields.attribute("model.name", batch.model);
+    fields.attribute("model.version", batch.version);
+    fields.attribute("inference.device", batch.device);
+    fields.attribute(BATCH_SIZE, integer(batch.size));
+    fields.attribute("inference.batch.reason", batch.reason);
+    fields.optional("inference.batch.padding_ratio", batch.padding_ratio.filter(|ratio| ratio.is_finite()));
+    for member in batch.members {
+        if let Some(context) = member.context.as_ref().filter(|context| context.is_sampled()) {
+            let index = (BATCH_INDEX, integer(member.index).into());
+            fields.link(context, &[index, (INPUT_LENGTH, integer(member.input_length).into())]);
+        }
     }
-    list.extend(batch.error_type.map(|error| KeyValue::new(ERROR_TYPE, error)));
-    list
+    write_error(fields, batch);
+}
+
+fn write_error(fields: &mut Fields<'_>, batch: &BatchRecord<'_>) {
+    if let Some(error) = batch.error_type {
+        fields.attribute(ERROR_TYPE, error);
+        fields.failed();
+    }
 }

@@ -3,26 +3,32 @@
 //! Begun by [`RequestTrace::begin_inference`](super::RequestTrace::begin_inference), ended by
 //! `service/`. Invariant: no input text and no vector ever becomes an attribute.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
-use opentelemetry::KeyValue;
-use opentelemetry::trace::{Link, Span as _, SpanBuilder, SpanContext, SpanKind, Status};
-use opentelemetry_sdk::trace::Span;
+use opentelemetry::trace::{SpanContext, SpanKind};
 use opentelemetry_semantic_conventions::attribute::ERROR_TYPE;
 
 use super::Tracer;
-use super::request::CLIENT_GONE;
+use super::encode::{Fields, Head};
+use super::request::{CLIENT_GONE, push_hex};
 use crate::telemetry::labels::{Outcome, Stage};
 
 pub(super) const BATCH_SIZE: &str = "inference.batch.size";
 pub(super) const BATCH_INDEX: &str = "inference.batch.index";
 pub(super) const INPUT_LENGTH: &str = "input.length";
 
-/// A request's `model-inference` span; empty when the request is not sampled.
+/// A request's `model-inference` span; empty when the request is not recorded.
 #[derive(Debug)]
 pub struct InferenceTrace {
     tracer: Tracer,
-    span: Option<Span>,
+    open: Option<Open>,
+}
+
+#[derive(Debug)]
+struct Open {
+    context: SpanContext,
+    parent: SpanContext,
+    started: SystemTime,
 }
 
 /// What is known of an inference at its end.
@@ -65,107 +71,138 @@ pub struct InferenceRecord<'a> {
 }
 
 impl InferenceTrace {
-    pub(super) fn new(tracer: Tracer, span: Option<Span>) -> Self {
-        Self { tracer, span }
+    /// A span under `parent`, whose request may be exported; without one there is nothing to record.
+    pub(super) fn begin(tracer: Tracer, parent: Option<SpanContext>, started: SystemTime) -> Self {
+        let open = parent.map(|parent| Open { context: super::child_of(&parent), parent, started });
+        Self { tracer, open }
     }
 
     /// What a batch links to; none when the request is not sampled.
     pub fn context(&self) -> Option<SpanContext> {
-        self.span.as_ref().map(|span| span.span_context().clone())
+        self.open.as_ref().map(|open| &open.context).filter(|context| context.is_sampled()).cloned()
     }
 
-    /// Builds the stage spans and ends this one.
-    pub fn finish(mut self, record: &InferenceRecord<'_>) {
-        let Some(mut span) = self.span.take() else { return };
-        let context = span.span_context().clone();
-        let last = record.stages.iter().rposition(|(stage, ..)| stage.span_name().is_some());
-        for (position, (stage, from, to)) in record.stages.iter().enumerate() {
-            let Some(name) = stage.span_name() else { continue };
-            let mut builder =
-                SpanBuilder::from_name(name).with_kind(SpanKind::Internal).with_start_time(*from);
-            let mut attributes = stage_attributes(*stage, record);
-            // The stage that was under way is the one that failed.
-            let failed = Some(position) == last;
-            attributes
-                .extend(record.error_type.filter(|_| failed).map(|error| KeyValue::new(ERROR_TYPE, error)));
-            builder.attributes = Some(attributes);
-            if let (Stage::Execute, Some(batch)) = (stage, &record.batch) {
-                builder.links = Some(vec![Link::with_context(batch.clone())]);
-            }
-            let status = if failed { status(record) } else { Status::Unset };
-            self.tracer.record(&context, builder, status, *to);
+    /// Whether a record of the end is wanted; if not, the trace is over.
+    pub fn keeps(&mut self, outcome: Outcome, took: Duration) -> bool {
+        let kept = self
+            .open
+            .as_ref()
+            .is_some_and(|open| self.tracer.keeps_one(&open.context, is_error(outcome), took));
+        if !kept {
+            self.open = None;
         }
-        span.set_attributes(attributes(record));
-        span.set_status(status(record));
-        span.end_with_timestamp(record.ended);
+        kept
+    }
+
+    /// Writes the stage spans and this one.
+    pub fn finish(mut self, record: &InferenceRecord<'_>) {
+        let Some(open) = self.open.take() else { return };
+        let last = record.stages.iter().rposition(|(stage, ..)| stage.span_name().is_some());
+        self.tracer.record(1 + record.stages.len() as u64, |encoder, out| {
+            let mut spans = 1;
+            for (position, (stage, began, ended)) in record.stages.iter().enumerate() {
+                let Some(name) = stage.span_name() else { continue };
+                let context = super::child_of(&open.context);
+                let head = internal(&context, Some(&open.context), name, (*began, *ended));
+                // The stage that was under way is the one that failed.
+                let failed = Some(position) == last;
+                encoder.span(out, &head, |fields| write_stage(fields, *stage, record, failed));
+                spans += 1;
+            }
+            let head =
+                internal(&open.context, Some(&open.parent), "model-inference", (open.started, record.ended));
+            encoder.span(out, &head, |fields| write_inference(fields, record));
+            spans
+        });
     }
 }
 
 impl Drop for InferenceTrace {
     /// Dropped before its end: the client went away.
     fn drop(&mut self) {
-        if let Some(mut span) = self.span.take() {
-            span.set_attribute(KeyValue::new(ERROR_TYPE, CLIENT_GONE));
-            span.end();
+        let Some(open) = self.open.take() else { return };
+        let ended = SystemTime::now();
+        if self.tracer.keeps(&open.context, false, (open.started, ended)) {
+            let head = internal(&open.context, Some(&open.parent), "model-inference", (open.started, ended));
+            self.tracer.record(1, |encoder, out| {
+                encoder.span(out, &head, |fields| fields.attribute(ERROR_TYPE, CLIENT_GONE));
+                1
+            });
         }
     }
 }
 
-fn status(record: &InferenceRecord<'_>) -> Status {
-    match record.outcome {
-        Outcome::Error | Outcome::Timeout => Status::error(""),
-        Outcome::Ok | Outcome::ClientError | Outcome::Rejected | Outcome::Cancelled => Status::Unset,
+/// What an internal span has before its attributes.
+pub(super) fn internal<'a>(
+    context: &'a SpanContext,
+    parent: Option<&'a SpanContext>,
+    name: &'a str,
+    (began, ended): (SystemTime, SystemTime),
+) -> Head<'a> {
+    Head { context, parent, name: [name, "", ""], kind: &SpanKind::Internal, began, ended }
+}
+
+fn is_error(outcome: Outcome) -> bool {
+    match outcome {
+        Outcome::Error | Outcome::Timeout => true,
+        Outcome::Ok | Outcome::ClientError | Outcome::Rejected | Outcome::Cancelled => false,
     }
 }
 
-fn attributes(record: &InferenceRecord<'_>) -> Vec<KeyValue> {
-    let mut list = vec![
-        KeyValue::new("model.name", record.model.to_owned()),
-        KeyValue::new("model.version", record.version.to_owned()),
-        KeyValue::new("model.digest", record.digest.to_owned()),
-        KeyValue::new("inference.device", record.device.to_owned()),
-        KeyValue::new("inference.request.id", record.request_id.to_owned()),
-        KeyValue::new("inference.outcome", record.outcome.as_str()),
-        KeyValue::new(INPUT_LENGTH, integer(record.input_length)),
-    ];
-    if record.batch_size > 0 {
-        list.push(KeyValue::new(BATCH_SIZE, integer(record.batch_size)));
-    }
+fn write_inference(fields: &mut Fields<'_>, record: &InferenceRecord<'_>) {
+    fields.attribute("model.name", record.model);
+    fields.attribute("model.version", record.version);
+    fields.attribute("model.digest", record.digest);
+    fields.attribute("inference.device", record.device);
+    fields.attribute("inference.request.id", record.request_id);
+    fields.attribute("inference.outcome", record.outcome.as_str());
+    fields.attribute(INPUT_LENGTH, integer(record.input_length));
+    fields.optional(BATCH_SIZE, (record.batch_size > 0).then(|| integer(record.batch_size)));
     if let Some((_, from, to)) = record.stages.iter().find(|(stage, ..)| *stage == Stage::Queue) {
         let wait = to.duration_since(*from).unwrap_or_default();
-        list.push(KeyValue::new("inference.queue.wait_ms", wait.as_secs_f64() * 1e3));
+        fields.attribute("inference.queue.wait_ms", wait.as_secs_f64() * 1e3);
     }
-    if let Some(confidence) = record.confidence.filter(|value| value.is_finite()) {
-        list.push(KeyValue::new("prediction.confidence", confidence));
+    fields.optional("prediction.confidence", record.confidence.filter(|value| value.is_finite()));
+    write_batch_trace(fields, record);
+    fields.optional(ERROR_TYPE, record.error_type);
+    if is_error(record.outcome) {
+        fields.failed();
     }
-    list.extend(batch_trace(record));
-    list.extend(record.error_type.map(|error| KeyValue::new(ERROR_TYPE, error)));
-    list
 }
 
-fn stage_attributes(stage: Stage, record: &InferenceRecord<'_>) -> Vec<KeyValue> {
+fn write_stage(fields: &mut Fields<'_>, stage: Stage, record: &InferenceRecord<'_>, failed: bool) {
     match stage {
         Stage::Preprocess => {
-            let mut list = vec![KeyValue::new("input.truncated", record.input_truncated)];
-            list.extend(record.input_tokens.map(|tokens| KeyValue::new("input.tokens", integer(tokens))));
-            list
+            fields.attribute("input.truncated", record.input_truncated);
+            fields.optional("input.tokens", record.input_tokens.map(integer));
         }
         Stage::Queue => {
-            vec![KeyValue::new("inference.queue.depth_at_enqueue", integer(record.queue_depth_at_enqueue))]
+            fields.attribute("inference.queue.depth_at_enqueue", integer(record.queue_depth_at_enqueue));
         }
         Stage::Execute => {
-            let mut list = vec![KeyValue::new(BATCH_INDEX, integer(record.batch_index))];
-            list.extend(batch_trace(record));
-            list
+            fields.attribute(BATCH_INDEX, integer(record.batch_index));
+            write_batch_trace(fields, record);
+            if let Some(batch) = &record.batch {
+                fields.link(batch, &[]);
+            }
         }
-        Stage::Batch | Stage::Postprocess => Vec::new(),
+        Stage::Batch | Stage::Postprocess => {}
+    }
+    if failed {
+        fields.optional(ERROR_TYPE, record.error_type);
+        if is_error(record.outcome) {
+            fields.failed();
+        }
     }
 }
 
 /// Not every backend shows links: the batch's trace id is an attribute as well.
-fn batch_trace(record: &InferenceRecord<'_>) -> Option<KeyValue> {
-    let batch = record.batch.as_ref()?;
-    Some(KeyValue::new("inference.batch.trace_id", batch.trace_id().to_string()))
+fn write_batch_trace(fields: &mut Fields<'_>, record: &InferenceRecord<'_>) {
+    if let Some(batch) = &record.batch {
+        let mut id = String::new();
+        push_hex(&mut id, &batch.trace_id().to_bytes());
+        fields.attribute("inference.batch.trace_id", id.as_str());
+    }
 }
 
 /// Attributes have signed integers only.

@@ -1,17 +1,18 @@
-//! Traces, built by the OpenTelemetry API from recorded times.
+//! Traces, written whole from recorded times.
 //!
 //! `http/` begins a [`RequestTrace`] per request, `service/` an [`InferenceTrace`] in it, the
 //! scheduler records batches. Invariant: the sampling decision comes first; a request that is not
-//! sampled pays for its ids and nothing else, and nothing here waits or fails.
+//! sampled pays for its ids and nothing else (unless failed or slow ones are to be kept: then also for its
+//! facts), and nothing here waits or fails.
 
 mod batch;
+mod encode;
 mod inference;
 mod propagation;
-mod provider;
-mod queue;
+mod recorder;
 mod request;
 mod sampler;
-mod sink;
+mod sdk;
 
 #[cfg(test)]
 mod tests;
@@ -19,24 +20,22 @@ mod tests;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use opentelemetry::Context;
 use opentelemetry::propagation::Extractor;
-use opentelemetry::trace::{
-    Link, Span as _, SpanBuilder, SpanContext, SpanKind, Status, TraceContextExt, TraceFlags, TraceState,
-    Tracer as _,
-};
-use opentelemetry_sdk::trace::{IdGenerator, RandomIdGenerator, SdkTracer, Span};
+use opentelemetry::trace::{SpanContext, SpanId, TraceFlags, TraceId, TraceState};
+use opentelemetry_sdk::trace::SdkTracer;
 
 pub use batch::{BatchMember, BatchRecord};
 pub use inference::{InferenceRecord, InferenceTrace};
 pub use request::{HttpSpanEnd, Operation, RequestTrace, push_hex};
 
-use provider::Recorder;
-use sampler::Decided;
+use encode::Encoder;
+use recorder::Recorder;
+use request::Origin;
 
 use super::metrics::Metrics;
-use super::options::Options;
-use super::otel::TraceExporter;
+use super::options::{Options, TailOptions};
+use super::otel::{OtelOptions, Propagator};
+use super::otlp;
 
 /// Makes request and batch traces. Cheap to clone, and cheap when tracing is off.
 #[derive(Clone, Debug)]
@@ -48,34 +47,38 @@ pub struct Tracer {
 struct Inner {
     recorder: Option<Recorder>,
     trust_parent: bool,
-    trace_context: bool,
+    propagators: Vec<Propagator>,
+    tail: TailOptions,
+}
+
+/// Which traces are recorded.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Sampling {
+    /// The share of traces, where no caller has decided: 0 to 1.
+    pub ratio: f64,
+    /// Whether a caller's decision is followed.
+    pub parent_based: bool,
 }
 
 impl Tracer {
     /// The tracer that `options` ask for; its spans wait until [`Self::start_export`].
-    pub(super) fn new(options: &Options, version: &'static str, metrics: &Metrics) -> Self {
-        let wanted = match &options.otel.exporter {
-            TraceExporter::Off => false,
-            TraceExporter::Console => true,
-            TraceExporter::Otlp(otlp) => !otlp.needs_tls(),
-        };
-        let recorder = wanted.then(|| Recorder::new(&options.otel, version, metrics.spans()));
-        let (trust_parent, trace_context) = (options.trust_parent, options.otel.trace_context);
-        Self { inner: Arc::new(Inner { recorder, trust_parent, trace_context }) }
+    pub(super) fn new(options: &Options, metrics: &Metrics) -> Self {
+        let recorder = Recorder::new(&options.otel, || metrics.spans());
+        let (trust_parent, tail) = (options.trust_parent, options.tail);
+        let propagators = options.otel.propagators.clone();
+        Self { inner: Arc::new(Inner { recorder, trust_parent, propagators, tail }) }
     }
 
     /// A tracer that records nothing: requests still get ids.
     pub fn disabled() -> Self {
-        Self { inner: Arc::new(Inner { recorder: None, trust_parent: true, trace_context: true }) }
+        let (propagators, tail) = (vec![Propagator::TraceContext], TailOptions::default());
+        Self { inner: Arc::new(Inner { recorder: None, trust_parent: true, propagators, tail }) }
     }
 
     /// Begins to export, and logs where to.
-    pub(super) fn start_export(&self, options: &Options, version: &'static str) {
+    pub(super) fn start_export(&self, options: &OtelOptions, origin: &Arc<otlp::Origin>) {
         if let Some(recorder) = &self.inner.recorder {
-            recorder.start_export(options, version);
-        } else if let TraceExporter::Otlp(otlp) = &options.otel.exporter {
-            let endpoint = otlp.endpoint.as_str();
-            tracing::error!(endpoint, "TLS to the collector is not supported yet: tracing is off");
+            recorder.start_export(options, origin);
         }
     }
 
@@ -89,8 +92,21 @@ impl Tracer {
         self.inner.recorder.as_ref().is_none_or(|recorder| recorder.queue.flush(timeout))
     }
 
-    /// Begins a request's trace: takes the caller's context, decides on sampling, starts the SERVER
-    /// span when sampled.
+    /// Which traces are recorded; none when there is no tracing.
+    pub fn sampling(&self) -> Option<Sampling> {
+        let sampler = &self.inner.recorder.as_ref()?.sampler;
+        Some(Sampling { ratio: sampler.ratio(), parent_based: sampler.is_parent_based() })
+    }
+
+    /// Changes the share of traces that is recorded; callers' decisions count as before. Without tracing
+    /// it does nothing.
+    pub fn set_sampling_ratio(&self, ratio: f64) {
+        if let Some(recorder) = &self.inner.recorder {
+            recorder.sampler.set_ratio(ratio);
+        }
+    }
+
+    /// Begins a request's trace: takes the caller's context, and decides on sampling.
     pub fn begin_request(
         &self,
         headers: &impl Extractor,
@@ -98,47 +114,65 @@ impl Tracer {
         started: SystemTime,
     ) -> RequestTrace {
         let inner = &*self.inner;
-        let caller = inner.trace_context.then(|| propagation::remote_parent(headers)).flatten();
-        let (parent, linked) = if inner.trust_parent { (caller, None) } else { (None, caller) };
-        let span = inner.recorder.as_ref().map(|recorder| {
-            let mut builder = SpanBuilder::from_name(operation.label())
-                .with_kind(SpanKind::Server)
-                .with_start_time(started);
-            builder.links = linked.map(|caller| vec![Link::with_context(caller)]);
-            let context = parent.as_ref().map_or_else(Context::new, |parent| child_of(parent.clone()));
-            recorder.tracer.build_with_context(builder, &context)
-        });
-        match span {
-            Some(span) if span.is_recording() => RequestTrace::recording(self.clone(), span, operation),
-            Some(span) => RequestTrace::silent(self.clone(), span.span_context().clone()),
-            None => RequestTrace::silent(self.clone(), unrecorded(parent.as_ref())),
-        }
+        let caller = propagation::caller(headers, &inner.propagators);
+        let (parent, linked, asked) = if inner.trust_parent {
+            (caller.context, None, caller.sampled)
+        } else {
+            (None, caller.context, None)
+        };
+        let trace_id = parent.as_ref().map_or_else(new_trace_id, SpanContext::trace_id);
+        let decided =
+            inner.recorder.as_ref().is_some_and(|recorder| recorder.sampler.decides(asked, trace_id));
+        let flags = if decided { TraceFlags::SAMPLED } else { TraceFlags::NOT_SAMPLED };
+        let state = parent.as_ref().map_or(TraceState::NONE, |parent| parent.trace_state().clone());
+        let context = SpanContext::new(trace_id, new_span_id(), flags, false, state);
+        RequestTrace::new(self.clone(), context, Origin { operation, parent, linked, started })
     }
 
-    /// A span whole: begun and ended at recorded times, recorded because its parent is.
-    fn record(&self, parent: &SpanContext, builder: SpanBuilder, status: Status, ended: SystemTime) {
-        if let Some(mut span) = self.begin_decided(Some(parent), builder) {
-            span.set_status(status);
-            span.end_with_timestamp(ended);
-        }
+    fn is_on(&self) -> bool {
+        self.inner.recorder.is_some()
     }
 
-    /// A span that is recorded because the decision was taken; `parent` none makes a new root.
-    fn begin_decided(&self, parent: Option<&SpanContext>, builder: SpanBuilder) -> Option<Span> {
-        let recorder = self.inner.recorder.as_ref()?;
-        let context = parent.map_or_else(Context::new, |parent| child_of(parent.clone()));
-        Some(recorder.tracer.build_with_context(builder, &context.with_value(Decided)))
+    /// Whether requests that were not sampled may be exported after all.
+    fn keeps_some(&self) -> bool {
+        self.is_on() && self.inner.tail != TailOptions::default()
+    }
+
+    /// Whether what has ended is exported: it was sampled, or it turned out to be worth it.
+    fn keeps(&self, context: &SpanContext, is_fault: bool, times: (SystemTime, SystemTime)) -> bool {
+        self.keeps_one(context, is_fault, times.1.duration_since(times.0).unwrap_or_default())
+    }
+
+    fn keeps_one(&self, context: &SpanContext, is_fault: bool, took: Duration) -> bool {
+        let tail = &self.inner.tail;
+        let is_slow = || tail.keep_slower_than.is_some_and(|limit| took > limit);
+        context.is_sampled() || (tail.keep_failed && is_fault) || is_slow()
+    }
+
+    /// Has `write` append spans and say how many, unless there is no room for the `expected` ones.
+    fn record(&self, expected: u64, write: impl FnOnce(&Encoder, &mut Vec<u8>) -> u64) {
+        if let Some(recorder) = &self.inner.recorder {
+            recorder.queue.put(expected, |out| write(&recorder.encoder, out));
+        }
     }
 }
 
-/// A context in which `parent` is the current span. Never the thread's own: nothing ambient leaks in.
-fn child_of(parent: SpanContext) -> Context {
-    Context::new().with_remote_span_context(parent)
+/// Ids need to differ, not to be secret.
+fn new_trace_id() -> TraceId {
+    TraceId::from(fastrand::u128(1..))
 }
 
-/// Ids for a request that is not traced: logs and the client still get one to ask about.
-fn unrecorded(parent: Option<&SpanContext>) -> SpanContext {
-    let ids = RandomIdGenerator::default();
-    let trace_id = parent.map_or_else(|| ids.new_trace_id(), SpanContext::trace_id);
-    SpanContext::new(trace_id, ids.new_span_id(), TraceFlags::NOT_SAMPLED, false, TraceState::NONE)
+fn new_span_id() -> SpanId {
+    SpanId::from(fastrand::u64(1..))
+}
+
+/// The context of a trace that begins here.
+fn new_root(flags: TraceFlags) -> SpanContext {
+    SpanContext::new(new_trace_id(), new_span_id(), flags, false, TraceState::NONE)
+}
+
+/// The context of a new span under `parent`.
+fn child_of(parent: &SpanContext) -> SpanContext {
+    let state = parent.trace_state().clone();
+    SpanContext::new(parent.trace_id(), new_span_id(), parent.trace_flags(), false, state)
 }

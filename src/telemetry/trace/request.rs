@@ -6,11 +6,10 @@
 use std::net::SocketAddr;
 use std::time::SystemTime;
 
-use opentelemetry::KeyValue;
-use opentelemetry::trace::{Span as _, SpanBuilder, SpanContext, SpanId, SpanKind, Status, TraceId};
-use opentelemetry_sdk::trace::Span;
+use opentelemetry::trace::{SpanContext, SpanId, SpanKind, TraceId};
 use opentelemetry_semantic_conventions::attribute as semconv;
 
+use super::encode::{Fields, Head};
 use super::{InferenceTrace, Tracer};
 use crate::telemetry::labels::Outcome;
 
@@ -22,12 +21,27 @@ const MAX_TEXT: usize = 1024;
 /// `error.type` of what ended because the client went away.
 pub(super) const CLIENT_GONE: &str = "client_disconnected";
 
+/// A lack of capacity, told by a refusal: no fault that a trace would explain.
+const REFUSED: u16 = 503;
+
 /// A request's trace.
 #[derive(Debug)]
 pub struct RequestTrace {
     tracer: Tracer,
     context: SpanContext,
-    span: Option<Span>,
+    origin: Origin,
+    is_open: bool,
+}
+
+/// How a request's trace began.
+#[derive(Debug)]
+pub(super) struct Origin {
+    pub(super) operation: Operation,
+    /// The caller's span, if it is followed.
+    pub(super) parent: Option<SpanContext>,
+    /// The caller's span, if it is not.
+    pub(super) linked: Option<SpanContext>,
+    pub(super) started: SystemTime,
 }
 
 /// What a request asks for: names its span.
@@ -48,10 +62,13 @@ pub enum Operation {
 }
 
 impl Operation {
-    pub(super) fn label(self) -> &'static str {
+    /// The span's name, in pieces.
+    fn name(self) -> [&'static str; 3] {
         match self {
-            Self::Http { route, .. } => route,
-            Self::Rpc { path } => path,
+            Self::Http { method, route } => {
+                [if method == OTHER_METHOD { "HTTP" } else { method }, " ", route]
+            }
+            Self::Rpc { path } => [path.trim_start_matches('/'), "", ""],
         }
     }
 }
@@ -99,26 +116,9 @@ pub fn push_hex(text: &mut String, bytes: &[u8]) {
 }
 
 impl RequestTrace {
-    pub(super) fn recording(tracer: Tracer, mut span: Span, operation: Operation) -> Self {
-        match operation {
-            Operation::Http { method, route } => {
-                let shown = if method == OTHER_METHOD { "HTTP" } else { method };
-                span.update_name(format!("{shown} {route}"));
-                span.set_attribute(KeyValue::new(semconv::HTTP_REQUEST_METHOD, method));
-                span.set_attribute(KeyValue::new(semconv::HTTP_ROUTE, route));
-            }
-            Operation::Rpc { path } => {
-                let method = path.trim_start_matches('/');
-                span.update_name(method);
-                span.set_attribute(KeyValue::new(semconv::RPC_SYSTEM_NAME, "grpc"));
-                span.set_attribute(KeyValue::new(semconv::RPC_METHOD, method));
-            }
-        }
-        Self { tracer, context: span.span_context().clone(), span: Some(span) }
-    }
-
-    pub(super) fn silent(tracer: Tracer, context: SpanContext) -> Self {
-        Self { tracer, context, span: None }
+    pub(super) fn new(tracer: Tracer, context: SpanContext, origin: Origin) -> Self {
+        let is_open = context.is_sampled() || tracer.keeps_some();
+        Self { tracer, context, origin, is_open }
     }
 
     /// The trace's id: the caller's, or a new one.
@@ -131,9 +131,14 @@ impl RequestTrace {
         self.context.span_id()
     }
 
-    /// Whether the request is recorded.
+    /// Whether the request is recorded, whatever becomes of it.
     pub fn is_sampled(&self) -> bool {
         self.context.is_sampled()
+    }
+
+    /// Whether the request's facts are wanted at its end: it is recorded, or may turn out worth it.
+    pub fn is_recording(&self) -> bool {
+        self.is_open
     }
 
     /// The `traceresponse` header's value.
@@ -149,42 +154,74 @@ impl RequestTrace {
         text
     }
 
-    /// Begins the `model-inference` span, when sampled.
+    /// Begins the `model-inference` span.
     pub fn begin_inference(&mut self, started: SystemTime) -> InferenceTrace {
-        if self.span.is_none() {
-            return InferenceTrace::new(self.tracer.clone(), None);
-        }
-        let builder =
-            SpanBuilder::from_name("model-inference").with_kind(SpanKind::Internal).with_start_time(started);
-        InferenceTrace::new(self.tracer.clone(), self.tracer.begin_decided(Some(&self.context), builder))
+        let parent = self.is_open.then(|| self.context.clone());
+        InferenceTrace::begin(self.tracer.clone(), parent, started)
     }
 
-    /// Ends the request's span.
-    pub fn finish(mut self, response: &HttpSpanEnd<'_>, ended: SystemTime) {
-        let Some(mut span) = self.span.take() else { return };
-        span.set_attributes(attributes(response));
-        if response.status >= 500 {
-            span.set_status(Status::error(""));
+    /// Ends the request's span; true when it is exported.
+    pub fn finish(mut self, response: &HttpSpanEnd<'_>, ended: SystemTime) -> bool {
+        let is_fault = response.status >= 500 && response.status != REFUSED;
+        let kept = self.is_open && self.tracer.keeps(&self.context, is_fault, (self.origin.started, ended));
+        self.is_open = false;
+        if kept {
+            self.write(ended, |fields| {
+                fill(fields, response);
+                if response.status >= 500 {
+                    fields.failed();
+                }
+            });
         }
-        span.end_with_timestamp(ended);
+        kept
+    }
+
+    fn write(&self, ended: SystemTime, rest: impl FnOnce(&mut Fields<'_>)) {
+        let Origin { operation, parent, linked, started } = &self.origin;
+        let head = Head {
+            context: &self.context,
+            parent: parent.as_ref(),
+            name: operation.name(),
+            kind: &SpanKind::Server,
+            began: *started,
+            ended,
+        };
+        self.tracer.record(1, |encoder, out| {
+            encoder.span(out, &head, |fields| {
+                match *operation {
+                    Operation::Http { method, route } => {
+                        fields.attribute(semconv::HTTP_REQUEST_METHOD, method);
+                        fields.attribute(semconv::HTTP_ROUTE, route);
+                    }
+                    Operation::Rpc { path } => {
+                        fields.attribute(semconv::RPC_SYSTEM_NAME, "grpc");
+                        fields.attribute(semconv::RPC_METHOD, path.trim_start_matches('/'));
+                    }
+                }
+                if let Some(linked) = linked {
+                    fields.link(linked, &[]);
+                }
+                rest(fields);
+            });
+            1
+        });
     }
 }
 
 impl Drop for RequestTrace {
     /// Dropped before its end: the client went away, which is no error of the server.
     fn drop(&mut self) {
-        if let Some(mut span) = self.span.take() {
-            span.set_attribute(KeyValue::new(semconv::ERROR_TYPE, CLIENT_GONE));
-            span.end();
+        let ended = SystemTime::now();
+        if self.is_open && self.tracer.keeps(&self.context, false, (self.origin.started, ended)) {
+            self.write(ended, |fields| fields.attribute(semconv::ERROR_TYPE, CLIENT_GONE));
         }
     }
 }
 
-fn attributes(end: &HttpSpanEnd<'_>) -> Vec<KeyValue> {
-    let mut list = Vec::with_capacity(16);
-    let mut text = |key: &'static str, value: &str| {
+fn fill(fields: &mut Fields<'_>, end: &HttpSpanEnd<'_>) {
+    let mut text = |key: &str, value: &str| {
         if !value.is_empty() {
-            list.push(KeyValue::new(key, value[..value.floor_char_boundary(MAX_TEXT)].to_owned()));
+            fields.attribute(key, &value[..value.floor_char_boundary(MAX_TEXT)]);
         }
     };
     text(semconv::URL_PATH, end.url_path);
@@ -195,25 +232,21 @@ fn attributes(end: &HttpSpanEnd<'_>) -> Vec<KeyValue> {
     text(semconv::SERVER_ADDRESS, end.server_address.unwrap_or_default());
     text(semconv::USER_AGENT_ORIGINAL, end.user_agent.unwrap_or_default());
     text(semconv::ENDUSER_ID, end.end_user.unwrap_or_default());
-    list.push(match end.grpc_status {
-        Some(status) => KeyValue::new(semconv::RPC_RESPONSE_STATUS_CODE, status),
-        None => KeyValue::new(semconv::HTTP_RESPONSE_STATUS_CODE, i64::from(end.status)),
-    });
-    if let Some(port) = end.server_port {
-        list.push(KeyValue::new(semconv::SERVER_PORT, i64::from(port)));
+    match end.grpc_status {
+        Some(status) => fields.attribute(semconv::RPC_RESPONSE_STATUS_CODE, status),
+        None => fields.attribute(semconv::HTTP_RESPONSE_STATUS_CODE, i64::from(end.status)),
     }
+    fields.optional(semconv::SERVER_PORT, end.server_port.map(i64::from));
     if let Some(peer) = end.peer {
-        list.push(KeyValue::new(semconv::CLIENT_ADDRESS, peer.ip().to_string()));
-        list.push(KeyValue::new(semconv::NETWORK_PEER_ADDRESS, peer.ip().to_string()));
-        list.push(KeyValue::new(semconv::NETWORK_PEER_PORT, i64::from(peer.port())));
+        let address = peer.ip().to_string();
+        fields.attribute(semconv::CLIENT_ADDRESS, address.as_str());
+        fields.attribute(semconv::NETWORK_PEER_ADDRESS, address.as_str());
+        fields.attribute(semconv::NETWORK_PEER_PORT, i64::from(peer.port()));
     }
-    if let Some(outcome) = end.outcome {
-        list.push(KeyValue::new("inference.outcome", outcome.as_str()));
-    }
+    fields.optional("inference.outcome", end.outcome.map(Outcome::as_str));
     match end.error_type {
-        Some(error) => list.push(KeyValue::new(semconv::ERROR_TYPE, error)),
-        None if end.status >= 500 => list.push(KeyValue::new(semconv::ERROR_TYPE, end.status.to_string())),
+        Some(error) => fields.attribute(semconv::ERROR_TYPE, error),
+        None if end.status >= 500 => fields.attribute(semconv::ERROR_TYPE, end.status.to_string().as_str()),
         None => {}
     }
-    list
 }

@@ -6,15 +6,15 @@ use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
-use opentelemetry::trace::Status;
-use opentelemetry::{Key, Value};
-use opentelemetry_sdk::trace::SpanData;
+use opentelemetry_proto::tonic::common::v1::any_value::Value;
+use opentelemetry_proto::tonic::trace::v1::{ScopeSpans, Span};
+use prost::Message;
 
-use super::queue::{ExportError, ExportErrorKind, SpanSink};
 use super::*;
+use crate::telemetry::BuildInfo;
 use crate::telemetry::labels::{Outcome, Stage};
-use crate::telemetry::metrics::SpanMetrics;
-use crate::telemetry::{BuildInfo, SpanId, TraceId};
+use crate::telemetry::metrics::QueueMetrics;
+use crate::telemetry::otlp::{ExportError, ExportErrorKind, Origin as Resource, Sink};
 
 const CALLER: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 const CALLER_TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
@@ -23,15 +23,20 @@ const PLENTY: Duration = Duration::from_secs(10);
 struct Traced {
     tracer: Tracer,
     metrics: Arc<Metrics>,
-    spans: Arc<Mutex<Vec<SpanData>>>,
+    spans: Arc<Mutex<Vec<Span>>>,
 }
 
-struct Capture(Arc<Mutex<Vec<SpanData>>>);
+struct Capture(Arc<Mutex<Vec<Span>>>);
 
-impl SpanSink for Capture {
-    fn export(&mut self, batch: Vec<SpanData>) -> Result<(), ExportError> {
-        self.0.lock().unwrap().extend(batch);
-        Ok(())
+/// What a collector would read.
+fn decoded(items: &[u8]) -> Vec<Span> {
+    ScopeSpans::decode(items).unwrap().spans
+}
+
+impl Sink for Capture {
+    fn send(&mut self, items: &[u8]) -> Result<u64, ExportError> {
+        self.0.lock().unwrap().extend(decoded(items));
+        Ok(0)
     }
 }
 
@@ -63,23 +68,24 @@ impl Traced {
     fn with(pairs: &[(&str, &str)], change: impl FnOnce(&mut Options)) -> Self {
         let traced = Self::stalled(pairs, change);
         let sink = Capture(Arc::clone(&traced.spans));
-        traced.recorder().queue.spawn(move || Ok(sink)).unwrap();
+        traced.recorder().queue.spawn("test", move || Ok(sink)).unwrap();
         traced
     }
 
     /// Without a thread: nothing leaves the queue.
     fn stalled(pairs: &[(&str, &str)], change: impl FnOnce(&mut Options)) -> Self {
-        let mut options = options(&[&[("OTEL_TRACES_EXPORTER", "console")], pairs].concat());
+        let mut options =
+            options(&[&[("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1")], pairs].concat());
         change(&mut options);
         let metrics = metrics();
-        Self { tracer: Tracer::new(&options, "1.2.3", &metrics), metrics, spans: Arc::default() }
+        Self { tracer: Tracer::new(&options, &metrics), metrics, spans: Arc::default() }
     }
 
     fn recorder(&self) -> &Recorder {
         self.tracer.inner.recorder.as_ref().unwrap()
     }
 
-    fn span_metrics(&self) -> SpanMetrics {
+    fn span_metrics(&self) -> QueueMetrics {
         self.metrics.spans()
     }
 
@@ -90,7 +96,7 @@ impl Traced {
     }
 
     /// What was exported, by name.
-    fn exported(&self) -> Vec<SpanData> {
+    fn exported(&self) -> Vec<Span> {
         assert!(self.tracer.flush(PLENTY));
         self.spans.lock().unwrap().clone()
     }
@@ -100,12 +106,49 @@ fn end(status: u16) -> HttpSpanEnd<'static> {
     HttpSpanEnd { status, url_path: "/predict", http_version: "1.1", ..HttpSpanEnd::default() }
 }
 
-fn named<'a>(spans: &'a [SpanData], name: &str) -> &'a SpanData {
+fn named<'a>(spans: &'a [Span], name: &str) -> &'a Span {
     spans.iter().find(|span| span.name == name).unwrap_or_else(|| panic!("no {name}"))
 }
 
-fn attribute(span: &SpanData, key: &'static str) -> Option<Value> {
-    span.attributes.iter().find(|pair| pair.key == Key::new(key)).map(|pair| pair.value.clone())
+fn attribute(span: &Span, key: &str) -> Option<Value> {
+    let pair = span.attributes.iter().find(|pair| pair.key == key)?;
+    pair.value.clone()?.value
+}
+
+fn text(value: &str) -> Option<Value> {
+    Some(Value::StringValue(value.to_owned()))
+}
+
+/// Trace and span, in hexadecimal.
+fn ids(trace: &[u8], span: &[u8]) -> (String, String) {
+    let shown = |bytes: &[u8]| {
+        let mut text = String::new();
+        push_hex(&mut text, bytes);
+        text
+    };
+    (shown(trace), shown(span))
+}
+
+fn own(span: &Span) -> (String, String) {
+    ids(&span.trace_id, &span.span_id)
+}
+
+fn parent(span: &Span) -> String {
+    ids(&[], &span.parent_span_id).1
+}
+
+/// What the first link of a span points to.
+fn linked(span: &Span) -> (String, String) {
+    ids(&span.links[0].trace_id, &span.links[0].span_id)
+}
+
+/// Zero is unset, two an error.
+fn status(span: &Span) -> i32 {
+    span.status.as_ref().map_or(0, |status| status.code)
+}
+
+fn nanos(time: SystemTime) -> u64 {
+    u64::try_from(time.duration_since(SystemTime::UNIX_EPOCH).unwrap().as_nanos()).unwrap()
 }
 
 fn record(stages: &[(Stage, SystemTime, SystemTime)], batch: Option<SpanContext>) -> InferenceRecord<'_> {
@@ -208,14 +251,13 @@ fn an_untrusted_caller_is_linked_not_followed() {
     assert_ne!(request.trace_id().to_string(), CALLER_TRACE);
     request.finish(&end(200), SystemTime::now());
     let spans = traced.exported();
-    assert_eq!(spans[0].parent_span_id, SpanId::INVALID);
-    assert_eq!(spans[0].links[0].span_context.trace_id().to_string(), CALLER_TRACE);
+    assert_eq!((parent(&spans[0]).as_str(), linked(&spans[0]).0.as_str()), ("", CALLER_TRACE));
 }
 
 #[test]
 fn with_tracing_off_there_are_still_ids() {
     let options = options(&[]);
-    let tracer = Tracer::new(&options, "1", &metrics());
+    let tracer = Tracer::new(&options, &metrics());
     let headers = HashMap::from([("traceparent".to_owned(), CALLER.to_owned())]);
     let mut request = tracer.begin_request(&headers, http("GET", "/health"), SystemTime::now());
     assert_eq!(request.trace_id().to_string(), CALLER_TRACE);
@@ -238,14 +280,14 @@ fn the_tree_is_the_contracts() {
     let started = SystemTime::now();
     let inference = request.begin_inference(started);
     let members = [BatchMember { context: inference.context(), index: 1, input_length: 30 }];
-    let linked = traced.tracer.record_batch(&batch(&members));
+    let together = traced.tracer.record_batch(&batch(&members));
     let times = |from, to| (started + Duration::from_millis(from), started + Duration::from_millis(to));
     let stages: Vec<_> = Stage::ALL
         .into_iter()
         .zip([times(0, 1), times(1, 4), times(4, 5), times(5, 9), times(9, 10)])
         .map(|(stage, (from, to))| (stage, from, to))
         .collect();
-    inference.finish(&record(&stages, linked));
+    inference.finish(&record(&stages, together));
     request.finish(&end(200), SystemTime::now());
     let spans = traced.exported();
     let mut names: Vec<&str> = spans.iter().map(|span| span.name.as_ref()).collect();
@@ -266,26 +308,24 @@ fn the_tree_is_the_contracts() {
         ]
     );
     let model = named(&spans, "model-inference");
-    assert_eq!(model.parent_span_id, server);
+    assert_eq!(parent(model), server.to_string());
     for stage in ["preprocess", "inference.queue", "inference.execute", "postprocess"] {
         let span = named(&spans, stage);
-        assert_eq!(span.parent_span_id, model.span_context.span_id(), "{stage}");
-        assert_eq!(span.span_context.trace_id().to_string(), CALLER_TRACE, "{stage}");
+        assert_eq!((parent(span), own(span).0.as_str()), (own(model).1, CALLER_TRACE), "{stage}");
+        assert_eq!((span.kind, span.flags, span.trace_state.as_str()), (1, 0x101, "a=1"), "{stage}");
     }
     let queue = named(&spans, "inference.queue");
-    assert_eq!((queue.start_time, queue.end_time), times(1, 4));
-    assert_eq!(attribute(model, "prediction.confidence"), Some(Value::F64(0.75)));
-    assert_eq!(attribute(model, "inference.queue.wait_ms"), Some(Value::F64(3.0)));
+    let (from, to) = times(1, 4);
+    assert_eq!((queue.start_time_unix_nano, queue.end_time_unix_nano), (nanos(from), nanos(to)));
+    assert_eq!(attribute(model, "prediction.confidence"), Some(Value::DoubleValue(0.75)));
+    assert_eq!(attribute(model, "inference.queue.wait_ms"), Some(Value::DoubleValue(3.0)));
     let whole = named(&spans, "POST /predict");
-    assert_eq!((whole.span_kind.clone(), whole.status.clone()), (SpanKind::Server, Status::Unset));
-    assert_eq!(attribute(whole, "http.response.status_code"), Some(Value::I64(200)));
+    assert_eq!((whole.kind, status(whole), parent(whole).as_str()), (2, 0, &CALLER[36..52]));
+    assert_eq!(whole.flags, 0x301, "sampled, and its parent is remote");
+    assert_eq!(attribute(whole, "http.response.status_code"), Some(Value::IntValue(200)));
     assert_eq!(attribute(whole, "error.type"), None);
-    assert_eq!(whole.instrumentation_scope.name(), "ml-inference-api");
-    assert_eq!(whole.instrumentation_scope.version(), Some("1.2.3"));
-    assert!(whole.instrumentation_scope.schema_url().is_some());
     let (together, execute) = (named(&spans, "inference.batch"), named(&spans, "inference.execute"));
-    assert_eq!(together.links[0].span_context, model.span_context);
-    assert_eq!(execute.links[0].span_context, together.span_context);
+    assert_eq!((linked(together), linked(execute)), (own(model), own(together)));
     assert_eq!(attribute(together, "inference.batch.padding_ratio"), None);
 }
 
@@ -304,11 +344,15 @@ fn a_batch_is_recorded_when_any_member_is_whatever_the_sampler_says() {
     assert_ne!(context.trace_id(), sampled.trace_id());
     let spans = traced.exported();
     let span = named(&spans, "inference.batch");
-    assert_eq!((span.parent_span_id, span.links.len()), (SpanId::INVALID, 1));
-    let shown: Vec<String> =
-        span.links[0].attributes.iter().map(|pair| format!("{}={}", pair.key, pair.value)).collect();
-    assert_eq!(shown, ["inference.batch.index=1", "input.length=3"]);
-    assert_eq!(named(&spans, "model.execute").parent_span_id, context.span_id());
+    assert_eq!((parent(span).as_str(), span.links.len()), ("", 1));
+    let shown: Vec<(&str, Value)> = span.links[0]
+        .attributes
+        .iter()
+        .map(|pair| (pair.key.as_str(), pair.value.clone().unwrap().value.unwrap()))
+        .collect();
+    let expected = [("inference.batch.index", Value::IntValue(1)), ("input.length", Value::IntValue(3))];
+    assert_eq!(shown, expected);
+    assert_eq!(parent(named(&spans, "model.execute")), context.span_id().to_string());
 }
 
 #[test]
@@ -319,8 +363,21 @@ fn a_batch_above_128_keeps_every_link() {
     let members: Vec<_> = (0..1024).map(member).collect();
     assert!(traced.tracer.record_batch(&batch(&members)).is_some());
     let spans = traced.exported();
-    let links = &named(&spans, "inference.batch").links;
-    assert_eq!((links.len(), links.dropped_count), (1024, 0));
+    let span = named(&spans, "inference.batch");
+    assert_eq!((span.links.len(), span.dropped_links_count), (1024, 0));
+}
+
+#[test]
+fn no_span_holds_more_than_its_limits() {
+    let traced =
+        Traced::new(&[("OTEL_SPAN_LINK_COUNT_LIMIT", "2"), ("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", "3")]);
+    let context = SpanContext::new(1.into(), 2.into(), TraceFlags::SAMPLED, false, TraceState::NONE);
+    let member = |index| BatchMember { context: Some(context.clone()), index, input_length: 1 };
+    assert!(traced.tracer.record_batch(&batch(&[member(0), member(1), member(2)])).is_some());
+    let spans = traced.exported();
+    let span = named(&spans, "inference.batch");
+    assert_eq!((span.links.len(), span.dropped_links_count), (2, 1));
+    assert_eq!((span.attributes.len(), span.dropped_attributes_count), (3, 2));
 }
 
 #[test]
@@ -339,13 +396,12 @@ fn errors_are_where_they_happened() {
     traced.request(&[]).finish(&HttpSpanEnd { error_type: Some("invalid_input"), ..end(400) }, now);
     let spans = traced.exported();
     let queue = named(&spans, "inference.queue");
-    assert_eq!(attribute(queue, "error.type"), Some("deadline_exceeded".into()));
+    assert_eq!(attribute(queue, "error.type"), text("deadline_exceeded"));
     assert_eq!(attribute(named(&spans, "preprocess"), "error.type"), None);
     let model = named(&spans, "model-inference");
-    assert_eq!((model.status.clone(), attribute(model, "prediction.confidence")), (Status::error(""), None));
-    let statuses: Vec<Status> =
-        spans.iter().filter(|span| span.name == "POST /predict").map(|span| span.status.clone()).collect();
-    assert_eq!(statuses, [Status::error(""), Status::Unset]);
+    assert_eq!((status(model), attribute(model, "prediction.confidence")), (2, None));
+    let statuses: Vec<i32> = spans.iter().filter(|span| span.name == "POST /predict").map(status).collect();
+    assert_eq!(statuses, [2, 0]);
 }
 
 #[test]
@@ -357,8 +413,8 @@ fn a_dropped_request_still_ends_its_spans() {
     let spans = traced.exported();
     for name in ["model-inference", "POST /predict"] {
         let span = named(&spans, name);
-        assert_eq!(attribute(span, "error.type"), Some("client_disconnected".into()), "{name}");
-        assert_eq!(span.status, Status::Unset, "{name}");
+        assert_eq!(attribute(span, "error.type"), text("client_disconnected"), "{name}");
+        assert_eq!(status(span), 0, "{name}");
     }
 }
 
@@ -368,8 +424,8 @@ fn long_values_are_cut_when_asked_for() {
     let response = HttpSpanEnd { user_agent: Some("äöüß-agent"), ..end(200) };
     traced.request(&[]).finish(&response, SystemTime::now());
     let spans = traced.exported();
-    assert_eq!(attribute(&spans[0], "user_agent.original"), Some("äöüß".into()));
-    assert_eq!(attribute(&spans[0], "http.request.method"), Some("POST".into()));
+    assert_eq!(attribute(&spans[0], "user_agent.original"), text("äöüß"));
+    assert_eq!(attribute(&spans[0], "http.request.method"), text("POST"));
 }
 
 #[test]
@@ -385,11 +441,11 @@ fn a_full_queue_drops_and_counts() {
 }
 
 /// Answers each batch as it is told to.
-struct Scripted(Receiver<Result<(), ExportError>>, Sender<usize>);
+struct Scripted(Receiver<Result<u64, ExportError>>, Sender<usize>);
 
-impl SpanSink for Scripted {
-    fn export(&mut self, batch: Vec<SpanData>) -> Result<(), ExportError> {
-        self.1.send(batch.len()).unwrap();
+impl Sink for Scripted {
+    fn send(&mut self, items: &[u8]) -> Result<u64, ExportError> {
+        self.1.send(decoded(items).len()).unwrap();
         self.0.recv().unwrap()
     }
 }
@@ -399,14 +455,14 @@ fn failures_are_counted_by_kind_and_end_with_the_outage() {
     let traced = Traced::stalled(&[("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "2")], |_| {});
     let (answer, answers) = mpsc::channel();
     let (seen, batches) = mpsc::channel();
-    traced.recorder().queue.spawn(move || Ok(Scripted(answers, seen))).unwrap();
+    traced.recorder().queue.spawn("test", move || Ok(Scripted(answers, seen))).unwrap();
     for kind in [ExportErrorKind::Timeout, ExportErrorKind::Unavailable, ExportErrorKind::Rejected] {
         answer.send(Err(ExportError { kind, message: "down".to_owned() })).unwrap();
         traced.request(&[]).finish(&end(200), SystemTime::now());
         assert!(!traced.tracer.flush(PLENTY), "{kind:?}");
     }
     for _ in 0..2 {
-        answer.send(Ok(())).unwrap();
+        answer.send(Ok(0)).unwrap();
     }
     for _ in 0..3 {
         traced.request(&[]).finish(&end(200), SystemTime::now());
@@ -423,7 +479,7 @@ fn a_sink_that_cannot_open_loses_and_counts() {
     let traced = Traced::stalled(&[], |_| {});
     let refused =
         || Err::<Capture, _>(ExportError { kind: ExportErrorKind::Unavailable, message: "no".to_owned() });
-    traced.recorder().queue.spawn(refused).unwrap();
+    traced.recorder().queue.spawn("test", refused).unwrap();
     traced.request(&[]).finish(&end(200), SystemTime::now());
     assert!(!traced.tracer.flush(PLENTY));
     assert_eq!(traced.span_metrics().unavailable.get(), 1);
@@ -435,8 +491,8 @@ fn black_hole(protocol: &str) -> (TcpListener, Tracer) {
     let endpoint = format!("http://{}", listener.local_addr().unwrap());
     let options =
         options(&[("OTEL_EXPORTER_OTLP_ENDPOINT", &endpoint), ("OTEL_EXPORTER_OTLP_PROTOCOL", protocol)]);
-    let tracer = Tracer::new(&options, "1", &metrics());
-    tracer.start_export(&options, "1");
+    let tracer = Tracer::new(&options, &metrics());
+    tracer.start_export(&options.otel, &Arc::new(Resource::new(&options, "1")));
     (listener, tracer)
 }
 
@@ -467,8 +523,8 @@ fn an_export_ends_with_its_timeout_and_is_counted() {
             ("OTEL_EXPORTER_OTLP_TIMEOUT", "100"),
         ]);
         let metrics = metrics();
-        let tracer = Tracer::new(&options, "1", &metrics);
-        tracer.start_export(&options, "1");
+        let tracer = Tracer::new(&options, &metrics);
+        tracer.start_export(&options.otel, &Arc::new(Resource::new(&options, "1")));
         tracer
             .begin_request(&HashMap::new(), http("POST", "/x"), SystemTime::now())
             .finish(&end(200), SystemTime::now());
@@ -488,8 +544,8 @@ fn nobody_listening_is_unavailable() {
         let options =
             options(&[("OTEL_EXPORTER_OTLP_ENDPOINT", &endpoint), ("OTEL_EXPORTER_OTLP_PROTOCOL", protocol)]);
         let metrics = metrics();
-        let tracer = Tracer::new(&options, "1", &metrics);
-        tracer.start_export(&options, "1");
+        let tracer = Tracer::new(&options, &metrics);
+        tracer.start_export(&options.otel, &Arc::new(Resource::new(&options, "1")));
         tracer
             .begin_request(&HashMap::new(), http("POST", "/x"), SystemTime::now())
             .finish(&end(200), SystemTime::now());
@@ -509,8 +565,8 @@ fn an_http_collector_is_given_the_spans() {
         ("OTEL_EXPORTER_OTLP_HEADERS", "x-tenant=a%20b"),
         ("OTEL_SERVICE_NAME", "fraud"),
     ]);
-    let tracer = Tracer::new(&options, "1", &metrics());
-    tracer.start_export(&options, "1");
+    let tracer = Tracer::new(&options, &metrics());
+    tracer.start_export(&options.otel, &Arc::new(Resource::new(&options, "1")));
     tracer
         .begin_request(&HashMap::new(), http("POST", "/x"), SystemTime::now())
         .finish(&end(200), SystemTime::now());
@@ -530,14 +586,6 @@ fn an_http_collector_is_given_the_spans() {
     let seen = collector.join().unwrap();
     assert!(seen.starts_with("POST /v1/traces HTTP/1.1"), "{seen}");
     assert!(seen.contains("x-tenant: a b") && seen.contains("fraud") && seen.contains("service.instance.id"));
-}
-
-#[test]
-fn tls_to_the_collector_turns_tracing_off() {
-    let options = options(&[("OTEL_EXPORTER_OTLP_ENDPOINT", "https://c:4317")]);
-    let tracer = Tracer::new(&options, "1", &metrics());
-    tracer.start_export(&options, "1");
-    assert!(!tracer.begin_request(&HashMap::new(), http("GET", "/"), SystemTime::now()).is_sampled());
 }
 
 /// Answers every gRPC export on `listener` with success, until dropped.
@@ -586,8 +634,8 @@ fn a_grpc_collector_is_given_the_spans_and_may_come_back() {
         ("OTEL_EXPORTER_OTLP_HEADERS", "x-tenant=a%20b"),
     ]);
     let metrics = metrics();
-    let tracer = Tracer::new(&options, "1", &metrics);
-    tracer.start_export(&options, "1");
+    let tracer = Tracer::new(&options, &metrics);
+    tracer.start_export(&options.otel, &Arc::new(Resource::new(&options, "1")));
     let send = || {
         let request = tracer.begin_request(&HashMap::new(), http("POST", "/x"), SystemTime::now());
         request.finish(&end(200), SystemTime::now());
@@ -601,4 +649,136 @@ fn a_grpc_collector_is_given_the_spans_and_may_come_back() {
     let _collector = grpc_collector(TcpListener::bind(address).unwrap(), seen);
     assert!(send(), "it is back");
     assert_eq!((metrics.spans().exported.get(), metrics.spans().unavailable.get()), (2, 1));
+}
+
+#[test]
+fn a_part_that_the_collector_refused_is_counted_as_lost() {
+    let traced = Traced::stalled(&[("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "4")], |_| {});
+    let (answer, answers) = mpsc::channel();
+    let (seen, batches) = mpsc::channel();
+    traced.recorder().queue.spawn("test", move || Ok(Scripted(answers, seen))).unwrap();
+    answer.send(Ok(3)).unwrap();
+    for _ in 0..4 {
+        traced.request(&[]).finish(&end(200), SystemTime::now());
+    }
+    assert!(!traced.tracer.flush(PLENTY));
+    assert_eq!(batches.recv().unwrap(), 4);
+    let metrics = traced.span_metrics();
+    assert_eq!((metrics.exported.get(), metrics.rejected.get()), (1, 3));
+}
+
+#[test]
+fn a_deferred_decision_is_ours_with_the_callers_ids() {
+    const B3: &str = "0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331";
+    for (ratio, sampled) in [("0", false), ("1", true)] {
+        let traced = Traced::new(&[
+            ("OTEL_PROPAGATORS", "tracecontext,b3"),
+            ("OTEL_TRACES_SAMPLER", "parentbased_traceidratio"),
+            ("OTEL_TRACES_SAMPLER_ARG", ratio),
+        ]);
+        let request = traced.request(&[("b3", B3)]);
+        assert_eq!((request.trace_id().to_string().as_str(), request.is_sampled()), (CALLER_TRACE, sampled));
+        assert!(traced.request(&[("b3", &format!("{B3}-1"))]).is_sampled());
+        assert!(!traced.request(&[("b3", "0")]).is_sampled());
+    }
+}
+
+#[test]
+fn the_share_can_be_changed_while_serving() {
+    let traced =
+        Traced::new(&[("OTEL_TRACES_SAMPLER", "parentbased_traceidratio"), ("OTEL_TRACES_SAMPLER_ARG", "0")]);
+    assert!(!traced.request(&[]).is_sampled());
+    traced.tracer.set_sampling_ratio(1.0);
+    assert!(traced.request(&[]).is_sampled());
+    assert!(
+        !traced.request(&[("traceparent", &CALLER.replace("-01", "-00"))]).is_sampled(),
+        "callers decide"
+    );
+    assert_eq!(traced.tracer.sampling(), Some(Sampling { ratio: 1.0, parent_based: true }));
+    assert_eq!(Tracer::disabled().sampling(), None);
+}
+
+/// Requests that nobody sampled, one a case: its status, the inference's outcome, how long it took.
+fn kept(tail: TailOptions, cases: &[(u16, Outcome, u64)]) -> Vec<String> {
+    let traced = Traced::with(&[("OTEL_TRACES_SAMPLER", "always_off")], |options| options.tail = tail);
+    for (status, outcome, millis) in cases {
+        let took = Duration::from_millis(*millis);
+        let began = SystemTime::now() - took;
+        let mut request =
+            traced.tracer.begin_request(&HashMap::<String, String>::new(), http("POST", "/predict"), began);
+        assert!(request.traceresponse().ends_with("-00"));
+        let mut inference = request.begin_inference(began);
+        assert!(inference.context().is_none(), "no batch is recorded for what is not sampled");
+        if inference.keeps(*outcome, took) {
+            let mut record = record(&[], None);
+            record.outcome = *outcome;
+            inference.finish(&record);
+        }
+        request.finish(&end(*status), began + took);
+    }
+    let mut names: Vec<String> = traced.exported().into_iter().map(|span| span.name).collect();
+    names.sort_unstable();
+    names
+}
+
+#[test]
+fn what_failed_or_was_slow_is_kept_when_asked_for() {
+    let cases = [
+        (200, Outcome::Ok, 1),
+        (200, Outcome::Ok, 900),
+        (500, Outcome::Error, 1),
+        (504, Outcome::Timeout, 1),
+        (503, Outcome::Rejected, 1),
+        (400, Outcome::ClientError, 1),
+    ];
+    let nothing: [&str; 0] = [];
+    assert_eq!(kept(TailOptions::default(), &cases), nothing);
+    let failed = TailOptions { keep_failed: true, keep_slower_than: None };
+    let two = ["POST /predict", "POST /predict", "model-inference", "model-inference"];
+    assert_eq!(kept(failed, &cases), two);
+    let slow = TailOptions { keep_failed: false, keep_slower_than: Some(Duration::from_millis(500)) };
+    assert_eq!(kept(slow, &cases), ["POST /predict", "model-inference"]);
+}
+
+#[test]
+fn lines_for_people_are_whole() {
+    let traced = Traced::stalled(&[("OTEL_TRACES_EXPORTER", "console")], |_| {});
+    let (lines, seen) = mpsc::channel();
+    struct Lines(Sender<String>);
+    impl Sink for Lines {
+        fn send(&mut self, items: &[u8]) -> Result<u64, ExportError> {
+            self.0.send(String::from_utf8(items.to_vec()).unwrap()).unwrap();
+            Ok(0)
+        }
+    }
+    traced.recorder().queue.spawn("test", move || Ok(Lines(lines))).unwrap();
+    traced.request(&[("traceparent", CALLER)]).finish(&end(200), SystemTime::now());
+    assert!(traced.tracer.flush(PLENTY));
+    let line = seen.recv().unwrap();
+    assert!(line.starts_with(&format!("span \"POST /predict\" trace={CALLER_TRACE} id=")), "{line}");
+    assert!(
+        line.contains(" http.response.status_code=200 ") || line.contains(" http.response.status_code=200\n"),
+        "{line}"
+    );
+    assert!(line.ends_with('\n') && line.lines().count() == 1, "{line}");
+}
+
+#[test]
+fn the_sdks_spans_are_written_like_ours() {
+    use opentelemetry::trace::{Span as _, Tracer as _};
+    let traced = Traced::new(&[]);
+    let tracer = traced.tracer.sdk().unwrap();
+    let mut span = tracer
+        .span_builder("load-model")
+        .with_attributes([opentelemetry::KeyValue::new("n", 3)])
+        .start(&tracer);
+    span.add_event("told", vec![opentelemetry::KeyValue::new("what", "it")]);
+    span.set_status(opentelemetry::trace::Status::error("no"));
+    let id = span.span_context().span_id().to_string();
+    span.end();
+    let spans = traced.exported();
+    let span = named(&spans, "load-model");
+    assert_eq!((own(span).1, parent(span).as_str(), status(span)), (id, "", 2));
+    assert_eq!(attribute(span, "n"), Some(Value::IntValue(3)));
+    assert_eq!((span.events[0].name.as_str(), span.events[0].attributes.len()), ("told", 1));
 }

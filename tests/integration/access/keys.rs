@@ -145,6 +145,7 @@ fn nothing_of_administration_is_on_the_public_port_whatever_the_key() {
     for target in [
         "/v2/repository/models/add-one/load",
         "/v2/repository/models/add-one/unload",
+        "/telemetry",
         "/admin",
         "/admin/keys",
         "/admin/reload",

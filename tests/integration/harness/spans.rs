@@ -12,6 +12,8 @@ pub(crate) struct Span {
     pub(crate) id: String,
     /// Empty for a root.
     pub(crate) parent: String,
+    /// The `tracestate`.
+    pub(crate) state: String,
     /// 1 internal, 2 server, 5 consumer.
     pub(crate) kind: u64,
     pub(crate) start: u64,
@@ -63,6 +65,7 @@ fn read(span: &Value, resource: BTreeMap<String, Value>) -> Span {
         trace: text("traceId"),
         id: text("spanId"),
         parent: text("parentSpanId"),
+        state: text("traceState"),
         kind: span["kind"].as_u64().unwrap_or_default(),
         start: text("startTimeUnixNano").parse().unwrap(),
         end: text("endTimeUnixNano").parse().unwrap(),

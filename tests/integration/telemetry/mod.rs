@@ -1,9 +1,11 @@
 //! Metrics as Prometheus reads them, spans as the Collector gets them, logs, and what telemetry must
 //! never do to a request.
 
+mod batches;
 mod blackhole;
 mod logs;
 mod metrics;
+mod run_time;
 mod runtime;
 mod switches;
 mod traces;
