@@ -6,8 +6,9 @@ use std::time::{Instant, SystemTime};
 
 use super::{CPU, ErrorCode, Model, PredictRequest, Predicted, Schedule, ServiceError, Timeline};
 use crate::scheduler::{BatchSummary, FailureKind, Finished, JobFailure, Ticket};
+use crate::task::Filled;
 use crate::telemetry::{InferenceRecord, InferenceTrace, Outcome, Stage};
-use crate::tensor::Tensor;
+use crate::tensor::{Tensor, non_finite_rows};
 
 /// Tensors ready to run.
 pub(super) struct Work {
@@ -51,7 +52,10 @@ pub(super) struct Accounting {
     rows: usize,
     input_length: u64,
     input_tokens: Option<u64>,
-    input_truncated: bool,
+    /// Instances whose text was cut.
+    truncated: usize,
+    /// What callers left out of a table; none where tensors or other inputs came.
+    filled: Option<Filled>,
     pub(super) confidence: Option<f64>,
     finished: bool,
 }
@@ -71,19 +75,26 @@ impl Accounting {
             rows: 0,
             input_length: 0,
             input_tokens: None,
-            input_truncated: false,
+            truncated: 0,
+            filled: None,
             confidence: None,
             finished: false,
         }
     }
 
     /// Notes what came in.
-    pub(super) fn describe(&mut self, work: &Work, tokens: Option<u64>, truncated: bool) {
+    pub(super) fn describe(&mut self, work: &Work, tokens: Option<u64>) {
         self.rows = work.rows;
         self.input_length = work.input_length;
         self.input_tokens = tokens;
-        self.input_truncated = truncated;
         self.model.metrics.input_length(tokens.unwrap_or(work.input_length));
+    }
+
+    /// Notes what of its instances does not reach the model: how many texts were cut, and which features
+    /// were not given.
+    pub(super) fn left_out(&mut self, truncated: usize, filled: Filled) {
+        self.truncated = truncated;
+        self.filled = Some(filled);
     }
 
     /// Takes what the body asks: of two limits the shorter counts, of two priorities the body's.
@@ -108,6 +119,7 @@ impl Accounting {
                 self.waiting = None;
                 self.timeline.record_job(&finished.times, finished.batch.size);
                 self.batch = Some(finished.batch);
+                self.ran(&finished.outputs);
                 Ok(finished.outputs)
             }
             Ok(Err(failure)) => {
@@ -127,6 +139,17 @@ impl Accounting {
                 }
                 Err(late())
             }
+        }
+    }
+
+    /// Counts what the model was given and gave.
+    fn ran(&self, outputs: &[Tensor]) {
+        let model = &self.model;
+        let non_finite = non_finite_rows(outputs, self.rows);
+        model.metrics.quality().ran(self.rows, self.truncated, non_finite);
+        if let (Some(metrics), Some(filled)) = (&model.features, &self.filled) {
+            let states = (filled.given(self.input_length), filled.defaulted(), filled.missing());
+            metrics.count(states, filled.by_feature());
         }
     }
 
@@ -210,6 +233,9 @@ impl Accounting {
             metrics.stage(stage, ended.saturating_duration_since(begun));
         }
         let took = self.timeline.started().elapsed();
+        if outcome == Outcome::Ok {
+            metrics.answered(took);
+        }
         metrics.statistics().request(outcome, self.rows, took, self.timeline.stages());
         let Some(mut trace) = self.trace.take() else { return };
         if !trace.keeps(outcome, took) {
@@ -224,7 +250,7 @@ impl Accounting {
             request_id: &self.request_id,
             input_length: self.input_length,
             input_tokens: self.input_tokens,
-            input_truncated: self.input_truncated,
+            input_truncated: self.truncated > 0,
             confidence: self.confidence,
             batch_size: self.batch.as_ref().map_or(0, |batch| batch.size),
             batch_index: self.batch.as_ref().map_or(0, |batch| batch.index),

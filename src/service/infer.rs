@@ -58,7 +58,7 @@ impl Service {
         let (inputs, wanted) = decoded?;
         accounting.reschedule(inputs.schedule);
         let work = inputs.into_work();
-        accounting.describe(&work, None, false);
+        accounting.describe(&work, None);
         let outputs = self.run(accounting, work).await?;
         let begun = Instant::now();
         let (work, encode) = encode;

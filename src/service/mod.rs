@@ -145,6 +145,7 @@ impl Service {
         metrics.loaded(&facts.digest, &runtime_version, facts.provider, facts.load_time, facts.warmup_time);
         metrics.load_result(LoadResult::Ok);
         metrics.session_threads(facts.instances * facts.intra_threads);
+        let features = task.features().map(|names| metrics.quality().features(names));
         let is_cpu = facts.device == CPU;
         let (kind, permits) = if is_cpu {
             (DeviceKind::Cores, self.options.cores)
@@ -174,7 +175,7 @@ impl Service {
             queue_capacity: facts.queue_capacity,
             metrics: Arc::clone(&metrics),
         })?;
-        Ok(Arc::new(Model { facts, task, queue, metrics, stamp, freed }))
+        Ok(Arc::new(Model { facts, task, queue, metrics, features, stamp, freed }))
     }
 
     /// The models now.

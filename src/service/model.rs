@@ -9,7 +9,7 @@ use crate::engine::Placement;
 use crate::model::{ModelName, Signature, Stamp, TaskKind, TensorSpec, Version, VersionPolicy};
 use crate::scheduler::{Buckets, ModelQueue};
 use crate::task::Task;
-use crate::telemetry::ModelMetrics;
+use crate::telemetry::{FeatureMetrics, ModelMetrics};
 use crate::tensor::DataType;
 
 /// What a model is and how it runs: facts found at load, shown by `check` and `GET /predict/{model}`.
@@ -130,6 +130,8 @@ pub struct Model {
     pub queue: ModelQueue,
     /// Where its figures go.
     pub metrics: Arc<ModelMetrics>,
+    /// Where those of its features go, if it takes a table.
+    pub(super) features: Option<FeatureMetrics>,
     /// Its files when it was loaded.
     pub(super) stamp: Stamp,
     /// Tells when its sessions are freed.

@@ -101,7 +101,8 @@ impl Service {
             row_tokens: rows.row_tokens.take(),
             input_length: rows.input_length,
         };
-        accounting.describe(&work, rows.tokens, rows.truncated);
+        accounting.describe(&work, rows.tokens);
+        accounting.left_out(rows.truncated, std::mem::take(&mut rows.filled));
         let outputs = self.run(accounting, work).await?;
         let begun = Instant::now();
         let size = outputs.iter().map(|output| output.data().len()).sum();

@@ -87,7 +87,8 @@ impl Task {
         match self {
             Self::Tabular(tabular) => {
                 let (builder, rows) = tabular.decode_csv(body, header, limits)?;
-                Ok(Decoded::list(Payload::Tensors(builder.into_tensors()), rows))
+                let (tensors, filled) = builder.into_parts();
+                Ok(Decoded::list(Payload::Tensors(tensors), rows).filled(filled))
             }
             _ => Err(InputError::whole("this model takes no tables; send JSON")),
         }
@@ -170,7 +171,8 @@ impl Task {
             Self::Tabular(tabular) => {
                 let mut builder = tabular.builder();
                 let layout = walk(form, source, &mut builder, report)?;
-                Ok(Decoded::new(Payload::Tensors(builder.into_tensors()), &layout))
+                let (tensors, filled) = builder.into_parts();
+                Ok(Decoded::new(Payload::Tensors(tensors), &layout).filled(filled))
             }
             Self::TextClassification(task) => decode_texts(form, source, task.builder(), report),
             Self::Embedding(task) => decode_texts(form, source, task.builder(), report),

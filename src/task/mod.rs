@@ -56,7 +56,7 @@ pub use problem::{InputError, InputErrorCode, OutputError, TaskError};
 pub use report::DecodeReport;
 use request::Payload;
 pub use request::{DecodeLimits, Decoded, Reply, Rows};
-pub use tabular::{HeaderRow, Tabular};
+pub use tabular::{Filled, HeaderRow, Tabular};
 pub use tensors::Tensors;
 pub use text_classification::TextClassification;
 pub use written::{Naming, Vectors};
@@ -134,6 +134,11 @@ impl Task {
         }
     }
 
+    /// The features of a table, in the model's order; none where the task takes something else.
+    pub fn features(&self) -> Option<impl Iterator<Item = &str>> {
+        if let Self::Tabular(tabular) = self { Some(tabular.feature_names()) } else { None }
+    }
+
     /// What was recognised and assumed when the task was built, for people.
     pub fn notes(&self) -> Vec<String> {
         match self {
@@ -171,7 +176,7 @@ impl Task {
     /// # Errors
     /// Texts that are too long, tensors whose dimensions disagree with each other.
     pub fn encode(&self, decoded: Decoded) -> Result<Rows, InputError> {
-        let Decoded { payload, reply, input_length, max_bytes } = decoded;
+        let Decoded { payload, reply, input_length, max_bytes, filled } = decoded;
         let inputs = match (self, payload) {
             (Self::Embedding(_) | Self::TextClassification(_), Payload::Texts(texts)) => {
                 let input =
@@ -191,7 +196,7 @@ impl Task {
             }
         };
         let rows = reply.count;
-        Ok(Rows { inputs, rows, reply, input_length, tokens: None, row_tokens: None, truncated: false })
+        Ok(Rows { filled, ..Rows::without_tokens((inputs, rows), reply, input_length) })
     }
 
     /// Reads predictions out of `outputs`, which stand in the signature's order.

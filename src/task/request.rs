@@ -3,6 +3,7 @@
 use super::body::Layout;
 use super::image::Picture;
 use super::report::push_escaped;
+use super::tabular::Filled;
 use super::text::Text;
 use crate::tensor::Tensor;
 
@@ -42,6 +43,8 @@ pub struct Decoded {
     pub(super) input_length: u64,
     /// What the tensors that are made of it may take.
     pub(super) max_bytes: u64,
+    /// What of a table's features the caller left out.
+    pub(super) filled: Filled,
 }
 
 /// The instances of a decoded body.
@@ -72,12 +75,17 @@ impl Decoded {
             row_tokens: None,
             dimensions: None,
         };
-        Self { payload, reply, input_length, max_bytes: u64::MAX }
+        Self { payload, reply, input_length, max_bytes: u64::MAX, filled: Filled::default() }
     }
 
     /// Bounds the tensors that will be made of it.
     pub(super) fn within(self, limits: &DecodeLimits) -> Self {
         Self { max_bytes: limits.max_bytes, ..self }
+    }
+
+    /// Notes what the caller left out.
+    pub(super) fn filled(self, filled: Filled) -> Self {
+        Self { filled, ..self }
     }
 
     /// Instances in the list form, without parameters.
@@ -148,8 +156,22 @@ pub struct Rows {
     pub tokens: Option<u64>,
     /// Tokens of each row, without padding; none where the graph takes one width only.
     pub row_tokens: Option<Vec<u32>>,
-    /// A text was cut.
-    pub truncated: bool,
+    /// Instances whose text was cut.
+    pub truncated: usize,
+    /// What of the features the caller left out.
+    pub filled: Filled,
+}
+
+impl Rows {
+    /// Rows of numbers or pictures, all of them given.
+    pub(super) fn without_tokens(
+        (inputs, rows): (Vec<Tensor>, usize),
+        reply: Reply,
+        input_length: u64,
+    ) -> Self {
+        let filled = Filled::default();
+        Self { inputs, rows, reply, input_length, tokens: None, row_tokens: None, truncated: 0, filled }
+    }
 }
 
 /// What of a request its answer depends on.

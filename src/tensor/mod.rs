@@ -7,6 +7,7 @@ mod batch_axis;
 mod buffer;
 mod data;
 mod data_type;
+mod finite;
 mod raw;
 
 pub use batch_axis::{AxisError, concatenate, gather, split, with_width};
@@ -14,4 +15,5 @@ pub use buffer::{Buffer, Stored};
 pub(crate) use data::with_buffer;
 pub use data::{Data, Tensor, TensorError};
 pub use data_type::DataType;
+pub use finite::non_finite_rows;
 pub use raw::RawError;

@@ -112,7 +112,7 @@ fn texts_become_padded_ids_without_the_files_own_truncation_and_padding() {
     assert_eq!(row(&rows, 1), [1, 1, 1, 1, 0, 0, 1, 1, 1, 1, 1, 1]);
     assert_eq!((rows.inputs[0].shape(), rows.inputs[1].data_type()), (&[2, 6][..], DataType::Int32));
     assert_eq!((rows.tokens, rows.row_tokens.as_deref()), (Some(10), Some(&[4, 6][..])));
-    assert_eq!((rows.input_length, rows.truncated), (26, false));
+    assert_eq!((rows.input_length, rows.truncated), (26, 0));
     let pair = encode(&task, r#"{"text": "red", "text_pair": "blue"}"#).unwrap();
     assert_eq!((row(&pair, 0), row(&pair, 2)), (vec![1, 3, 2, 4, 2], vec![0, 0, 0, 1, 1]));
     let odd = encode(&task, "{\"text\": \"\\u0000 \u{202e}\u{5d0}\u{200d}\"}").unwrap();
@@ -130,13 +130,14 @@ fn long_texts_are_refused_or_cut_as_asked() {
         r#"{"parameters": {"truncate": true}, "text": "red blue red blue"}"#,
     ] {
         let rows = encode(&task, body).unwrap();
-        assert_eq!((row(&rows, 0), rows.truncated), (vec![1, 3, 4, 2], true));
+        assert_eq!((row(&rows, 0), rows.truncated), (vec![1, 3, 4, 2], 1));
     }
     let pair = r#"{"text": "red red red red", "text_pair": "blue blue", "parameters": {"truncate": true}}"#;
     let cut = encode(&embedder("max_length = 7"), pair).unwrap();
     assert_eq!((row(&cut, 0), row(&cut, 2)), (vec![1, 3, 3, 2, 4, 4, 2], vec![0, 0, 0, 0, 1, 1, 1]));
     let always = embedder("max_length = 4\ntruncate = true");
-    assert!(encode(&always, r#"{"text": "red red red"}"#).unwrap().truncated);
+    let some = r#"{"instances": ["red red red", "red", "red blue red blue"]}"#;
+    assert_eq!(encode(&always, some).unwrap().truncated, 2);
     let never = r#"{"text": "red red red", "parameters": {"truncate": false}}"#;
     assert_eq!(encode(&always, never).unwrap_err().code, InputErrorCode::InputTooLong);
 }

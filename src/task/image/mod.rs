@@ -95,9 +95,7 @@ impl ImageClassification {
             let pixels = picture.pixels(self.input.color()).map_err(at)?;
             rows.push(pixels).map_err(at)?;
         }
-        let inputs = vec![rows.into_tensor()];
-        let rows = pictures.len();
-        Ok(Rows { inputs, rows, reply, input_length, tokens: None, row_tokens: None, truncated: false })
+        Ok(Rows::without_tokens((vec![rows.into_tensor()], pictures.len()), reply, input_length))
     }
 
     /// One picture, and two different ones.
@@ -113,8 +111,7 @@ impl ImageClassification {
             rows.push_sized(pixels);
         }
         let reply = Decoded::list(Payload::Pictures(Vec::new()), examples.len()).reply;
-        let (inputs, rows) = (vec![rows.into_tensor()], examples.len());
-        Rows { inputs, rows, reply, input_length: 0, tokens: None, row_tokens: None, truncated: false }
+        Rows::without_tokens((vec![rows.into_tensor()], examples.len()), reply, 0)
     }
 }
 

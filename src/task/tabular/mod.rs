@@ -6,6 +6,7 @@
 mod csv;
 mod described;
 mod features;
+mod filled;
 mod plain;
 #[cfg(test)]
 mod tests;
@@ -29,6 +30,7 @@ use crate::tensor::{DataType, Tensor};
 pub use csv::HeaderRow;
 pub(super) use described::{Described, Shown};
 use features::{Accepts, FeatureSpec, Value};
+pub use filled::Filled;
 
 /// Features in, label and scores or one number out.
 #[derive(Debug)]
@@ -127,7 +129,12 @@ impl Tabular {
             Layout::Wide(_) => self.features.len() as u64 * columns[0].element_bytes(),
             Layout::Columns(_) => columns.iter().map(Column::element_bytes).sum(),
         };
-        TabularBuilder { task: self, columns, rows: 0, row: 0, row_bytes }
+        TabularBuilder { task: self, columns, rows: 0, row: 0, row_bytes, filled: Filled::default() }
+    }
+
+    /// The names of the features, in the order of the inputs.
+    pub fn feature_names(&self) -> impl Iterator<Item = &str> {
+        self.features.iter().map(|feature| &*feature.name)
     }
 
     /// The tensor of a body that is one plain row.
@@ -212,10 +219,12 @@ pub(super) struct TabularBuilder<'t> {
     row: usize,
     /// Held by each row, its strings aside.
     row_bytes: u64,
+    filled: Filled,
 }
 
 impl TabularBuilder<'_> {
-    pub(super) fn into_tensors(self) -> Vec<Tensor> {
+    /// The tensors, and what of them the caller did not give.
+    pub(super) fn into_parts(self) -> (Vec<Tensor>, Filled) {
         let (rows, width) = (self.rows, self.task.features.len());
         let shape = |index: usize| match &self.task.layout {
             Layout::Wide(_) => vec![rows, width],
@@ -223,12 +232,10 @@ impl TabularBuilder<'_> {
             Layout::Columns(_) => vec![rows],
         };
         let shapes: Vec<_> = (0..self.columns.len()).map(shape).collect();
-        let tensors = self.columns.into_iter().zip(shapes);
-        tensors
-            .map(|(column, shape)| {
-                Tensor::new(shape, column.into_data()).expect("every row adds one value per feature")
-            })
-            .collect()
+        let tensors = self.columns.into_iter().zip(shapes).map(|(column, shape)| {
+            Tensor::new(shape, column.into_data()).expect("every row adds one value per feature")
+        });
+        (tensors.collect(), self.filled)
     }
 
     #[inline]
@@ -247,6 +254,7 @@ impl TabularBuilder<'_> {
     fn put_default(&mut self, feature: usize) -> bool {
         let task = self.task;
         let Some(default) = &task.features[feature].default else { return false };
+        self.filled.count(feature, &task.features);
         // That it can be stored was checked when the task was built.
         self.put(feature, default.clone(), &mut DecodeReport::new()).is_ok()
     }

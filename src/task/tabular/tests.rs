@@ -2,7 +2,7 @@
 
 use crate::model::TensorSpec;
 use crate::task::tests::{build, build_with, decode, decode_limited, singles, tensor_spec};
-use crate::task::{DecodeLimits, HeaderRow, InputErrorCode, Task};
+use crate::task::{DecodeLimits, DecodeReport, Dialect, HeaderRow, InputErrorCode, Rows, Task};
 use crate::tensor::{Data, DataType, Tensor};
 
 fn inputs() -> [TensorSpec; 1] {
@@ -279,4 +279,80 @@ fn nan_as_a_default_is_a_missing_value() {
         build(manifest, &whole, &[tensor_spec("y", DataType::Fp32, &[None])]).unwrap_err().problems;
     assert_eq!(problems.len(), 2, "{problems:?}");
     assert!(problems[0].contains("a: default: nan stands for a missing value"), "{problems:?}");
+}
+
+/// Given, defaulted and missing values of a table, and how often each feature was left out.
+fn counts(rows: &Rows) -> ((u64, u64, u64), &[u32]) {
+    let filled = &rows.filled;
+    let states = (filled.given(rows.input_length), filled.defaulted(), filled.missing());
+    (states, filled.by_feature())
+}
+
+fn with_defaults() -> Task {
+    let manifest = "task = \"tabular-regression\"\n[[features]]\nname = \"a\"\n\
+                    [[features]]\nname = \"b\"\ndefault = 7\n[[features]]\nname = \"c\"\ndefault = nan\n";
+    let inputs = [tensor_spec("x", DataType::Fp32, &[None, Some(3)])];
+    build(manifest, &inputs, &[tensor_spec("y", DataType::Fp32, &[None])]).unwrap()
+}
+
+#[test]
+fn what_json_leaves_out_is_counted() {
+    let task = with_defaults();
+    let none: &[u32] = &[];
+    for (body, states, by_feature) in [
+        (r#"{"a": 1, "b": 2, "c": 3}"#, (3, 0, 0), none),
+        ("[1, 2, 3]", (3, 0, 0), none),
+        (r#"{"a": 1, "c": 3}"#, (2, 1, 0), &[0, 1, 0]),
+        (r#"{"c": null, "b": null, "a": 1}"#, (1, 1, 1), &[0, 1, 1]),
+        (r#"{"instances": [{"a": 1}, [1, null, null], {"a": 1, "b": 2, "c": 3}]}"#, (5, 2, 2), &[0, 2, 2]),
+        // A value that is the default is given all the same.
+        (r#"{"a": 1, "b": 7, "c": 3}"#, (3, 0, 0), none),
+    ] {
+        assert_eq!(counts(&decode(&task, body).unwrap()), (states, by_feature), "{body}");
+    }
+    let plain = task.decode_plain(br#"{"a":1,"b":2,"c":3}"#).unwrap();
+    assert_eq!(counts(&task.encode(plain).unwrap()), ((3, 0, 0), none));
+}
+
+#[test]
+fn what_tables_leave_out_is_counted() {
+    let task = with_defaults();
+    let limits = DecodeLimits::default();
+    let csv = |body: &[u8]| task.encode(task.decode_csv(body, HeaderRow::Either, &limits).unwrap()).unwrap();
+    assert_eq!(counts(&csv(b"a,b,c\n1,2,3\n4,5,6\n")), ((6, 0, 0), &[][..]));
+    assert_eq!(counts(&csv(b"c,a\n1,2\n,3\n")), ((3, 2, 1), &[0, 2, 1][..]));
+    assert_eq!(counts(&csv(b"1,,3\n")), ((2, 1, 0), &[0, 1, 0][..]));
+}
+
+#[test]
+fn what_other_servers_forms_leave_out_is_counted_once() {
+    let task = with_defaults();
+    for (body, states, by_feature) in [
+        (
+            r#"{"dataframe_split": {"columns": ["a", "c"], "data": [[1, 2], [1, null]]}}"#,
+            (3, 2, 1),
+            [0, 2, 1],
+        ),
+        // The columns stand behind their cells: the body is read twice.
+        (
+            r#"{"dataframe_split": {"data": [[1, 2], [1, null]], "columns": ["a", "c"]}}"#,
+            (3, 2, 1),
+            [0, 2, 1],
+        ),
+        (r#"{"dataframe_records": [{"a": 1}, {"a": 1, "b": null, "c": 3}]}"#, (3, 2, 1), [0, 2, 1]),
+        (r#"{"inputs": {"a": [1, 2], "b": [null, 3]}}"#, (3, 1, 2), [0, 1, 2]),
+        (r#"{"inputs": {"a": [[1], [2]], "b": [[null], [3]]}}"#, (3, 1, 2), [0, 1, 2]),
+    ] {
+        let mut report = DecodeReport::new();
+        let decoded = loop {
+            let mut json = serde_json::Deserializer::from_str(body);
+            let decoded = task.decode_form(Dialect::Mlflow, &mut json, &DecodeLimits::default(), &mut report);
+            match (decoded, report.again()) {
+                (Ok(decoded), _) => break decoded,
+                (Err(_), Some(next)) => report = next,
+                (Err(error), None) => panic!("{error} {:?}", report.failure()),
+            }
+        };
+        assert_eq!(counts(&task.encode(decoded).unwrap()), (states, &by_feature[..]), "{body}");
+    }
 }

@@ -18,6 +18,7 @@ use super::names::{Names, Seen};
 use super::parameters::Accepted;
 use super::problem::InputErrorCode::{InvalidInput, TooLarge};
 use super::report::DecodeReport;
+use super::tabular::Filled;
 use super::{Decoded, InputError, Payload, Reply, Rows, TaskError, TaskSpec};
 use crate::tensor::with_width;
 pub(super) use input::decode_input;
@@ -141,7 +142,7 @@ impl TextInput {
             });
         }
         let lengths: Vec<u32> = encoded.iter().map(tokens::Row::length).collect();
-        let truncated = encoded.iter().any(|row| row.truncated);
+        let truncated = encoded.iter().filter(|row| row.truncated).count();
         if self.encoder.tensor_bytes(&encoded) > max_bytes {
             let detail = "padded to the longest, these texts take more memory than a body may: send fewer at once, \
                           or texts of like length together";
@@ -157,6 +158,7 @@ impl TextInput {
             tokens: Some(lengths.iter().map(|&length| u64::from(length)).sum()),
             row_tokens: (!self.encoder.has_fixed_width()).then_some(lengths),
             truncated,
+            filled: Filled::default(),
         })
     }
 

@@ -149,6 +149,8 @@ catalogue! {
         "Connections refused or ended by a fault below the routes.";
     requests: Family<IntCounter> = "inference_requests_total", ["model", "version", "outcome"], &[],
         "Inference requests by outcome.";
+    request_duration: Family<Histogram> = "inference_request_duration_seconds", ["model", "version"], LATENCY,
+        "From a request's first header byte until its answer was made, of requests that were answered.";
     rejected: Family<IntCounter> = "inference_requests_rejected_total", ["model", "version", "reason"], &[],
         "Inference requests not admitted, by error code.";
     queue_depth: Family<IntGauge> = "inference_queue_depth", ["model", "version"], &[], "Rows waiting for a worker.";
@@ -175,6 +177,16 @@ catalogue! {
         "Confidence of predictions.";
     predictions: Family<IntCounter> = "inference_predictions_total", ["model", "version", "label"], &[],
         "Predictions by label; labels beyond the first hundred of a model count as _other.";
+    instances: Family<IntCounter> = "inference_instances_total", ["model", "version"], &[],
+        "Instances that the model ran.";
+    features: Family<IntCounter> = "inference_features_total", ["model", "version", "state"], &[],
+        "Features of the instances that ran: given by the caller, filled from their default, or missing.";
+    features_defaulted: Family<IntCounter> = "inference_features_defaulted_total", ["model", "version", "feature"], &[],
+        "Values that the caller left out, by feature; those beyond the first hundred of a model count as _other.";
+    truncated: Family<IntCounter> = "inference_inputs_truncated_total", ["model", "version"], &[],
+        "Instances whose text was cut to fit, of those that ran.";
+    non_finite: Family<IntCounter> = "inference_non_finite_outputs_total", ["model", "version"], &[],
+        "Instances for which the model gave NaN or infinity.";
     in_flight: Family<IntGauge> = "inference_in_flight", ["model", "version"], &[], "Inference requests being served.";
     session_threads: Family<IntGauge> = "inference_session_threads", ["model", "version"], &[],
         "Threads of all sessions of a model inside runs, if all ran at once.";

@@ -11,6 +11,7 @@ mod gpu;
 mod http;
 mod model;
 mod process;
+mod quality;
 mod statistics;
 mod text;
 
@@ -26,12 +27,13 @@ use prometheus::{IntCounter, IntGauge};
 pub use gpu::GpuMetrics;
 pub use http::{HttpMetrics, HttpObservation};
 pub use model::ModelMetrics;
+pub use quality::{FeatureMetrics, Quality};
 pub use statistics::{BatchStatistics, DurationTotal, Statistics, StatisticsSnapshot};
 
 use catalogue::Catalogue;
 use children::Children;
 use family::Family;
-use model::Admitted;
+use model::AllAdmitted;
 use process::Process;
 
 use super::BuildInfo;
@@ -55,7 +57,7 @@ pub struct Metrics {
 #[derive(Debug, Default)]
 struct Models {
     handles: HashMap<(String, String, String), Arc<ModelMetrics>>,
-    admitted: HashMap<String, Admitted>,
+    admitted: HashMap<String, AllAdmitted>,
 }
 
 impl Metrics {
@@ -96,7 +98,7 @@ impl Metrics {
         if let Some(known) = models.handles.get(&key) {
             return Arc::clone(known);
         }
-        let admitted = Arc::clone(models.admitted.entry(model.to_owned()).or_default());
+        let admitted = models.admitted.entry(model.to_owned()).or_default().clone();
         let made = Arc::new(ModelMetrics::new(&self.catalogue, (model, version, device), admitted));
         if models.handles.len() < EAGER {
             made.begin();

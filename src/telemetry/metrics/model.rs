@@ -14,17 +14,41 @@ use super::catalogue::Catalogue;
 use super::children::Children;
 use super::deferred::Deferred;
 use super::family::Rendered as _;
+use super::quality::Quality;
 use super::statistics::Statistics;
 use crate::telemetry::labels::{LoadResult, Outcome, Stage};
 
-/// Predicted labels that get a series of their own, per model.
-const LABEL_CAP: usize = 100;
+/// Predicted labels, and features, that get a series of their own, per model.
+pub(super) const LABEL_CAP: usize = 100;
 const OTHER: &str = "_other";
 const REASONS: &[&str] = &["overloaded", "deadline_unmeetable", "draining", "not_ready", "quota_exceeded"];
 const KINDS: &[&str] = &["runtime", "non_finite", "device", "memory", "shape"];
 
-/// The predicted labels that have series, shared by a model's versions.
-pub(super) type Admitted = Arc<Mutex<HashSet<String>>>;
+/// The values of a label that have series, shared by a model's versions: at most [`LABEL_CAP`].
+#[derive(Clone, Debug, Default)]
+pub(super) struct Admitted(Arc<Mutex<HashSet<String>>>);
+
+/// What is admitted of a model.
+#[derive(Clone, Debug, Default)]
+pub(super) struct AllAdmitted {
+    labels: Admitted,
+    features: Admitted,
+}
+
+impl Admitted {
+    /// `value`, or `_other` where there are as many already.
+    pub(super) fn admit<'a>(&self, value: &'a str) -> &'a str {
+        let mut admitted = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if admitted.contains(value) {
+            return value;
+        }
+        if admitted.len() >= LABEL_CAP {
+            return OTHER;
+        }
+        admitted.insert(value.to_owned());
+        value
+    }
+}
 
 /// Handles of everything counted for one version of a model on one device.
 #[derive(Debug)]
@@ -32,6 +56,7 @@ pub struct ModelMetrics {
     catalogue: Arc<Catalogue>,
     names: (String, String),
     outcomes: [IntCounter; Outcome::ALL.len()],
+    request: Deferred,
     stages: [Deferred; Stage::ALL.len()],
     cancelled: [IntCounter; Stage::ALL.len()],
     loads: [IntCounter; LoadResult::ALL.len()],
@@ -56,11 +81,12 @@ pub struct ModelMetrics {
     predictions: RwLock<HashMap<String, IntCounter>>,
     admitted: Admitted,
     forgotten: Arc<AtomicBool>,
+    quality: Quality,
     statistics: Statistics,
 }
 
 impl ModelMetrics {
-    pub(super) fn new(catalogue: &Arc<Catalogue>, key: (&str, &str, &str), admitted: Admitted) -> Self {
+    pub(super) fn new(catalogue: &Arc<Catalogue>, key: (&str, &str, &str), admitted: AllAdmitted) -> Self {
         let (model, version, device) = key;
         let c = catalogue;
         let both = &[model, version];
@@ -68,6 +94,7 @@ impl ModelMetrics {
         let deferred = |vec, labels: &[&str]| Deferred::new(vec, labels, &forgotten);
         Self {
             outcomes: Outcome::ALL.map(|it| c.requests.with_label_values(&[model, version, it.as_str()])),
+            request: deferred(&c.request_duration, both),
             stages: Stage::ALL.map(|it| deferred(&c.stage_duration, &[model, version, it.as_str()])),
             cancelled: Stage::ALL.map(|it| c.cancelled.with_label_values(&[model, version, it.as_str()])),
             loads: LoadResult::ALL.map(|it| c.model_loads.with_label_values(&[model, version, it.as_str()])),
@@ -92,7 +119,8 @@ impl ModelMetrics {
             predictions: RwLock::default(),
             names: (model.to_owned(), version.to_owned()),
             catalogue: Arc::clone(catalogue),
-            admitted,
+            quality: Quality::new(c, (model, version), admitted.features, &forgotten),
+            admitted: admitted.labels,
             forgotten,
             statistics: Statistics::default(),
         }
@@ -105,6 +133,13 @@ impl ModelMetrics {
         for histogram in self.stages.iter().chain(single).chain([&self.confidence]) {
             histogram.begin();
         }
+        self.request.begin();
+        self.quality.begin();
+    }
+
+    /// What its inputs and outputs are like.
+    pub fn quality(&self) -> &Quality {
+        &self.quality
     }
 
     /// What Triton's statistics extension counts.
@@ -120,6 +155,11 @@ impl ModelMetrics {
     /// A request was not admitted; `code` is the error code.
     pub fn rejected(&self, code: &'static str) {
         self.rejected.add(code, 1);
+    }
+
+    /// A request was answered, so long after its first byte.
+    pub fn answered(&self, took: Duration) {
+        self.request.observe(took.as_secs_f64());
     }
 
     /// A request spent this long in a stage.
@@ -256,22 +296,10 @@ impl ModelMetrics {
             counter.inc();
             return;
         }
-        let name = self.admit(label);
+        let name = self.admitted.admit(label);
         let (model, version) = &self.names;
         let counter = self.catalogue.predictions.with_label_values(&[model, version, name]);
         counter.inc();
         self.predictions.write().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned(), counter);
-    }
-
-    fn admit<'a>(&self, label: &'a str) -> &'a str {
-        let mut admitted = self.admitted.lock().unwrap_or_else(PoisonError::into_inner);
-        if admitted.contains(label) {
-            return label;
-        }
-        if admitted.len() >= LABEL_CAP {
-            return OTHER;
-        }
-        admitted.insert(label.to_owned());
-        label
     }
 }

@@ -62,8 +62,13 @@ inference_batch_splits_total{model,version}
 inference_cancelled_total{model,version,stage}
 inference_duration_seconds{model,version,device}
 inference_errors_total{model,version,kind}
+inference_features_defaulted_total{model,version,feature}
+inference_features_total{model,version,state}
 inference_in_flight{model,version}
 inference_input_length{model,version}
+inference_inputs_truncated_total{model,version}
+inference_instances_total{model,version}
+inference_non_finite_outputs_total{model,version}
 inference_prediction_confidence{model,version}
 inference_predictions_total{model,version,label}
 inference_queue_capacity{model,version}
@@ -71,6 +76,7 @@ inference_queue_depth{model,version}
 inference_queue_expired_total{model,version}
 inference_queue_limit{model,version}
 inference_queue_wait_seconds{model,version}
+inference_request_duration_seconds{model,version}
 inference_requests_rejected_total{model,version,reason}
 inference_requests_total{model,version,outcome}
 inference_session_threads{model,version}
@@ -140,6 +146,9 @@ fn touch_all(metrics: &Metrics) {
     model.nodes([("cpu", 3)].into_iter());
     model.prediction(Some("a"), Some(0.5));
     model.batch(4, Some(0.25), Duration::from_millis(3));
+    model.answered(Duration::from_millis(5));
+    model.quality().ran(3, 1, 1);
+    model.quality().features(["a", "b"].into_iter()).count((4, 1, 1), &[0, 2]);
     metrics.workers("cpu").set(1, 1, 0);
     metrics.panicked("worker");
     metrics.secret_reloaded("keys", true);
@@ -223,6 +232,75 @@ fn a_model_has_at_most_a_hundred_labels_over_all_versions() {
     assert_eq!((other(1), other(2)), (Some(25.0), Some(25.0)));
 }
 
+/// The series of features that were left out, as their ends after the model's name and version.
+fn left_out(metrics: &Metrics) -> Vec<String> {
+    let text = metrics.render();
+    let lines =
+        text.lines().filter_map(|line| line.strip_prefix("inference_features_defaulted_total{feature="));
+    lines.map(|line| line.replace(",service=\"fraud\"}", "").replace("model=\"m\",version=", "")).collect()
+}
+
+#[test]
+fn features_are_counted_by_their_state_and_name_from_zero() {
+    let metrics = metrics();
+    let model = metrics.model("m", "1", "cpu");
+    let features = model.quality().features(["amount", "age"].into_iter());
+    assert_eq!(left_out(&metrics), ["\"age\",\"1\" 0", "\"amount\",\"1\" 0"]);
+    let states = || {
+        ["given", "defaulted", "missing"].map(|state| {
+            let labels = format!("model=\"m\",state=\"{state}\",version=\"1\",service=\"fraud\"");
+            value(&metrics, &format!("inference_features_total{{{labels}}}"))
+        })
+    };
+    assert_eq!(states(), [Some(0.0); 3]);
+    features.count((6, 0, 0), &[]);
+    features.count((2, 3, 1), &[1, 3]);
+    assert_eq!(states(), [Some(8.0), Some(3.0), Some(1.0)]);
+    assert_eq!(left_out(&metrics), ["\"age\",\"1\" 3", "\"amount\",\"1\" 1"]);
+    // A graph that is loaded anew under the same version counts on.
+    model.quality().features(["age", "city"].into_iter()).count((0, 2, 0), &[1, 1]);
+    assert_eq!(left_out(&metrics), ["\"age\",\"1\" 4", "\"amount\",\"1\" 1", "\"city\",\"1\" 1"]);
+}
+
+#[test]
+fn a_model_has_at_most_a_hundred_features_over_all_versions() {
+    let metrics = metrics();
+    let names: Vec<String> = (0..150).map(|index| format!("f{index:03}")).collect();
+    let names = || names.iter().map(String::as_str);
+    let (one, two) = (metrics.model("m", "1", "cpu"), metrics.model("m", "2", "cpu"));
+    let many = one.quality().features(names());
+    assert_eq!(left_out(&metrics).len(), 0, "of so many those begin that are left out");
+    many.count((0, 150, 0), &[1; 150]);
+    let series = left_out(&metrics);
+    assert_eq!(series.len(), 101);
+    assert!(series.contains(&"\"_other\",\"1\" 50".to_owned()), "{series:?}");
+    assert!(series.contains(&"\"f099\",\"1\" 1".to_owned()), "{series:?}");
+    let few = two.quality().features(["f001", "new"].into_iter());
+    few.count((0, 2, 0), &[1, 1]);
+    let series = left_out(&metrics);
+    let second: Vec<&String> = series.iter().filter(|line| line.contains("\"2\" ")).collect();
+    assert_eq!(second, ["\"_other\",\"2\" 1", "\"f001\",\"2\" 1"]);
+    metrics.forget("m", "1");
+    many.count((0, 150, 0), &[1; 150]);
+    assert_eq!(left_out(&metrics).len(), 2);
+}
+
+#[test]
+fn features_of_a_forgotten_version_begin_no_series() {
+    let metrics = metrics();
+    let models: Vec<_> = (0..=EAGER).map(|index| metrics.model(&format!("m{index}"), "1", "cpu")).collect();
+    let features = models[EAGER].quality().features(["a"].into_iter());
+    let name = format!("m{EAGER}");
+    let has_features = || {
+        let text = metrics.render();
+        text.lines().any(|line| line.starts_with("inference_features_defaulted") && line.contains(&name))
+    };
+    assert!(!has_features());
+    metrics.forget(&name, "1");
+    features.count((0, 1, 0), &[1]);
+    assert!(!has_features());
+}
+
 #[test]
 fn what_is_not_finite_is_not_observed() {
     let metrics = metrics();
@@ -296,7 +374,7 @@ fn of_many_models_those_never_asked_have_no_histograms() {
     assert!(first.iter().any(|line| line.starts_with("inference_stage_duration_seconds_bucket")));
     let last = format!("m{EAGER}");
     let unasked = series(&idle, &last);
-    assert!(unasked.len() <= 36 && !unasked.iter().any(|line| line.contains("_bucket{")), "{unasked:?}");
+    assert!(unasked.len() <= 39 && !unasked.iter().any(|line| line.contains("_bucket{")), "{unasked:?}");
     models[EAGER].batch(1, None, Duration::ZERO);
     let asked = series(&metrics.render(), &last).join("\n");
     for (name, count) in

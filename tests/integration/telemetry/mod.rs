@@ -6,6 +6,7 @@ mod blackhole;
 mod logs;
 mod metrics;
 mod run_time;
+mod quality;
 mod runtime;
 mod switches;
 mod traces;
