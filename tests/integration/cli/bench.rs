@@ -54,6 +54,7 @@ fn an_open_loop_in_process_measures_its_capacity_first() {
 #[test]
 fn an_open_loop_over_http_sends_its_number_and_draws() {
     let server = Server::builder().models(add_one()).start();
+    server.expects_strangers();
     let url = format!("http://{}/predict/add-one", server.http);
     let line = "--rate 500,1000 --arrivals constant --requests 100 --plot load.svg --connections 8";
     let report = bench(&url, &format!("{line} --format json")).exits(0).json();
@@ -75,6 +76,7 @@ fn an_open_loop_over_http_sends_its_number_and_draws() {
 fn a_deadline_is_told_to_the_server_and_what_it_refuses_is_counted() {
     let repository = Repository::new().model("slow", "slow", &models::slow_manifest(2048));
     let server = Server::builder().repository(repository).start();
+    server.expects_strangers();
     let url = format!("http://{}/predict/slow", server.http);
     let body = models::slow_for(100, 1.0).to_string();
     let fixed = ["bench", &url, "--input", "body.json", "--warmup", "0s", "--format", "json"];

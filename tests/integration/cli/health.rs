@@ -1,11 +1,12 @@
 //! `health`: exit codes for a container's HEALTHCHECK.
 
 use crate::harness::command::run;
-use crate::harness::{ports, shared};
+use crate::harness::ports;
+use crate::harness::server::shared_with_strangers as strangers;
 
 #[test]
 fn zero_when_ready() {
-    let url = format!("http://{}", shared().http);
+    let url = format!("http://{}", strangers().http);
     run(["health", "--url", &url]).finish().exits(0);
     run(["health", "--url", &format!("{url}/health/ready")]).finish().exits(0);
 }
@@ -20,14 +21,14 @@ fn one_when_nobody_answers() {
 
 #[test]
 fn by_default_it_asks_the_configured_admin_listener() {
-    let admin = shared().admin.to_string();
+    let admin = strangers().admin.to_string();
     // Nobody listens there: the public listener is not asked, so TLS on it does not matter.
     let nobody = ports::free(1)[0].to_string();
     let health = |http: &str, admin: &str| {
         run(["health"]).env("ML_INFERENCE_HTTP__ADDR", http).env("ML_INFERENCE_ADMIN__ADDR", admin).finish()
     };
     health(&nobody, &admin).exits(0);
-    health(&shared().http.to_string(), &nobody).exits(1);
+    health(&strangers().http.to_string(), &nobody).exits(1);
 }
 
 #[test]

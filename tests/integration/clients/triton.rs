@@ -5,7 +5,8 @@ use std::path::Path;
 
 use super::unittest;
 use crate::harness::loading::while_loading;
-use crate::harness::{Repository, Server, settings, shared};
+use crate::harness::server::shared_with_strangers as strangers;
+use crate::harness::{Repository, Server, settings};
 
 /// Runs classes of `tests/clients/triton_http.py`, and demands that all their tests pass.
 #[track_caller]
@@ -27,33 +28,34 @@ fn run(script: &str, classes: &str, address: &str, authority: Option<&Path>) {
 
 #[test]
 fn tritons_client_learns_what_is_served() {
-    triton("Facts", &shared().http.to_string(), None);
+    triton("Facts", &strangers().http.to_string(), None);
 }
 
 #[test]
 fn tritons_client_infers_in_every_form_it_has() {
-    triton("Infer", &shared().http.to_string(), None);
+    triton("Infer", &strangers().http.to_string(), None);
 }
 
 #[test]
 fn tritons_grpc_client_learns_what_is_served() {
-    triton_grpc("Facts", &shared().grpc.to_string(), None);
+    triton_grpc("Facts", &strangers().grpc.to_string(), None);
 }
 
 #[test]
 fn tritons_grpc_client_infers_in_every_form_it_has() {
-    triton_grpc("Infer", &shared().grpc.to_string(), None);
+    triton_grpc("Infer", &strangers().grpc.to_string(), None);
 }
 
 #[test]
 fn tritons_grpc_client_infers_on_the_http_port() {
-    triton_grpc("Infer", &shared().http.to_string(), None);
+    triton_grpc("Infer", &strangers().http.to_string(), None);
 }
 
 #[test]
 fn tritons_client_loads_and_unloads_over_the_admin_listener() {
     let repository = Repository::new().fixture("add-one").fixture("passthrough");
     let server = Server::builder().repository(repository).start();
+    server.expects_strangers();
     triton("ModelRepository", &server.admin.to_string(), None);
 }
 

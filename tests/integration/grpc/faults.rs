@@ -86,6 +86,7 @@ fn a_wrong_request_is_told_its_fault_and_place() {
         // The connection and the model are as good as before.
         client.infer(&rows("add-one", &[1.0; 3])).await;
     });
+    shared().adds_up();
 }
 
 #[test]
@@ -108,6 +109,7 @@ fn models_versions_and_methods_that_there_are_not() {
             client.raw(&path, &[], framed_bytes(0, b"")).await.refused(7, "forbidden");
         }
     });
+    shared().adds_up();
 }
 
 #[test]
@@ -131,6 +133,7 @@ fn broken_framing_and_messages_are_refused_in_our_words() {
         ended.refused(INVALID, "invalid_input");
         assert!(ended.message.contains("protobuf"), "{}", ended.message);
     });
+    shared().adds_up();
 }
 
 #[test]
@@ -154,6 +157,7 @@ fn limits_of_the_callers_own() {
         request.parameters.insert("timeout".into(), parameter(ParameterChoice::Uint64Param(0)));
         client.infer(&request).await;
     });
+    shared().adds_up();
 }
 
 #[test]
@@ -167,4 +171,5 @@ fn texts_that_are_no_utf_8() {
         let place = client.call(INFER, &[], &request).await.refused(INVALID, "invalid_input");
         assert_eq!(place, "/inputs/0/contents");
     });
+    shared().adds_up();
 }

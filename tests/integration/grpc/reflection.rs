@@ -5,7 +5,8 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
-use crate::harness::{Server, settings, shared};
+use crate::harness::server::shared_with_strangers as strangers;
+use crate::harness::{Server, settings};
 
 /// What grpcurl said, and whether it was content.
 fn grpcurl(server: &Server, more: &[&str]) -> (bool, String, String) {
@@ -22,7 +23,7 @@ fn grpcurl(server: &Server, more: &[&str]) -> (bool, String, String) {
 
 #[track_caller]
 fn told(more: &[&str]) -> String {
-    let (good, stdout, stderr) = grpcurl(shared(), more);
+    let (good, stdout, stderr) = grpcurl(strangers(), more);
     assert!(good, "{stderr}");
     stdout
 }
@@ -50,7 +51,7 @@ fn every_service_is_listed_and_described() {
     for symbol in ["inference.ModelInferRequest", "inference.ModelConfig", "google.rpc.ErrorInfo"] {
         assert!(told(&["describe", symbol]).contains("message "), "{symbol}");
     }
-    let (good, _, stderr) = grpcurl(shared(), &["describe", "inference.Nothing"]);
+    let (good, _, stderr) = grpcurl(strangers(), &["describe", "inference.Nothing"]);
     assert!(!good && !stderr.is_empty());
 }
 
@@ -66,7 +67,8 @@ fn an_inference_by_reflection_alone() {
     let input =
         json!({"name": "x", "datatype": "FP32", "shape": [1, 2], "contents": {"fp32_contents": [1, 2]}});
     let request = json!({"model_name": "add-one", "inputs": [input]}).to_string();
-    let (good, _, stderr) = grpcurl(shared(), &["-d", &request, "inference.GRPCInferenceService/ModelInfer"]);
+    let (good, _, stderr) =
+        grpcurl(strangers(), &["-d", &request, "inference.GRPCInferenceService/ModelInfer"]);
     assert!(!good, "a wrong shape");
     for words in ["InvalidArgument", "shape_mismatch", "/inputs/0/shape", "ErrorInfo"] {
         assert!(stderr.contains(words), "{words} in {stderr}");
@@ -82,6 +84,6 @@ fn health_as_probes_ask_for_it() {
         assert_eq!(answer, json!({"status": "SERVING"}), "{service}");
     }
     let data = json!({"service": "nobody"}).to_string();
-    let (good, _, stderr) = grpcurl(shared(), &["-d", &data, "grpc.health.v1.Health/Check"]);
+    let (good, _, stderr) = grpcurl(strangers(), &["-d", &data, "grpc.health.v1.Health/Check"]);
     assert!(!good && stderr.contains("NotFound"), "{stderr}");
 }

@@ -4,6 +4,7 @@
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use base64::Engine as _;
@@ -23,6 +24,8 @@ use prost::Message;
 use tokio::net::TcpStream;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 
+use super::ledger::Ledger;
+
 /// The service's path.
 pub(crate) const INFERENCE: &str = "/inference.GRPCInferenceService/";
 pub(crate) const INFER: &str = "/inference.GRPCInferenceService/ModelInfer";
@@ -31,7 +34,10 @@ pub(crate) type Body = BoxBody<Bytes, Infallible>;
 
 /// One connection.
 #[derive(Clone)]
-pub(crate) struct Client(SendRequest<Body>);
+pub(crate) struct Client {
+    sender: SendRequest<Body>,
+    ledger: Arc<Ledger>,
+}
 
 /// What a call ended with.
 #[derive(Debug)]
@@ -63,7 +69,7 @@ impl Client {
         let (sender, connection) =
             http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
         tokio::spawn(connection);
-        Self(sender)
+        Self { sender, ledger: Ledger::of(address) }
     }
 
     /// Sends headers and a body of its own making.
@@ -79,9 +85,14 @@ impl Client {
         for (name, value) in metadata {
             request = request.header(*name, *value);
         }
-        let mut sender = self.0.clone();
+        let mut sender = self.sender.clone();
         sender.ready().await?;
-        sender.send_request(request.body(body).unwrap()).await
+        self.ledger.begin(1);
+        let response = sender.send_request(request.body(body).unwrap()).await?;
+        if response.headers().contains_key("x-request-id") {
+            self.ledger.answered();
+        }
+        Ok(response)
     }
 
     /// A call whose body is these bytes.

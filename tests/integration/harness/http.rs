@@ -2,10 +2,12 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
 
+use super::ledger::{HeaderEnds, Ledger};
 use super::wait::PATIENCE;
 
 /// A request as it will stand on the wire.
@@ -121,6 +123,10 @@ pub(crate) struct Connection {
     stream: BufReader<TcpStream>,
     /// The last answer said that the server would close.
     is_closing: bool,
+    ledger: Arc<Ledger>,
+    ends: HeaderEnds,
+    /// Requests that were sent and not answered yet.
+    open: u64,
 }
 
 impl Connection {
@@ -134,7 +140,8 @@ impl Connection {
         stream.set_read_timeout(Some(PATIENCE))?;
         stream.set_write_timeout(Some(PATIENCE))?;
         stream.set_nodelay(true)?;
-        Ok(Self { address, stream: BufReader::new(stream), is_closing: false })
+        let (stream, ledger) = (BufReader::new(stream), Ledger::of(address));
+        Ok(Self { address, stream, is_closing: false, ledger, ends: HeaderEnds::default(), open: 0 })
     }
 
     /// Waits at most this long for what comes.
@@ -149,7 +156,7 @@ impl Connection {
         if self.is_closing {
             *self = Self::open(self.address);
         }
-        self.write(&request.bytes());
+        self.send(&request.bytes(), 1).unwrap();
         let answer = if request.method == "HEAD" { self.try_read_head() } else { self.try_read() };
         answer.unwrap_or_else(|error| panic!("{} {}: {error}", request.method, request.target))
     }
@@ -166,7 +173,7 @@ impl Connection {
             let left = &requests[answers.len()..];
             let bytes: Vec<u8> = left.iter().flat_map(Request::bytes).collect();
             // The other side may close before it has all.
-            let sent = self.try_write(&bytes);
+            let sent = self.send(&bytes, left.len() as u64);
             while answers.len() < requests.len() && !self.is_closing {
                 let answer = self.try_read();
                 answers.push(answer.unwrap_or_else(|error| panic!("{error} (sending: {sent:?})")));
@@ -178,12 +185,35 @@ impl Connection {
     /// Sends bytes as they are.
     #[track_caller]
     pub(crate) fn write(&mut self, bytes: &[u8]) {
-        self.stream.get_mut().write_all(bytes).unwrap();
+        self.try_write(bytes).unwrap();
     }
 
     /// Sends bytes as far as the other side takes them.
     pub(crate) fn try_write(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+        let requests = self.ends.count(bytes);
+        self.send(bytes, requests)
+    }
+
+    /// Sends bytes that hold so many requests.
+    fn send(&mut self, bytes: &[u8], requests: u64) -> std::io::Result<()> {
+        self.ledger.begin(requests);
+        self.open += requests;
         self.stream.get_mut().write_all(bytes)
+    }
+
+    /// Notes the head of an answer that is not followed by another one to the same request.
+    fn note(&mut self, response: &Response) {
+        let was_routed = response.header("x-request-id").is_some();
+        if was_routed {
+            self.ledger.answered();
+        } else {
+            self.ledger.take_back(self.open.min(1));
+        }
+        self.open = self.open.saturating_sub(1);
+        if self.is_closing {
+            // Nothing behind it is read.
+            self.ledger.take_back(std::mem::take(&mut self.open));
+        }
     }
 
     /// Says that nothing more will be sent.
@@ -211,6 +241,9 @@ impl Connection {
         let response = Response { status, headers, body: Vec::new() };
         self.is_closing =
             response.header("connection").is_some_and(|value| value.eq_ignore_ascii_case("close"));
+        if response.status >= 200 {
+            self.note(&response);
+        }
         Ok(response)
     }
 

@@ -5,6 +5,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
+use super::ledger::Ledger;
 use super::wait::PATIENCE;
 
 pub(crate) const DATA: u8 = 0;
@@ -48,6 +49,8 @@ pub(crate) struct Frames(TcpStream);
 
 impl Frames {
     pub(crate) fn open(address: SocketAddr) -> Self {
+        // Which of its frames become requests is for the test to know.
+        Ledger::of(address).has_strangers();
         let mut stream = TcpStream::connect_timeout(&address, PATIENCE).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.set_write_timeout(Some(PATIENCE)).unwrap();

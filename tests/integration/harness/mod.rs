@@ -9,6 +9,7 @@ pub(crate) mod grpc;
 pub(crate) mod http;
 pub(crate) mod http2;
 pub(crate) mod invariants;
+pub(crate) mod ledger;
 pub(crate) mod loading;
 pub(crate) mod metrics;
 pub(crate) mod models;

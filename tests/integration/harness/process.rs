@@ -3,6 +3,7 @@
 use std::fs::{self, File};
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -16,6 +17,7 @@ pub(crate) struct Process {
     guard: Child,
     folder: TempDir,
     ended: Option<ExitStatus>,
+    is_asked_to_end: AtomicBool,
 }
 
 impl Process {
@@ -37,7 +39,7 @@ impl Process {
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        Self { child, guard, folder, ended: None }
+        Self { child, guard, folder, ended: None, is_asked_to_end: AtomicBool::new(false) }
     }
 
     pub(crate) fn id(&self) -> u32 {
@@ -59,9 +61,15 @@ impl Process {
 
     /// Sends a signal by its name, such as `TERM`.
     pub(crate) fn signal(&self, name: &str) {
+        self.is_asked_to_end.fetch_or(name != "HUP", Ordering::Relaxed);
         let sent =
             Command::new("sh").args(["-c", "kill -s \"$0\" \"$1\"", name, &self.id().to_string()]).status();
         assert!(sent.unwrap().success(), "signal {name} to {} failed", self.id());
+    }
+
+    /// True while it runs and nobody has asked it to end.
+    pub(crate) fn is_at_work(&mut self) -> bool {
+        !self.is_asked_to_end.load(Ordering::Relaxed) && self.ended().is_none()
     }
 
     /// How it ended, if it has.

@@ -5,14 +5,15 @@ use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use serde_json::Value;
 use tempfile::TempDir;
 
 use super::http::{Connection, Request, Response};
+use super::ledger::Ledger;
 use super::metrics::Metrics;
 use super::models::{self, Repository};
 use super::process::Process;
@@ -28,9 +29,11 @@ pub(crate) struct Builder {
     http: String,
     admin: String,
     descriptors: String,
+    ledger: Arc<Ledger>,
 }
 
-/// A running server. Dropping it ends it and demands a clean exit.
+/// A running server. Dropping it demands that it counted every request once, ends it and demands a clean
+/// exit.
 pub(crate) struct Server {
     pub(crate) process: Process,
     pub(crate) http: SocketAddr,
@@ -42,6 +45,7 @@ pub(crate) struct Server {
     _repository: Option<Repository>,
     scrapes: AtomicU32,
     is_exit_checked: bool,
+    ledger: Arc<Ledger>,
 }
 
 impl Builder {
@@ -71,6 +75,7 @@ impl Builder {
     /// Fixed addresses, for what must be known before it is ready.
     pub(crate) fn addresses(mut self, http: SocketAddr, admin: SocketAddr) -> Self {
         (self.http, self.admin) = (http.to_string(), admin.to_string());
+        self.ledger.register(&[http, admin]);
         self
     }
 
@@ -113,16 +118,19 @@ impl Builder {
         let addresses: Value = serde_json::from_str(&text).unwrap();
         let address =
             |key: &str| addresses[key].as_str().unwrap_or_else(|| panic!("{key}: {text}")).parse().unwrap();
+        let [http, grpc, admin] = ["http", "grpc", "admin"].map(address);
+        self.ledger.register(&[http, grpc, admin]);
         Server {
-            http: address("http"),
-            grpc: address("grpc"),
-            admin: address("admin"),
+            http,
+            grpc,
+            admin,
             process,
             folder: self.folder,
             ready_file,
             _repository: self.repository,
             scrapes: AtomicU32::new(0),
             is_exit_checked: false,
+            ledger: self.ledger,
         }
     }
 }
@@ -139,6 +147,7 @@ impl Server {
             admin: "127.0.0.1:0".into(),
             // The soft limit that shells and containers commonly give.
             descriptors: "-S -n 1024".into(),
+            ledger: Arc::default(),
         };
         builder.env("ML_INFERENCE_DRAIN__DELAY", "0ms")
     }
@@ -174,6 +183,32 @@ impl Server {
         Metrics::parse(&answer.text())
     }
 
+    /// Says that programs are about to send requests which the harness does not see.
+    pub(crate) fn expects_strangers(&self) -> &Self {
+        self.ledger.has_strangers();
+        self
+    }
+
+    /// Demands that `http_requests_total` sums to the requests that were sent: see [`Ledger`].
+    #[track_caller]
+    pub(crate) fn adds_up(&self) {
+        let mut told = String::new();
+        let settled = wait::at_most(Duration::from_secs(20), || {
+            let least = self.ledger.least();
+            let metrics = self.metrics();
+            // That scrape is noted here and not counted yet.
+            let most = self.ledger.most().saturating_sub(1);
+            let sum = |name: &str| metrics.sum(name, &[]);
+            let (requests, durations) =
+                (sum("http_requests_total"), sum("http_request_duration_seconds_count"));
+            told = format!("{requests} requests and {durations} durations, not {least} to {most}");
+            #[expect(clippy::cast_precision_loss, reason = "far fewer than 2^53 requests")]
+            let range = least as f64 - 0.5..most as f64 + 0.5;
+            (range.contains(&requests) && range.contains(&durations)).then_some(())
+        });
+        assert!(settled.is_some(), "the server counted {told}");
+    }
+
     /// Most memory that it has held so far, in bytes.
     pub(crate) fn peak_memory(&self) -> u64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.process.id())).unwrap();
@@ -201,9 +236,10 @@ impl Server {
         assert!(rest.is_some(), "{} requests are still in flight", in_flight(&self.metrics()));
     }
 
-    /// Asks it to end and returns the exit code.
+    /// Demands that it counted every request once, asks it to end and returns the exit code.
     #[track_caller]
     pub(crate) fn terminate(&mut self) -> Option<i32> {
+        self.adds_up();
         self.process.signal("TERM");
         self.exit_code(PATIENCE)
     }
@@ -218,6 +254,9 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
+        if !std::thread::panicking() && self.process.is_at_work() {
+            self.adds_up();
+        }
         let code = self.process.stop();
         if !self.is_exit_checked && !std::thread::panicking() {
             let said = self.process.stderr();
@@ -236,14 +275,22 @@ pub(crate) fn in_flight(metrics: &Metrics) -> f64 {
 /// default. The guard of its process ends it with the tests.
 pub(crate) fn shared() -> &'static Server {
     static SHARED: OnceLock<Server> = OnceLock::new();
-    SHARED.get_or_init(|| {
-        Server::builder()
-            .models(settings::package("models/fraud-detector"))
-            .models(settings::package("models/sentence-embedder"))
-            .models(settings::package("models/ticket-topic"))
-            .models(settings::package("models/digits"))
-            .repository(models::all_fixtures())
-            .env("MODEL_NAME", "fraud-detector")
-            .start()
-    })
+    SHARED.get_or_init(everything)
+}
+
+/// The same for other programs' clients, whose requests nobody counts: the other one's must add up.
+pub(crate) fn shared_with_strangers() -> &'static Server {
+    static SHARED: OnceLock<Server> = OnceLock::new();
+    SHARED.get_or_init(everything).expects_strangers()
+}
+
+fn everything() -> Server {
+    Server::builder()
+        .models(settings::package("models/fraud-detector"))
+        .models(settings::package("models/sentence-embedder"))
+        .models(settings::package("models/ticket-topic"))
+        .models(settings::package("models/digits"))
+        .repository(models::all_fixtures())
+        .env("MODEL_NAME", "fraud-detector")
+        .start()
 }

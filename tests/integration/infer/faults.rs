@@ -50,6 +50,7 @@ fn inputs_are_held_against_the_signature() {
         "invalid_input",
         "/inputs/0/datatype",
     );
+    shared().adds_up();
 }
 
 #[test]
@@ -81,6 +82,7 @@ fn shapes_are_held_against_signature_data_and_each_other() {
         "batch_too_large",
         "/inputs/0/shape",
     );
+    shared().adds_up();
 }
 
 #[test]
@@ -112,6 +114,7 @@ fn data_are_held_against_their_type() {
     let deep = format!("{{\"inputs\": {}{}}}", "[".repeat(100_000), "]".repeat(100_000));
     let response = shared().call(&Request::text(&route("add-one"), "application/json", &deep));
     assert!(matches!(response.status, 400), "{}", response.text());
+    shared().adds_up();
 }
 
 #[test]
@@ -136,6 +139,7 @@ fn a_fault_in_a_large_list_is_told_with_its_place() {
     for odd in ["01", "1.", "", "NaN", "1 2", "+1"] {
         assert_problem(&with(2999, odd), 400, "invalid_json");
     }
+    shared().adds_up();
 }
 
 #[test]
@@ -152,6 +156,7 @@ fn outputs_are_held_against_the_signature() {
     );
     refused("add-one", &with_outputs(json!([{}])), "invalid_input", "/outputs/0");
     refused("add-one", &with_outputs(json!({"name": "y"})), "invalid_input", "/outputs");
+    shared().adds_up();
 }
 
 #[test]
@@ -207,6 +212,7 @@ fn the_frames_of_binary_tensors_are_checked() {
         let response = shared().call(&binary_request("strings", &envelope, &[framed]));
         assert_problem_at(&response, 400, "invalid_input", size);
     }
+    shared().adds_up();
 }
 
 #[test]
@@ -219,6 +225,7 @@ fn other_models_versions_and_methods_are_told_apart() {
     for name in ["..%2f..%2fetc", "%2e%2e", "a%00b", "%20", "%ff", &"x".repeat(10_000)] {
         assert_problem(&shared().post(&route(name), &body), 404, "model_not_found");
     }
+    shared().adds_up();
 }
 
 #[test]
@@ -226,4 +233,5 @@ fn what_the_runtime_rejects_is_the_callers_fault() {
     let body = json!({"inputs": [input("ids", "INT64", &[1, 2], &json!([0, 99]))]});
     let problem = assert_problem(&shared().post(&route("gather"), &body), 400, "invalid_input");
     assert!(!problem["detail"].as_str().unwrap().contains("99"), "{problem}");
+    shared().adds_up();
 }

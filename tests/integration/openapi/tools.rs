@@ -14,6 +14,7 @@ fn a_validator_and_schemathesis_find_nothing() {
         .models(settings::package("models/digits"))
         .repository(repository)
         .start();
+    server.expects_strangers();
     let url = format!("http://{}", server.http);
     let mut command = Command::new(settings::schemathesis());
     command.arg(settings::package("tests/clients/openapi.py")).args([url.as_str(), "5", "1"]);
@@ -28,6 +29,7 @@ fn a_validator_and_schemathesis_find_nothing() {
 /// Runs the page's script against a server; `key` where it asks for one.
 #[track_caller]
 fn page(server: &Server, key: Option<&str>) {
+    server.expects_strangers();
     let jsdom = settings::jsdom();
     let mut command = Command::new(jsdom.join("node"));
     command.arg(settings::package("tests/clients/docs_page.mjs")).arg(&jsdom);

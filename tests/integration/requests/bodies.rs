@@ -17,6 +17,7 @@ fn chunks_of_any_size() {
         connection.write(&row().chunked(size));
         assert_eq!(connection.read().ok()["y"], json!([2.0, 3.0, 4.0]));
     }
+    shared().adds_up();
 }
 
 #[test]
@@ -26,6 +27,7 @@ fn a_body_byte_by_byte() {
         connection.write(&[byte]);
     }
     connection.read().ok();
+    shared().adds_up();
 }
 
 #[test]
@@ -37,6 +39,7 @@ fn a_client_that_expects_100_continue() {
     assert_eq!(connection.try_read_head().unwrap().status, 100);
     connection.write(&bytes[body..]);
     connection.read().ok();
+    shared().adds_up();
 }
 
 #[test]
@@ -45,6 +48,7 @@ fn a_client_that_closes_its_half_after_the_request() {
     connection.write(&row().bytes());
     connection.finish();
     connection.read().ok();
+    shared().adds_up();
 }
 
 /// A server with short patience for slow clients.

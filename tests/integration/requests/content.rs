@@ -23,6 +23,7 @@ fn json_by_any_of_its_names() {
     }
     let untyped = shared().call(&Request::new("POST", "/predict/add-one").body(ROW));
     assert_eq!(untyped.status, 200, "{}", untyped.text());
+    shared().adds_up();
 }
 
 #[test]
@@ -40,6 +41,7 @@ fn other_types_are_refused_and_told_what_to_send() {
     }
     // A real form, not what `curl -d` sends with JSON.
     assert_problem(&send("application/x-www-form-urlencoded", "x=1&y=2"), 415, "unsupported_media_type");
+    shared().adds_up();
 }
 
 #[test]
@@ -59,4 +61,5 @@ fn other_charsets_and_encodings_are_refused() {
     let identity =
         Request::text("/predict/add-one", "application/json", ROW).header("content-encoding", "identity");
     assert_eq!(shared().call(&identity).status, 200);
+    shared().adds_up();
 }

@@ -11,6 +11,7 @@ fn row() -> Request {
 #[test]
 fn zero_is_a_deadline_that_has_passed_once_the_request_is_valid() {
     assert_problem(&shared().call(&row().header("x-request-timeout-ms", "0")), 504, "deadline_exceeded");
+    shared().adds_up();
 }
 
 #[test]
@@ -23,6 +24,7 @@ fn what_is_no_whole_number_is_refused() {
     for value in ["20000", "99999999999999999999999999"] {
         assert_eq!(shared().call(&row().header("x-request-timeout-ms", value)).status, 200, "{value}");
     }
+    shared().adds_up();
 }
 
 #[test]

@@ -20,6 +20,7 @@ fn unknown_routes() {
             assert_problem(&answer, 404, "not_found");
         }
     }
+    shared().adds_up();
 }
 
 #[test]
@@ -32,6 +33,7 @@ fn routes_of_the_admin_listener_are_not_on_the_public_one() {
     ] {
         assert_problem(&shared().call(&Request::new("POST", target).body("")), 404, "not_found");
     }
+    shared().adds_up();
 }
 
 #[test]
@@ -51,6 +53,7 @@ fn methods_that_a_route_does_not_know() {
         let allow = answer.header("allow").unwrap_or_else(|| panic!("{method} {target}: no allow header"));
         assert!(allow.split(',').any(|method| method.trim() == allowed), "{method} {target}: {allow}");
     }
+    shared().adds_up();
 }
 
 #[test]
@@ -73,6 +76,7 @@ fn unknown_models_and_versions() {
     }
     assert_problem(&server.post("/predict/nobody/versions/1", &json!({})), 404, "model_not_found");
     assert_problem(&server.post("/predict/fraud-detector/versions/7", &json!({})), 404, "version_not_found");
+    shared().adds_up();
 }
 
 #[test]
@@ -99,6 +103,7 @@ fn bodies_that_are_no_json() {
         let answer = server.call(&Request::text("/predict/add-one", "application/json", body));
         assert_problem(&answer, 400, "invalid_json");
     }
+    shared().adds_up();
 }
 
 #[test]
@@ -119,6 +124,7 @@ fn errors_repeat_no_value_of_the_request() {
     let broken = server.call(&Request::text("/predict/add-one", "application/json", "{\"x\": 4111-1}"));
     assert_eq!(broken.status, 400);
     assert!(!broken.text().contains("4111"), "{}", broken.text());
+    shared().adds_up();
 }
 
 #[test]
@@ -139,4 +145,5 @@ fn nesting_beyond_the_limit() {
         assert_eq!(answer.status, 400, "{depth}: {}", answer.text());
     }
     assert_eq!(server.post("/predict/add-one", &json!([1, 2, 3])).status, 200);
+    shared().adds_up();
 }

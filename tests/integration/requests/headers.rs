@@ -42,6 +42,7 @@ fn a_good_request_id_comes_back_and_another_is_replaced() {
         let is_good = |c: char| c.is_ascii_alphanumeric() || ".-_".contains(c);
         assert!((1..=64).contains(&given.len()) && given.chars().all(is_good), "{given}");
     }
+    shared().adds_up();
 }
 
 #[test]
@@ -59,6 +60,7 @@ fn every_answer_has_an_id_of_its_own() {
         .map(|request| server.call(request).header("x-request-id").unwrap().to_owned())
         .collect();
     assert_eq!(ids.len(), requests.len());
+    shared().adds_up();
 }
 
 #[test]
@@ -73,6 +75,7 @@ fn prediction_routes_name_their_trace_even_with_tracing_off() {
     let response = traceresponse(&answer);
     assert_eq!(response[1], trace);
     assert_ne!(response[2], "00f067aa0ba902b7", "the server's own span");
+    shared().adds_up();
 }
 
 #[test]
@@ -97,6 +100,7 @@ fn broken_trace_headers_start_a_new_trace() {
     assert_eq!(answer.status, 200);
     let answer = server.call(&row().header("baggage", &format!("a={large}")));
     assert_eq!(answer.status, 200);
+    shared().adds_up();
 }
 
 /// The stages and their milliseconds.
@@ -129,4 +133,5 @@ fn server_timing_has_the_stages_that_were_reached() {
     let refused = timing(&server.post("/predict/add-one", &json!({"x": "wrong"})));
     let names: Vec<&str> = refused.iter().map(|(name, _)| name.as_str()).collect();
     assert_eq!(names, ["preprocess", "total"]);
+    shared().adds_up();
 }

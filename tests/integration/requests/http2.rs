@@ -1,5 +1,6 @@
 //! HTTP/2 without TLS on the public port, as gRPC will use it: many requests on one connection.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use http_body_util::{BodyExt, Full};
@@ -10,23 +11,29 @@ use serde_json::{Value, json};
 use tokio::net::TcpStream;
 use tokio::runtime::Runtime;
 
+use crate::harness::ledger::Ledger;
 use crate::harness::wait::PATIENCE;
 use crate::harness::{Repository, Server, shared};
 
-async fn connect(server: &Server) -> SendRequest<Full<Bytes>> {
+/// A connection, and where its requests are noted.
+type Sender = (SendRequest<Full<Bytes>>, Arc<Ledger>);
+
+async fn connect(server: &Server) -> Sender {
     let stream = TcpStream::connect(server.http).await.unwrap();
     let (sender, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
     tokio::spawn(connection);
-    sender
+    (sender, Ledger::of(server.http))
 }
 
-async fn post(mut sender: SendRequest<Full<Bytes>>, target: &str, body: Value) -> (u16, Value) {
+async fn post((mut sender, ledger): Sender, target: &str, body: Value) -> (u16, Value) {
     let request = hyper::Request::post(format!("http://localhost{target}"))
         .header("content-type", "application/json")
         .body(Full::from(body.to_string()))
         .unwrap();
+    ledger.begin(1);
     let answer = sender.send_request(request).await.unwrap();
     assert!(answer.headers().contains_key("x-request-id"));
+    ledger.answered();
     assert!(!answer.headers().contains_key("connection"), "HTTP/2 knows no such header");
     let status = answer.status().as_u16();
     let body = answer.into_body().collect().await.unwrap().to_bytes();
@@ -50,6 +57,7 @@ fn a_hundred_requests_on_one_connection() {
         let (status, problem) = post(sender, "/predict/nobody", json!({})).await;
         assert_eq!((status, &problem["code"]), (404, &json!("model_not_found")));
     });
+    shared().adds_up();
 }
 
 #[test]
@@ -64,7 +72,7 @@ fn connections_are_told_to_go_away_at_the_end() {
         server.process.signal("TERM");
         // The client's side ends by itself once GOAWAY has come.
         let closed = tokio::time::timeout(PATIENCE, async {
-            while sender.ready().await.is_ok() {
+            while sender.0.ready().await.is_ok() {
                 tokio::task::yield_now().await;
             }
         });

@@ -68,6 +68,7 @@ fn a13_packed_bodies_are_answered_like_plain_ones() {
         connection.write(&request.chunked(7));
         assert_eq!(connection.read().ok()["y"], json!([2.0, 3.0, 4.0]), "{encoding}");
     }
+    shared().adds_up();
 }
 
 #[test]
@@ -79,6 +80,7 @@ fn a13_the_limit_is_that_of_the_unpacked_body() {
         assert_problem(&server.call(&packed("gzip", &body)), 413, "payload_too_large");
     }
     assert_problem(&server.call(&packed("deflate", &zlib(&row_of(100_001)))), 413, "payload_too_large");
+    shared().adds_up();
 }
 
 #[test]
@@ -99,6 +101,7 @@ fn a13_what_is_no_whole_stream_and_nothing_else_is_refused() {
             assert_problem(&shared().call(&packed(several, &nested)), 415, "unsupported_media_type");
         assert!(problem["detail"].as_str().unwrap().contains("gzip or deflate"), "{problem}");
     }
+    shared().adds_up();
 }
 
 #[test]
@@ -113,6 +116,7 @@ fn a13_bombs_take_no_more_memory_than_the_limit_allows() {
     }
     let grown = server.peak_memory() - before;
     assert!(grown < 4 * limit as u64, "{grown} bytes");
+    shared().adds_up();
 }
 
 #[test]
@@ -139,6 +143,7 @@ fn a8_json_that_stands_for_more_than_the_limit_is_refused() {
     assert!(rows.to_string().len() < 4096);
     let answer = server.post("/predict/add-one", &rows);
     assert_problem_at(&answer, 413, "payload_too_large", "/instances/341/1");
+    shared().adds_up();
 }
 
 #[test]

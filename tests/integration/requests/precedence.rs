@@ -8,12 +8,14 @@ use crate::harness::{Repository, Request, Server, assert_problem, shared};
 fn an_unknown_route_wins_over_everything() {
     let request = Request::text("/nothing", "text/plain", "x").header("content-encoding", "gzip");
     assert_problem(&shared().call(&request), 404, "not_found");
+    shared().adds_up();
 }
 
 #[test]
 fn a_wrong_method_wins_over_an_unknown_model_and_a_bad_body() {
     let request = Request::new("DELETE", "/predict/nobody").header("content-type", "text/plain").body("x");
     assert_problem(&shared().call(&request), 405, "method_not_allowed");
+    shared().adds_up();
 }
 
 #[test]
@@ -38,4 +40,5 @@ fn a_bad_body_wins_over_a_deadline_of_zero() {
     let request =
         Request::json("/predict/add-one", &json!({"x": ["wrong", 0, 0]})).header("x-request-timeout-ms", "0");
     assert_problem(&shared().call(&request), 400, "invalid_input");
+    shared().adds_up();
 }

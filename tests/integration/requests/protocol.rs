@@ -31,6 +31,7 @@ fn http_1_0_gets_an_answer() {
     connection.write(b"GET /health HTTP/1.0\r\n\r\n");
     assert_eq!(connection.read().status, 200);
     assert!(connection.is_closed());
+    shared().adds_up();
 }
 
 #[test]
@@ -44,4 +45,5 @@ fn a_refused_route_or_method_keeps_the_connection_though_a_body_came() {
             assert_eq!((answer.status, answer.header("connection")), (status, None), "{target} {size}");
         }
     }
+    shared().adds_up();
 }

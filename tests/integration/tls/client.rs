@@ -17,6 +17,7 @@ use tokio_rustls::rustls::pki_types::ServerName;
 use tokio_rustls::rustls::{ClientConfig, RootCertStore, SupportedProtocolVersion, version};
 
 use super::pki::{Leaf, Pki};
+use crate::harness::ledger::Ledger;
 
 pub(super) type Stream = TlsStream<TcpStream>;
 pub(super) type Version = &'static SupportedProtocolVersion;
@@ -52,35 +53,45 @@ fn post(target: &str, body: &Value) -> hyper::Request<Full<Bytes>> {
     hyper::Request::post(format!("https://localhost{target}")).body(Full::from(body.to_string())).unwrap()
 }
 
-async fn read(answer: hyper::Response<hyper::body::Incoming>) -> Value {
+/// Notes that a request is about to be sent.
+pub(super) fn begin(stream: &Stream) -> Arc<Ledger> {
+    let ledger = Ledger::of(stream.get_ref().0.peer_addr().unwrap());
+    ledger.begin(1);
+    ledger
+}
+
+async fn read(answer: hyper::Response<hyper::body::Incoming>, ledger: &Ledger) -> Value {
     assert_eq!(answer.status(), 200);
+    ledger.answered();
     serde_json::from_slice(&answer.into_body().collect().await.unwrap().to_bytes()).unwrap()
 }
 
 /// HTTP/1.1 on a connection that stays open.
-pub(super) struct Http1(http1::SendRequest<Full<Bytes>>);
+pub(super) struct Http1(http1::SendRequest<Full<Bytes>>, Arc<Ledger>);
 
 impl Http1 {
     pub(super) async fn new(stream: Stream) -> Self {
+        let ledger = Ledger::of(stream.get_ref().0.peer_addr().unwrap());
         let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.unwrap();
         tokio::spawn(connection);
-        Self(sender)
+        Self(sender, ledger)
     }
 
     /// The answer, which must be a success.
     pub(super) async fn post(&mut self, target: &str, body: &Value) -> hyper::Result<Value> {
         let mut request = post(target, body);
         request.headers_mut().insert("host", "localhost".parse().unwrap());
-        Ok(read(self.0.send_request(request).await?).await)
+        self.1.begin(1);
+        Ok(read(self.0.send_request(request).await?, &self.1).await)
     }
 }
 
 /// One request over HTTP/2, which must be answered.
 pub(super) async fn post_h2(stream: Stream, target: &str, body: &Value) -> Value {
-    let io = TokioIo::new(stream);
+    let (ledger, io) = (begin(&stream), TokioIo::new(stream));
     let (mut sender, connection) = http2::handshake(TokioExecutor::new(), io).await.unwrap();
     tokio::spawn(connection);
     let answer = sender.send_request(post(target, body)).await.unwrap();
     assert_eq!(answer.version(), hyper::Version::HTTP_2);
-    read(answer).await
+    read(answer, &ledger).await
 }

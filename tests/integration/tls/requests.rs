@@ -4,7 +4,7 @@ use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::runtime::Runtime;
 
-use super::client::{Http1, Stream, VERSIONS, config, connect, open, post_h2};
+use super::client::{Http1, Stream, VERSIONS, begin, config, connect, open, post_h2};
 use super::pki::{ENDS, Pki};
 use crate::harness::collector::Collector;
 use crate::harness::wait::{self, PATIENCE};
@@ -18,9 +18,11 @@ fn runtime() -> Runtime {
 
 /// Sends a request and returns everything that comes up to an end that must have been told.
 async fn to_the_end(mut stream: Stream, request: &Request) -> String {
+    let ledger = begin(&stream);
     stream.write_all(&request.bytes()).await.unwrap();
     let mut text = String::new();
     tokio::time::timeout(PATIENCE, stream.read_to_string(&mut text)).await.unwrap().unwrap();
+    ledger.answered();
     text
 }
 
@@ -74,6 +76,7 @@ fn a_client_that_leaves_frees_its_work() {
     let server = pki.on(super::builder()).start();
     runtime().block_on(async {
         let mut stream = open(&pki, server.http).await;
+        begin(&stream);
         stream
             .write_all(&Request::json("/predict/slow", &models::slow_for(20_000, 1.0)).bytes())
             .await
@@ -125,6 +128,7 @@ fn the_admin_listener_stays_plain_and_tells_of_the_certificate() {
     let server = pki.on(super::builder()).start();
     server.wait_for_metric("tls_cert_expiry_timestamp_seconds", &[("listener", "http")], ENDS.as_secs_f64());
     // Nor does it matter that files have gone since the server read them.
+    server.expects_strangers();
     let health = crate::harness::command::run(["health"])
         .env("ML_INFERENCE_TLS__CERT_FILE", pki.path("gone.pem"))
         .env("ML_INFERENCE_TLS__KEY_FILE", pki.path("gone.pem"))

@@ -8,6 +8,7 @@ use crate::clients::{triton, triton_grpc};
 fn tritons_client_infers_over_tls() {
     let pki = Pki::new();
     let server = pki.on(builder()).start();
+    server.expects_strangers();
     let address = format!("localhost:{}", server.http.port());
     triton("Tls", &address, Some(&pki.path("ca.pem")));
     for port in [server.http.port(), server.grpc.port()] {

@@ -183,7 +183,7 @@ fn c7_a_thousand_requests_at_once_are_answered_in_order() {
     };
     let all: String = (0..1000).map(request).collect();
     let mut raw = Raw::open(server.http);
-    let mut writing = Raw(raw.0.try_clone().unwrap());
+    let mut writing = raw.second();
     let text = std::thread::scope(|scope| {
         scope.spawn(move || {
             writing.send(all.as_bytes());

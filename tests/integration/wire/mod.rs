@@ -9,8 +9,10 @@ mod slow;
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
 use std::time::Duration;
 
+use crate::harness::ledger::{HeaderEnds, Ledger};
 use crate::harness::server::Builder;
 use crate::harness::wait::PATIENCE;
 use crate::harness::{Repository, Server};
@@ -21,7 +23,7 @@ fn builder() -> Builder {
 }
 
 /// A socket, and nothing that understands HTTP.
-struct Raw(TcpStream);
+struct Raw(TcpStream, Arc<Ledger>, HeaderEnds);
 
 impl Raw {
     #[track_caller]
@@ -29,16 +31,23 @@ impl Raw {
         let stream = TcpStream::connect_timeout(&address, PATIENCE).unwrap();
         stream.set_nodelay(true).unwrap();
         stream.set_write_timeout(Some(PATIENCE)).unwrap();
-        Self(stream)
+        Self(stream, Ledger::of(address), HeaderEnds::default())
+    }
+
+    /// The same socket once more, to be written while it is read.
+    fn second(&self) -> Self {
+        Self(self.0.try_clone().unwrap(), Arc::clone(&self.1), HeaderEnds::default())
     }
 
     /// Sends bytes as far as the other side takes them.
     fn send(&mut self, bytes: &[u8]) {
+        self.1.begin(self.2.count(bytes));
         drop(self.0.write_all(bytes));
     }
 
     /// One byte at a time, until the other side takes no more.
     fn send_slowly(&mut self, bytes: &[u8]) {
+        self.1.begin(self.2.count(bytes));
         for byte in bytes {
             if self.0.write_all(&[*byte]).is_err() {
                 break;
