@@ -3,6 +3,7 @@
 
 mod batches;
 mod blackhole;
+mod cardinality;
 mod logs;
 mod metrics;
 mod run_time;
