@@ -267,7 +267,7 @@ fn app_options(
 ) -> AppOptions {
     let bytes = |size: u64| usize::try_from(size).unwrap_or(usize::MAX);
     let access_log = match config.log.access {
-        AccessLog::Errors => exchange::AccessLog::Errors,
+        AccessLog::Errors => exchange::AccessLog::Errors { slower_than: config.log.slower_than.0 },
         AccessLog::All => exchange::AccessLog::All,
         AccessLog::Off => exchange::AccessLog::Off,
     };

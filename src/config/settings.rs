@@ -272,7 +272,7 @@ impl Default for TelemetryConfig {
 }
 
 /// `[log]`.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct LogConfig {
     /// What is logged. `RUST_LOG` wins over it.
@@ -282,6 +282,20 @@ pub struct LogConfig {
     pub format: LogFormat,
     /// Which requests are logged.
     pub access: AccessLog,
+    /// With `access = "errors"` requests that took longer are logged too, at most ten lines a second.
+    #[schemars(extend("x-max" = "24h"))]
+    pub slower_than: Timespan,
+}
+
+impl Default for LogConfig {
+    fn default() -> Self {
+        Self {
+            level: LogFilter::default(),
+            format: LogFormat::default(),
+            access: AccessLog::default(),
+            slower_than: seconds(1),
+        }
+    }
 }
 
 /// How log lines are written.
@@ -299,7 +313,7 @@ pub enum LogFormat {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum AccessLog {
-    /// Faults of ours: a status of 500 or more, other than the 503 of refusals.
+    /// Faults of ours (a status of 500 or more, other than the 503 of refusals), and what was slow.
     #[default]
     Errors,
     /// Every one.

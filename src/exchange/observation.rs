@@ -9,6 +9,7 @@ use std::time::{Instant, SystemTime};
 use http::header::{HOST, HeaderName, USER_AGENT};
 use http::{HeaderMap, Request, Version};
 
+use super::access_log::{AccessLog, Line};
 use super::context::RequestContext;
 use super::origin::{ConnectionInfo, RequestStart, SentUri};
 use crate::service::{ErrorCode, ServiceError};
@@ -16,17 +17,6 @@ use crate::telemetry::{
     Extractor, HttpObservation, HttpSpanEnd, LogLevel, Metrics, Operation, Outcome, RequestTrace, Tracer,
     known_method,
 };
-
-/// Which answers get a line in the log, beside every fault of ours.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AccessLog {
-    /// Faults of ours: a status of 500 or more, other than the 503 of refusals.
-    Errors,
-    /// Every answer.
-    All,
-    /// None.
-    Off,
-}
 
 /// Where the account of an exchange goes.
 #[derive(Clone)]
@@ -142,46 +132,29 @@ impl Exchange {
 fn log(context: &RequestContext, access_log: AccessLog, status: u16, error: Option<&ServiceError>) {
     let cause = error.and_then(|error| error.cause.as_deref());
     let is_fault = status >= 500 && status != 503;
-    let wanted = match access_log {
-        AccessLog::All => true,
-        AccessLog::Errors => is_fault,
-        AccessLog::Off => false,
-    };
-    if !wanted && cause.is_none() {
-        return;
-    }
+    let took = context.started.elapsed();
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let told_anyway = cause.map(|_| if is_fault { Line::Fault } else { Line::Told });
+    let Some(line) = access_log.line(is_fault, took, now).or(told_anyway) else { return };
     let trace = context.trace.lock().unwrap_or_else(PoisonError::into_inner);
     let (trace_id, span_id) = trace
         .as_ref()
         .map_or_else(Default::default, |trace| (trace.trace_id().to_string(), trace.span_id().to_string()));
     let code = error.map_or("", |error| error.code.text());
-    let took_ms = context.started.elapsed().as_secs_f64() * 1e3;
+    let took_ms = took.as_secs_f64() * 1e3;
     let (request_id, cause) = (&*context.id, cause.unwrap_or_default());
     let caller = context.caller();
-    if is_fault {
-        tracing::error!(
-            request_id,
-            trace_id,
-            span_id,
-            status,
-            code,
-            cause,
-            caller,
-            took_ms,
-            "request failed"
-        );
-    } else {
-        tracing::info!(
-            request_id,
-            trace_id,
-            span_id,
-            status,
-            code,
-            cause,
-            caller,
-            took_ms,
-            "request answered"
-        );
+    macro_rules! told {
+        ($level:ident, $message:literal $(, $more:ident)*) => {
+            tracing::$level!(
+                request_id, trace_id, span_id, status, code, cause, caller, took_ms, $($more,)* $message
+            )
+        };
+    }
+    match line {
+        Line::Fault => told!(error, "request failed"),
+        Line::Told => told!(info, "request answered"),
+        Line::Slow { untold } => told!(warn, "request was slow", untold),
     }
 }
 

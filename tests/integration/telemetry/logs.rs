@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::harness::{Repository, Request, Server};
+use crate::harness::{Repository, Request, Server, models};
 
 fn lines(server: &Server) -> Vec<Value> {
     let text = server.process.stderr();
@@ -68,4 +68,23 @@ fn an_empty_variable_is_unset_with_a_warning() {
             && line.to_string().contains("ML_INFERENCE_LIMITS__MAX_INSTANCES")
     });
     assert!(warned, "{}", server.process.stderr());
+}
+
+#[test]
+fn what_is_slow_is_told_without_being_asked_for() {
+    let repository = Repository::new().fixture("add-one").model("slow", "slow", &models::slow_manifest(10));
+    let mut server =
+        Server::builder().repository(repository).env("ML_INFERENCE_LOG__SLOWER_THAN", "400ms").start();
+    let ask = |route: &str, body: &Value, id: &str| {
+        server.call(&Request::json(route, body).header("x-request-id", id)).ok();
+    };
+    ask("/predict/add-one", &json!([1, 2, 3]), "fast");
+    ask("/predict/slow", &models::slow_for(800, 1.0), "slow");
+    assert_eq!(server.terminate(), Some(0));
+    let lines = lines(&server);
+    let of = |id: &str| lines.iter().filter(|line| line["request_id"] == id).collect::<Vec<_>>();
+    assert!(of("fast").is_empty(), "{lines:#?}");
+    let [line] = of("slow")[..] else { panic!("{lines:#?}") };
+    assert_eq!((&line["message"], &line["level"]), (&json!("request was slow"), &json!("WARN")));
+    assert!(line["took_ms"].as_f64().unwrap() > 400.0 && line["untold"] == 0, "{line}");
 }
