@@ -1,0 +1,44 @@
+#!/usr/bin/env bash
+# usage: amtool.sh
+# Provides amtool in the cache and prints its path: out of Debian's prometheus-alertmanager package (no root needed,
+# nothing is installed), or built from the Go module where apt does not have the pinned version.
+set -euo pipefail
+shopt -s inherit_errexit
+
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+source scripts/lib/cache.sh
+source scripts/lib/debian.sh
+source scripts/tools/versions.env
+
+cached=$CACHE_ROOT/alertmanager/$ALERTMANAGER_DEB_VERSION
+
+# from_module FOLDER: amtool built from the Go module.
+from_module() {
+    source scripts/lib/go.sh
+    go_find "$GO_VERSION"
+    say "building amtool from the Go module $ALERTMANAGER_MODULE_VERSION (several minutes, once)"
+    GOBIN=$1/ready GOFLAGS='' go_run install -buildvcs=false -trimpath -ldflags='-s -w' \
+        "github.com/prometheus/alertmanager/cmd/amtool@$ALERTMANAGER_MODULE_VERSION" >&2
+}
+
+provide() {
+    local started=$SECONDS
+    cache_stage
+    mkdir "$CACHE_STAGING/deb" "$CACHE_STAGING/module"
+    say "fetching amtool out of Debian's package prometheus-alertmanager $ALERTMANAGER_DEB_VERSION"
+    if debian_programs "$CACHE_STAGING/deb" prometheus-alertmanager "$ALERTMANAGER_DEB_VERSION" ALERTMANAGER_DEB amtool; then
+        cache_publish "$CACHE_STAGING/deb/ready" "$cached"
+    else
+        say "apt cannot give that package here"
+        from_module "$CACHE_STAGING/module" ||
+            fail "amtool came neither from apt nor from its Go module (the reasons are above)"
+        cache_publish "$CACHE_STAGING/module/ready" "$cached"
+    fi
+    say "amtool is ready after $((SECONDS - started)) s"
+}
+
+if [[ ! -x $cached/amtool ]]; then
+    cache_lock alertmanager
+    [[ -x $cached/amtool ]] || provide
+fi
+echo "$cached/amtool"
