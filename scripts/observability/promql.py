@@ -6,7 +6,7 @@ GROUPINGS = {"by", "without", "on", "ignoring", "group_left", "group_right"}
 KEYWORDS = GROUPINGS | {"and", "or", "unless", "bool", "offset", "inf", "nan"}
 TOKEN = re.compile(
     r"""(?P<comment>\#[^\n]*) | (?P<text>"(?:[^"\\]|\\.)*"|'[^']*') | (?P<range>\[[^\]]*\])
-      | (?P<name>[a-zA-Z_:][a-zA-Z0-9_:]*) | (?P<number>[0-9][0-9a-zA-Z.]*) | (?P<sign>=~|!~|!=|[^\s])""",
+      | (?P<name>[a-zA-Z_:][a-zA-Z0-9_:]*) | (?P<number>[0-9][0-9a-zA-Z.]*) | (?P<sign>=~|!~|!=|==|>=|<=|[^\s])""",
     re.X,
 )
 
