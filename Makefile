@@ -1,8 +1,8 @@
 # Each target does its own set-up, can be run again at no cost, and fails with a
 # sentence where it cannot do its work. `make` alone lists them.
 # RUNTIME=cpu|openvino|cuda chooses the ONNX Runtime library beside the binary.
-# ARGS is handed to the server (`serve`), the test runner (`test`), `bench`, `gpu-check`, `instructions`, `soak`,
-# `variants` or `fuzz`.
+# ARGS is handed to the server (`serve`), the test runner (`test`), `bench`, `gpu-check`, `instructions`, `observe`,
+# `soak`, `variants` or `fuzz`.
 
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
@@ -21,7 +21,7 @@ export ORT_DISABLE_TELEMETRY := 1
 
 .PHONY: help
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 .PHONY: build
 build: prerequisites runtime ## build target/release/ml-inference-api and put ONNX Runtime beside it
@@ -40,6 +40,10 @@ serve: build models ## build, assemble the models and serve them on http://local
 	    '    curl -s localhost:8080/health    which models are ready' \
 	    '    curl -s localhost:8080/metrics   its metrics' ''
 	MODEL_NAME=$${MODEL_NAME:-fraud-detector} exec $(RELEASE)/ml-inference-api serve --models models $(ARGS)
+
+.PHONY: observe
+observe: build models ## serve them with a Collector, Prometheus and a load: ARGS=--once walks from alert to trace
+	@scripts/observability/observe.sh $(RELEASE)/ml-inference-api $(ARGS)
 
 .PHONY: test
 test: prerequisites runtime models ## run every test, against real collectors, checkers and clients
@@ -85,8 +89,12 @@ check-fuzz: prerequisites
 	}
 
 .PHONY: check-alerts
-check-alerts: prerequisites ## check alert rules, their tests and their runbooks with promtool
+check-alerts: prerequisites ## check alerts, their tests, dashboards, routes and runbooks with promtool and amtool
 	@scripts/observability/check.sh
+
+.PHONY: check-expressions
+check-expressions: build models ## let a real Prometheus evaluate every query of rules, dashboards and runbooks
+	@scripts/observability/evaluate.sh $(RELEASE)/ml-inference-api
 
 .PHONY: check-clippy
 check-clippy: prerequisites

@@ -1,9 +1,10 @@
 """usage: check.py FILE
 
-Checks that alerts, tests, runbooks and docs/telemetry.md agree, and writes the queries of the runbooks into FILE as
-a rule file, for promtool. Prints every problem and exits with 1 if there is one. Called by check.sh.
+Checks that alerts, tests, dashboards, runbooks and docs/telemetry.md agree, and writes the queries of the runbooks into
+FILE as a rule file, for promtool. Prints every problem and exits with 1 if there is one. Called by check.sh.
 """
 
+import json
 import re
 import sys
 from pathlib import Path
@@ -12,11 +13,16 @@ import promql
 import rules
 
 DEPLOY = Path("deploy/observability")
-PAGES = [*sorted(Path("docs/runbooks").glob("*.md")), Path("docs/slo.md"), Path("docs/incidents.md")]
+RUNBOOKS = Path("docs/runbooks")
+PAGES = [
+    *sorted(RUNBOOKS.glob("*.md")), Path("docs/slo.md"), Path("docs/incidents.md"), Path("docs/observability.md"),
+]  # fmt: skip
+STANDINS = Path("scripts/observability/standins")
 SEVERITIES = {"page", "ticket", "info"}
 # What others expose: Prometheus itself, kube-state-metrics and the kubelet.
 OTHERS = {
     "up": "job instance",
+    "ALERTS": "alertname alertstate severity service slo model",
     "kube_pod_container_status_restarts_total": "namespace pod container uid",
     "kube_pod_container_status_waiting_reason": "namespace pod container uid reason",
     "kube_pod_container_status_last_terminated_reason": "namespace pod container uid reason",
@@ -144,6 +150,30 @@ def problems_of_page(file, known, recorded):
             yield f"{name} is neither a metric nor an error code"
 
 
+def problems_of_dashboard(file, known, recorded):
+    """Names and labels of what a dashboard asks for, and its links to runbooks."""
+    text = file.read_text()
+    board = json.loads(text)
+    asked = [target["expr"] for panel in board["panels"] for target in panel.get("targets", [])]
+    asked += [it["expr"] for it in board["annotations"]["list"]]
+    asked += [re.sub(r"label_values\((.*), \w+\)", r"\1", it["definition"]) for it in board["templating"]["list"] if "definition" in it]
+    for query in asked:
+        yield from problems_of(query, known, recorded, True)
+    for page, section in re.findall(r"\$\{runbooks\}/([\w.-]+)#?([\w-]*)", text):
+        if not (RUNBOOKS / page).is_file():
+            yield f"its runbook {page} is not there"
+        elif section and section not in anchors(RUNBOOKS / page):
+            yield f"its runbook {page} has no section #{section}"
+
+
+def problems_of_standin(file, known):
+    """Series of a fixed page that nobody exposes under that name, or with those labels."""
+    for name, labels in re.findall(r"^(\w+)\{(.*)\} \S+$", file.read_text(), re.M):
+        unknown = set(re.findall(r'(\w+)="', labels)) - known.get(name, set()) - EVERYWHERE
+        if name not in known or unknown:
+            yield f"{name} is not in docs/telemetry.md, or has no label {', '.join(sorted(unknown))}"
+
+
 def main(queries_to):
     all_rules = [rule for file in sorted((DEPLOY / "rules").glob("*.yml")) for rule in rules.read(file)]
     alerts = [rule for rule in all_rules if "alert" in rule]
@@ -153,6 +183,10 @@ def main(queries_to):
     problems = [*problems_of_rules(all_rules, known, recorded), *problems_of_tests(alerts)]
     for file in PAGES:
         problems += [f"{file}: {it}" for it in problems_of_page(file, known, recorded)]
+    for file in sorted((DEPLOY / "dashboards").glob("*.json")):
+        problems += [f"{file}: {it}" for it in problems_of_dashboard(file, known, recorded)]
+    for file in sorted(STANDINS.glob("*.prom")):
+        problems += [f"{file}: {it}" for it in problems_of_standin(file, known)]
     queries = [query for file in PAGES for query in queries_of(file.read_text())]
     Path(queries_to).write_text(rules.of_queries(queries))
     for problem in problems:

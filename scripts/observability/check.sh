@@ -1,14 +1,17 @@
 #!/usr/bin/env bash
 # usage: check.sh
-# Checks deploy/observability: promtool takes every rule file and every test passes; alerts, tests, runbooks and
-# docs/telemetry.md agree with each other (check.py).
+# Checks deploy/observability: promtool takes every rule file and every test passes; dashboards are what their generator
+# makes of them (dashboards.py); alerts, tests, dashboards, runbooks and docs/telemetry.md agree with each other
+# (check.py); amtool takes Alertmanager's configuration, and each severity comes to its receiver.
 set -euo pipefail
 shopt -s inherit_errexit
 
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 source scripts/lib/cache.sh
 
+export PYTHONDONTWRITEBYTECODE=1
 promtool=$(scripts/tools/promtool.sh)
+amtool=$(scripts/tools/amtool.sh)
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 
@@ -18,13 +21,27 @@ check() {
     shift
     "$@" >"$folder/said" 2>&1 || {
         cat "$folder/said" >&2
-        fail "$what (promtool's reasons are above)"
+        fail "$what (the reasons are above)"
     }
 }
 
 check "a rule file of deploy/observability/rules is wrong" "$promtool" check rules deploy/observability/rules/*.yml
+python3 scripts/observability/dashboards.py
 # The queries of the runbooks are written into a rule file of their own, so that promtool reads them too.
 python3 scripts/observability/check.py "$folder/runbooks.yml"
 check "a query of docs/runbooks or docs/slo.md is not PromQL" "$promtool" check rules "$folder/runbooks.yml"
 check "a test of deploy/observability/tests fails" "$promtool" test rules deploy/observability/tests/*.yml
-echo "alerts, their tests and their runbooks are right"
+# In the container the rules lie beside the configuration.
+cp -r deploy/observability/compose/prometheus.yml deploy/observability/rules "$folder"
+check "deploy/observability/compose/prometheus.yml is wrong" "$promtool" check config "$folder/prometheus.yml"
+check "deploy/observability/alertmanager.yml is wrong" "$amtool" check-config deploy/observability/alertmanager.yml
+# route RECEIVER LABEL=VALUE...: such an alert comes to that receiver.
+route() {
+    check "an alert with ${*:2} does not come to $1" "$amtool" config routes test \
+        --config.file=deploy/observability/alertmanager.yml --verify.receivers="$1" "${@:2}"
+}
+route pager severity=page service=ml-inference-api slo=latency alertname=LatencyBudgetBurn
+route tickets severity=ticket service=ml-inference-api alertname=ConfidenceShift
+route information severity=info service=ml-inference-api alertname=GpuThrottled
+route tickets alertname=Foreign
+echo "alerts, their tests, dashboards, routes and runbooks are right"
