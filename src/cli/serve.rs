@@ -60,7 +60,7 @@ pub(super) fn run(arguments: &ServeArguments) -> Result<ExitCode, Failure> {
     tracing::info!("stopped");
     let flush_timeout = loaded.config.telemetry.flush_timeout.0;
     if !telemetry.flush(flush_timeout) {
-        tracing::warn!("not every span could be exported in time");
+        tracing::warn!("not all telemetry could be exported in time");
     }
     let code = match ended {
         // A loader may still be inside the runtime, whose statics must not be torn down.

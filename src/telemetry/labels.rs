@@ -3,6 +3,25 @@
 //! Used by every room that records something. Invariant: a label value is a member of one of these
 //! lists, a name from the router's table or a loaded model's name; never a client's text.
 
+/// What is exported, each kind on a way of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Signal {
+    Traces,
+    Metrics,
+    Logs,
+}
+
+impl Signal {
+    /// The label value, and the last part of the path over HTTP.
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::Traces => "traces",
+            Self::Metrics => "metrics",
+            Self::Logs => "logs",
+        }
+    }
+}
+
 /// How an inference request ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Outcome {

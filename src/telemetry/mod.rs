@@ -4,6 +4,7 @@
 //! typed handles. Invariant: nothing here delays or fails a request, the start or (beyond its limit)
 //! the exit; no client's text becomes a label; this room knows none of the others.
 
+mod exports;
 mod gpu;
 mod labels;
 mod logs;
@@ -14,7 +15,7 @@ mod otlp;
 mod trace;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 pub use gpu::GpuWatch;
 pub use labels::{ConnectionError, LoadResult, Outcome, Stage, known_method};
@@ -27,13 +28,16 @@ pub use opentelemetry::propagation::Extractor;
 pub use opentelemetry::trace::{SpanContext, SpanId, TraceId};
 pub use options::{LogFormat, LogOptions, Options, TailOptions};
 pub use otel::{
-    LimitOptions, OtelOptions, OtlpOptions, OtlpProtocol, Propagator, QueueOptions, RootSampler, SamplerKind,
-    TraceExporter,
+    LimitOptions, LogExport, MetricExport, OtelOptions, OtlpOptions, OtlpProtocol, Propagator, QueueOptions,
+    RootSampler, SamplerKind, TlsOptions, TraceExporter,
 };
 pub use trace::{
     BatchMember, BatchRecord, HttpSpanEnd, InferenceRecord, InferenceTrace, Operation, RequestTrace,
     Sampling, Tracer, push_hex,
 };
+
+use exports::Exports;
+use otlp::Origin;
 
 /// What is running.
 #[derive(Clone, Debug, Default)]
@@ -57,6 +61,7 @@ pub struct Telemetry {
     pub tracer: Tracer,
     /// What is logged, for who may change it.
     pub log_level: LogLevel,
+    exports: Exports,
 }
 
 /// Starts metrics, traces and logs. Never fails: what cannot be had is off, and a log line says so.
@@ -64,23 +69,37 @@ pub fn start(options: &Options, version: &BuildInfo) -> Telemetry {
     let service = options.service_label.then_some(options.service_name.as_str());
     let metrics = Arc::new(Metrics::new(service, version));
     let tracer = Tracer::new(options, &metrics);
-    let log_level = logs::install(&options.log, tracer.sdk());
-    // The exporter starts last: only now is there a log to tell its state in.
-    let origin = Arc::new(otlp::Origin::new(options, version.version));
-    tracer.start_export(&options.otel, &origin);
-    Telemetry { metrics, tracer, log_level }
+    let origin = Origin::new(options, version.version);
+    let mut exports = Exports::new(&options.otel, &metrics);
+    let log_level = logs::install(&options.log, tracer.sdk(), exports.records(&options.otel));
+    // The exporters start last: only now is there a log to tell their state in.
+    tracer.start_export(&options.otel, &origin, &metrics);
+    exports.start(&options.otel, &origin, &metrics);
+    Telemetry { metrics, tracer, log_level, exports }
 }
 
 impl Telemetry {
-    /// Waits for the spans ended so far, at most `timeout`; true when all were exported.
+    /// Waits for the spans ended, the lines logged and the metrics counted so far, at most `timeout`; true when all of
+    /// them were exported.
     ///
     /// Blocks: call it off the async workers.
     pub fn flush(&self, timeout: Duration) -> bool {
-        let flushed = self.tracer.flush(timeout);
-        if !flushed {
-            tracing::warn!(timeout_ms = timeout.as_millis(), "the last spans could not be exported");
+        let deadline = Instant::now() + timeout;
+        // All at once: a collector of one signal that never answers takes nothing from the others.
+        let (spans, others) = (self.tracer.begin_flush(), self.exports.begin_flush());
+        let arrived = self.tracer.await_flush(spans, deadline);
+        let spans = (!arrived).then_some(labels::Signal::Traces);
+        let missing: Vec<&str> =
+            spans.into_iter().chain(others.missing(deadline)).map(labels::Signal::as_str).collect();
+        if !missing.is_empty() {
+            let signals = missing.join(", ");
+            tracing::warn!(
+                timeout_ms = timeout.as_millis(),
+                signals,
+                "the last of these could not be exported"
+            );
         }
-        flushed
+        missing.is_empty()
     }
 }
 

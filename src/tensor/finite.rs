@@ -42,7 +42,7 @@ mod tests {
         let labels = Tensor::new(vec![3], vec![1_i64, 2, 3]).unwrap();
         let scores = tensor(vec![3, 2], vec![0.0, f32::NAN, 1.0, 1.0, f32::INFINITY, 0.0]);
         let others = tensor(vec![3], vec![f32::NEG_INFINITY, 0.0, 0.0]);
-        assert_eq!(non_finite_rows(&[labels.clone()], 3), 0);
+        assert_eq!(non_finite_rows(std::slice::from_ref(&labels), 3), 0);
         assert_eq!(non_finite_rows(&[labels.clone(), scores.clone()], 3), 2);
         assert_eq!(non_finite_rows(&[labels, scores, others.clone()], 3), 2);
         assert_eq!(non_finite_rows(&[others], 3), 1);
@@ -52,8 +52,9 @@ mod tests {
     #[test]
     fn an_output_that_has_no_rows_is_every_rows() {
         let whole = tensor(vec![2, 2], vec![0.0, 0.0, 0.0, f32::NAN]);
-        assert_eq!(non_finite_rows(&[whole.clone()], 1), 1);
-        assert_eq!(non_finite_rows(&[whole], 3), 3);
+        let whole = [whole];
+        assert_eq!(non_finite_rows(&whole, 1), 1);
+        assert_eq!(non_finite_rows(&whole, 3), 3);
         assert_eq!(non_finite_rows(&[tensor(vec![], vec![f32::NAN])], 1), 1);
         assert_eq!(non_finite_rows(&[tensor(vec![0, 2], vec![])], 1), 0);
     }
@@ -63,7 +64,9 @@ mod tests {
         let (rows, width) = (4, LOOKED_AT);
         let at = |places: &[usize]| {
             let mut values = vec![0.0; rows * width];
-            places.iter().for_each(|&place| values[place] = f32::NAN);
+            for &place in places {
+                values[place] = f32::NAN;
+            }
             non_finite_rows(&[tensor(vec![rows, width], values)], rows)
         };
         assert_eq!(at(&[]), 0);

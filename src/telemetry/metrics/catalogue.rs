@@ -211,6 +211,22 @@ catalogue! {
     span_queue_size: IntGauge = "otel_sdk_processor_span_queue_size", [], &[], "Spans waiting for export.";
     span_queue_capacity: IntGauge = "otel_sdk_processor_span_queue_capacity", [], &[],
         "Spans that may wait for export at most.";
+    span_inflight: Family<IntGauge> = "otel_sdk_exporter_span_inflight", [], &[], "Spans in the export under way.";
+    logs_processed: Family<IntCounter> = "otel_sdk_processor_log_processed_total", ["error_type"], &[],
+        "Log records handed to the exporter, or dropped before it (queue_full).";
+    logs_exported: Family<IntCounter> = "otel_sdk_exporter_log_exported_total", ["error_type"], &[],
+        "Log records whose export ended, by error.";
+    log_queue_size: Family<IntGauge> = "otel_sdk_processor_log_queue_size", [], &[],
+        "Log records waiting for export.";
+    log_queue_capacity: Family<IntGauge> = "otel_sdk_processor_log_queue_capacity", [], &[],
+        "Log records that may wait for export at most.";
+    log_inflight: Family<IntGauge> = "otel_sdk_exporter_log_inflight", [], &[],
+        "Log records in the export under way.";
+    points_exported: Family<IntCounter> = "otel_sdk_exporter_metric_data_point_exported_total", ["error_type"], &[],
+        "Data points of metrics whose export ended, by error.";
+    export_duration: Family<Histogram> =
+        "otel_sdk_exporter_operation_duration_seconds", ["signal", "error_type"], LATENCY,
+        "Exports to a collector, retries included.";
     panics: Family<IntCounter> = "panics_total", ["task"], &[], "Panics caught, by task.";
     secret_reloads: Family<IntCounter> = "secret_reload_total", ["secret", "result"], &[],
         "Files of keys or certificates that changed and were read again, by result.";

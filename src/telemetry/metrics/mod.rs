@@ -6,9 +6,11 @@
 mod catalogue;
 mod children;
 mod deferred;
+mod export;
 mod family;
 mod gpu;
 mod http;
+mod items;
 mod model;
 mod process;
 mod quality;
@@ -24,6 +26,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use prometheus::{IntCounter, IntGauge};
 
+pub(super) use export::{ExportedMetrics, OperationMetrics, QueueMetrics};
 pub use gpu::GpuMetrics;
 pub use http::{HttpMetrics, HttpObservation};
 pub use model::ModelMetrics;
@@ -32,7 +35,6 @@ pub use statistics::{BatchStatistics, DurationTotal, Statistics, StatisticsSnaps
 
 use catalogue::Catalogue;
 use children::Children;
-use family::Family;
 use model::AllAdmitted;
 use process::Process;
 
@@ -165,22 +167,6 @@ impl Metrics {
     pub fn shutdown_duration(&self, duration: Duration) {
         self.catalogue.shutdown_duration.set(duration.as_secs_f64());
     }
-
-    /// The handles of the span queue.
-    pub(super) fn spans(&self) -> QueueMetrics {
-        let counter = |vec: &Family<IntCounter>, error: &str| vec.with_label_values(&[error]);
-        let c = &*self.catalogue;
-        QueueMetrics {
-            processed: counter(&c.spans_processed, ""),
-            queue_full: counter(&c.spans_processed, "queue_full"),
-            exported: counter(&c.spans_exported, ""),
-            timeout: counter(&c.spans_exported, "timeout"),
-            unavailable: counter(&c.spans_exported, "unavailable"),
-            rejected: counter(&c.spans_exported, "rejected"),
-            queue_size: c.span_queue_size.clone(),
-            queue_capacity: c.span_queue_capacity.clone(),
-        }
-    }
 }
 
 /// The workers of one device, by state.
@@ -198,19 +184,6 @@ impl WorkerMetrics {
             gauge.set(i64::try_from(workers).unwrap_or(i64::MAX));
         }
     }
-}
-
-/// What a queue of items to export counts about itself, under the convention's names.
-#[derive(Clone, Debug)]
-pub(super) struct QueueMetrics {
-    pub(super) processed: IntCounter,
-    pub(super) queue_full: IntCounter,
-    pub(super) exported: IntCounter,
-    pub(super) timeout: IntCounter,
-    pub(super) unavailable: IntCounter,
-    pub(super) rejected: IntCounter,
-    pub(super) queue_size: IntGauge,
-    pub(super) queue_capacity: IntGauge,
 }
 
 /// So many models have all their series from the start, so that no rate misses a first observation.

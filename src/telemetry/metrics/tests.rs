@@ -3,10 +3,11 @@
 use std::time::{Duration, Instant, SystemTime};
 
 use super::catalogue::Catalogue;
+use super::family::Family;
 use super::family::Rendered as _;
 use super::*;
 use crate::gpu::{Driver, Reading, Throttled};
-use crate::telemetry::labels::{ConnectionError, LoadResult, Stage};
+use crate::telemetry::labels::{ConnectionError, LoadResult, Signal, Stage};
 
 fn build() -> BuildInfo {
     BuildInfo {
@@ -88,7 +89,15 @@ model_load_total{model,version,result}
 model_loaded_timestamp_seconds{model,version}
 model_nodes{model,version,provider}
 model_warmup_seconds{model,version}
+otel_sdk_exporter_log_exported_total{error_type}
+otel_sdk_exporter_log_inflight{}
+otel_sdk_exporter_metric_data_point_exported_total{error_type}
+otel_sdk_exporter_operation_duration_seconds{signal,error_type}
 otel_sdk_exporter_span_exported_total{error_type}
+otel_sdk_exporter_span_inflight{}
+otel_sdk_processor_log_processed_total{error_type}
+otel_sdk_processor_log_queue_capacity{}
+otel_sdk_processor_log_queue_size{}
 otel_sdk_processor_span_processed_total{error_type}
 otel_sdk_processor_span_queue_capacity{}
 otel_sdk_processor_span_queue_size{}
@@ -153,7 +162,12 @@ fn touch_all(metrics: &Metrics) {
     metrics.panicked("worker");
     metrics.secret_reloaded("keys", true);
     metrics.tls_expiry("http", SystemTime::now());
-    drop(metrics.spans());
+    drop((
+        metrics.span_queue(),
+        metrics.log_queue(),
+        metrics.pushed_points(),
+        metrics.operations(Signal::Logs),
+    ));
     let gpu = metrics.gpu("cuda:0");
     gpu.found("GPU-1", "NVIDIA H200", &driver());
     gpu.record(&whole_reading());

@@ -4,6 +4,7 @@
 //! a warning and the default, never a failed start.
 
 mod endpoint;
+mod exporters;
 mod reader;
 
 #[cfg(test)]
@@ -11,14 +12,17 @@ mod tests;
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::path::PathBuf;
 use std::time::Duration;
+
+pub(super) use reader::percent_decoded;
 
 use reader::Reader;
 
 /// A batch links to every member, and one batch may hold more than the SDK's 128.
 const LINKS: u32 = 16_384;
 
-/// Traces as configured by the standard variables.
+/// Traces, metrics and logs as configured by the standard variables.
 #[derive(Clone, Debug, PartialEq)]
 pub struct OtelOptions {
     /// `OTEL_SERVICE_NAME`, else `service.name` of `OTEL_RESOURCE_ATTRIBUTES`.
@@ -35,6 +39,10 @@ pub struct OtelOptions {
     pub queue: QueueOptions,
     /// Limits on one span.
     pub limits: LimitOptions,
+    /// Metrics pushed to a collector, beside being scraped.
+    pub metrics: Option<MetricExport>,
+    /// Logs sent to a collector, beside stderr.
+    pub logs: Option<LogExport>,
 }
 
 /// A format of callers' contexts.
@@ -57,26 +65,52 @@ pub enum TraceExporter {
     Otlp(OtlpOptions),
 }
 
-/// How the collector is reached.
+/// Metrics pushed to a collector.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MetricExport {
+    /// The collector.
+    pub otlp: OtlpOptions,
+    /// From one push to the next.
+    pub interval: Duration,
+}
+
+/// Logs sent to a collector.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LogExport {
+    /// The collector.
+    pub otlp: OtlpOptions,
+    /// The queue before the exporter.
+    pub queue: QueueOptions,
+    /// Attributes of a record at most.
+    pub attributes: usize,
+    /// Characters of a text attribute at most.
+    pub value_length: usize,
+}
+
+/// How a signal's collector is reached.
 #[derive(Clone, PartialEq)]
 pub struct OtlpOptions {
-    /// The whole URL that is called.
+    /// The whole URL that is called; of gRPC only its scheme, host and port.
     pub endpoint: String,
     /// gRPC or HTTP.
     pub protocol: OtlpProtocol,
     /// Sent with every export; may hold secrets.
     pub headers: Vec<(String, String)>,
-    /// Limit on one export.
+    /// Limit on one export, retries included.
     pub timeout: Duration,
     /// Whether exports are compressed.
     pub gzip: bool,
+    /// For `https://` endpoints.
+    pub tls: TlsOptions,
 }
 
-impl OtlpOptions {
-    /// Whether the collector is asked for over TLS, which this room cannot do yet.
-    pub(super) fn needs_tls(&self) -> bool {
-        self.endpoint.starts_with("https://")
-    }
+/// The PEM files of a connection over TLS.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TlsOptions {
+    /// The authorities that may vouch for the collector; none = those that the system trusts.
+    pub authorities: Option<PathBuf>,
+    /// Our certificate and its key, where the collector wants one.
+    pub identity: Option<(PathBuf, PathBuf)>,
 }
 
 impl fmt::Debug for OtlpOptions {
@@ -88,11 +122,12 @@ impl fmt::Debug for OtlpOptions {
             .field("headers", &names)
             .field("timeout", &self.timeout)
             .field("gzip", &self.gzip)
+            .field("tls", &self.tls)
             .finish()
     }
 }
 
-/// How spans travel.
+/// How exports travel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OtlpProtocol {
     /// gRPC.
@@ -121,14 +156,14 @@ pub enum RootSampler {
     Ratio(f64),
 }
 
-/// The queue before the exporter (`OTEL_BSP_*`).
+/// The queue before the exporter (`OTEL_BSP_*` for spans, `OTEL_BLRP_*` for log records).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct QueueOptions {
-    /// Spans that may wait; further ones are dropped and counted.
+    /// Items that may wait; further ones are dropped and counted.
     pub capacity: usize,
-    /// Spans in one export at most.
+    /// Items in one export at most.
     pub batch: usize,
-    /// How long a span waits for company.
+    /// How long an item waits for company.
     pub delay: Duration,
     /// Limit on one export.
     pub export_timeout: Duration,
@@ -162,13 +197,16 @@ impl OtelOptions {
             .map(str::to_owned)
             .or_else(|| named.map(|(_, name)| name.clone()));
         let propagators = reader.propagators();
+        let queue = exporters::queue(&mut reader, "OTEL_BSP", 16_384, 5_000);
         let options = Self {
             service_name,
-            exporter: endpoint::exporter(&mut reader),
+            exporter: exporters::traces(&mut reader, &queue),
             propagators,
             sampler: reader.sampler(),
-            queue: queue(&mut reader),
+            queue,
             limits: limits(&mut reader),
+            metrics: exporters::metrics(&mut reader),
+            logs: exporters::logs(&mut reader),
             resource,
         };
         (options, reader.warnings())
@@ -178,23 +216,6 @@ impl OtelOptions {
 impl Default for OtelOptions {
     fn default() -> Self {
         Self::from_variables(&BTreeMap::new()).0
-    }
-}
-
-fn queue(reader: &mut Reader<'_>) -> QueueOptions {
-    let capacity = reader.number("OTEL_BSP_MAX_QUEUE_SIZE", 16_384).max(1);
-    let mut batch = reader.number("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", 512).max(1);
-    if batch > capacity {
-        reader.warn(format!(
-            "OTEL_BSP_MAX_EXPORT_BATCH_SIZE is {batch}, above the queue's size: {capacity} is used"
-        ));
-        batch = capacity;
-    }
-    QueueOptions {
-        capacity,
-        batch,
-        delay: reader.millis("OTEL_BSP_SCHEDULE_DELAY", 5_000),
-        export_timeout: reader.millis("OTEL_BSP_EXPORT_TIMEOUT", 30_000),
     }
 }
 

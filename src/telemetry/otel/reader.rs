@@ -25,17 +25,15 @@ impl<'a> Reader<'a> {
     }
 
     pub(super) fn warn(&mut self, text: String) {
-        self.warnings.push(text);
+        // A general variable is read for each signal.
+        if !self.warnings.contains(&text) {
+            self.warnings.push(text);
+        }
     }
 
     /// A variable's text, unless it is unset or empty.
     pub(super) fn text(&self, name: &str) -> Option<&'a str> {
         self.vars.get(name).map(|text| text.trim()).filter(|text| !text.is_empty())
-    }
-
-    /// The first that is set, with its name.
-    pub(super) fn first<'n>(&self, names: &[&'n str]) -> Option<(&'n str, &'a str)> {
-        names.iter().find_map(|name| Some((*name, self.text(name)?)))
     }
 
     pub(super) fn number<T: FromStr + Copy>(&mut self, name: &str, default: T) -> T {
@@ -66,7 +64,7 @@ impl<'a> Reader<'a> {
             let pair = item.split_once('=').and_then(|(key, value)| {
                 let key = key.trim();
                 (!key.is_empty()).then_some(())?;
-                Some((decoded(key)?, decoded(value.trim())?))
+                Some((percent_decoded(key)?, percent_decoded(value.trim())?))
             });
             match pair {
                 Some(pair) => pairs.push(pair),
@@ -135,7 +133,8 @@ impl<'a> Reader<'a> {
     }
 }
 
-fn decoded(text: &str) -> Option<String> {
+/// The text with its `%XX` as bytes; none where that is no text.
+pub(in crate::telemetry) fn percent_decoded(text: &str) -> Option<String> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.bytes();
     while let Some(byte) = rest.next() {

@@ -36,9 +36,14 @@ fn endpoints_and_protocols() {
     let general = "OTEL_EXPORTER_OTLP_ENDPOINT";
     let traces = "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT";
     let protocol = "OTEL_EXPORTER_OTLP_PROTOCOL";
+    let insecure = "OTEL_EXPORTER_OTLP_INSECURE";
     for (pairs, endpoint, expected) in [
         (vec![(general, "http://c:4317")], "http://c:4317", OtlpProtocol::Grpc),
-        (vec![(general, "c:4317")], "http://c:4317", OtlpProtocol::Grpc),
+        (vec![(general, "c:4317")], "https://c:4317", OtlpProtocol::Grpc),
+        (vec![(general, "c:4317"), (insecure, "true")], "http://c:4317", OtlpProtocol::Grpc),
+        (vec![(general, "c:4318")], "http://c:4318/v1/traces", OtlpProtocol::HttpProtobuf),
+        (vec![(general, "https://c:1"), (insecure, "true")], "https://c:1", OtlpProtocol::Grpc),
+        (vec![(general, "http://me:s3cret@c:1/x")], "http://c:1/x", OtlpProtocol::Grpc),
         (vec![(general, "http://c:4318/")], "http://c:4318/v1/traces", OtlpProtocol::HttpProtobuf),
         (vec![(general, "http://[::1]:4318")], "http://[::1]:4318/v1/traces", OtlpProtocol::HttpProtobuf),
         (vec![(general, "http://c:4318"), (protocol, "grpc")], "http://c:4318", OtlpProtocol::Grpc),
@@ -57,7 +62,6 @@ fn endpoints_and_protocols() {
     let signal =
         otlp(&[ENDPOINT, (protocol, "grpc"), ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "http/protobuf")]);
     assert_eq!(signal.protocol, OtlpProtocol::HttpProtobuf);
-    assert!(otlp(&[(general, "https://c:4317")]).needs_tls());
 }
 
 #[test]
@@ -71,8 +75,9 @@ fn tracing_can_be_switched_off_or_to_the_console() {
     ] {
         assert_eq!(read(&[ENDPOINT, (key, value)]).0.exporter, expected, "{key}={value}");
     }
-    assert_eq!(read(&[("OTEL_EXPORTER_OTLP_ENDPOINT", "ftp://c")]).0.exporter, TraceExporter::Off);
-    assert_eq!(read(&[("OTEL_EXPORTER_OTLP_ENDPOINT", "")]).0.exporter, TraceExporter::Off);
+    for bad in ["ftp://c", "", "not a url", "http://", "https://:4317"] {
+        assert_eq!(read(&[("OTEL_EXPORTER_OTLP_ENDPOINT", bad)]).0.exporter, TraceExporter::Off, "{bad:?}");
+    }
 }
 
 #[test]
@@ -156,4 +161,111 @@ fn numbers_that_are_none_are_warned_about_and_left_out() {
     assert_eq!((options.queue.capacity, options.queue.batch), (100, 100));
     assert_eq!((options.limits.links, options.limits.value_length), (7, Some(5)));
     assert_eq!((options.queue.delay, warnings.len()), (Duration::from_secs(5), 2));
+}
+
+#[test]
+fn headers_that_http_does_not_take_are_left_out_and_not_told() {
+    let (options, warnings) =
+        read(&[ENDPOINT, ("OTEL_EXPORTER_OTLP_HEADERS", "bad name=s3cret,good=1,x=s3cret%0A")]);
+    let TraceExporter::Otlp(otlp) = options.exporter else { panic!("no exporter") };
+    assert_eq!(otlp.headers, [("good".to_owned(), "1".to_owned())]);
+    assert!(warnings.len() == 1 && !warnings[0].contains("s3cret"), "{warnings:?}");
+}
+
+#[test]
+fn certificates_are_the_signals_own_or_the_general_ones() {
+    let general = [
+        ENDPOINT,
+        ("OTEL_LOGS_EXPORTER", "otlp"),
+        ("OTEL_EXPORTER_OTLP_CERTIFICATE", "/ca"),
+        ("OTEL_EXPORTER_OTLP_CLIENT_KEY", "/key"),
+        ("OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE", "/cert"),
+    ];
+    let own = [
+        ("OTEL_EXPORTER_OTLP_LOGS_CERTIFICATE", "/logs/ca"),
+        ("OTEL_EXPORTER_OTLP_LOGS_CLIENT_KEY", "/logs/key"),
+        ("OTEL_EXPORTER_OTLP_LOGS_CLIENT_CERTIFICATE", "/logs/cert"),
+    ];
+    let found = read(&[&general[..], &own].concat()).0;
+    let expected = |folder: &str| TlsOptions {
+        authorities: Some(format!("{folder}/ca").into()),
+        identity: Some((format!("{folder}/cert").into(), format!("{folder}/key").into())),
+    };
+    assert_eq!(found.logs.unwrap().otlp.tls, expected("/logs"));
+    assert!(matches!(found.exporter, TraceExporter::Otlp(otlp) if otlp.tls == expected("")));
+    let (half, warnings) = read(&general[..4]);
+    assert_eq!((half.logs.unwrap().otlp.tls.identity, warnings.len()), (None, 1));
+}
+
+#[test]
+fn metrics_and_logs_leave_by_otlp_only_where_that_is_said() {
+    let (metrics, logs) = (("OTEL_METRICS_EXPORTER", "otlp"), ("OTEL_LOGS_EXPORTER", "otlp"));
+    let on = |pairs: &[(&str, &str)]| {
+        let (options, warnings) = read(pairs);
+        (options.metrics.is_some(), options.logs.is_some(), warnings.len())
+    };
+    assert_eq!(on(&[ENDPOINT]), (false, false, 0));
+    assert_eq!(on(&[ENDPOINT, metrics, logs]), (true, true, 0));
+    assert_eq!(on(&[metrics, logs]), (false, false, 2), "there is no endpoint");
+    assert_eq!(on(&[("OTEL_EXPORTER_OTLP_LOGS_ENDPOINT", "http://c:4317"), metrics, logs]), (false, true, 1));
+    assert_eq!(on(&[ENDPOINT, metrics, logs, ("OTEL_SDK_DISABLED", "true")]), (false, false, 0));
+    for (value, is_on, warnings) in
+        [("none", false, 0), ("prometheus", false, 0), ("console", false, 1), ("otlp,prometheus", true, 0)]
+    {
+        assert_eq!(on(&[ENDPOINT, ("OTEL_METRICS_EXPORTER", value)]), (is_on, false, warnings), "{value}");
+    }
+    for (value, is_on, warnings) in [("none", false, 0), ("console", false, 1), ("otlp, console", true, 1)] {
+        assert_eq!(on(&[ENDPOINT, ("OTEL_LOGS_EXPORTER", value)]), (false, is_on, warnings), "{value}");
+    }
+}
+
+#[test]
+fn metrics_have_their_interval_and_are_cumulative() {
+    let on = [("OTEL_EXPORTER_OTLP_ENDPOINT", "http://c:4318"), ("OTEL_METRICS_EXPORTER", "otlp")];
+    let (options, _) = read(&on);
+    let metrics = options.metrics.unwrap();
+    assert_eq!((metrics.interval, metrics.otlp.timeout), (Duration::from_mins(1), Duration::from_secs(10)));
+    assert_eq!(metrics.otlp.endpoint, "http://c:4318/v1/metrics");
+    let set = [("OTEL_METRIC_EXPORT_INTERVAL", "1500"), ("OTEL_METRIC_EXPORT_TIMEOUT", "700")];
+    let metrics = read(&[on, set].concat()).0.metrics.unwrap();
+    assert_eq!(
+        (metrics.interval, metrics.otlp.timeout),
+        (Duration::from_millis(1500), Duration::from_millis(700))
+    );
+    let preference = "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE";
+    for (value, warnings) in [("cumulative", 1), ("CUMULATIVE", 1), ("delta", 2), ("lowmemory", 2)] {
+        // One of them is about the port.
+        assert_eq!(read(&[on[0], on[1], (preference, value)]).1.len(), warnings, "{value}");
+    }
+}
+
+#[test]
+fn logs_have_a_queue_and_limits_of_their_own() {
+    let on = [ENDPOINT, ("OTEL_LOGS_EXPORTER", "otlp")];
+    let logs = read(&on).0.logs.unwrap();
+    let expected = QueueOptions {
+        capacity: 2048,
+        batch: 512,
+        delay: Duration::from_secs(1),
+        export_timeout: Duration::from_secs(30),
+    };
+    assert_eq!((logs.queue, logs.attributes, logs.value_length), (expected, 128, usize::MAX));
+    let set = [
+        ("OTEL_BLRP_MAX_QUEUE_SIZE", "100"),
+        ("OTEL_BLRP_MAX_EXPORT_BATCH_SIZE", "7"),
+        ("OTEL_BLRP_SCHEDULE_DELAY", "20"),
+        ("OTEL_BLRP_EXPORT_TIMEOUT", "300"),
+        ("OTEL_ATTRIBUTE_COUNT_LIMIT", "9"),
+        ("OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT", "10"),
+        ("OTEL_LOGRECORD_ATTRIBUTE_VALUE_LENGTH_LIMIT", "5"),
+    ];
+    let logs = read(&[&on[..], &set].concat()).0.logs.unwrap();
+    assert_eq!((logs.queue.capacity, logs.queue.batch), (100, 7));
+    assert_eq!(
+        (logs.queue.delay, logs.otlp.timeout),
+        (Duration::from_millis(20), Duration::from_millis(300))
+    );
+    assert_eq!((logs.attributes, logs.value_length), (9, 5));
+    let own = ("OTEL_LOGRECORD_ATTRIBUTE_COUNT_LIMIT", "3");
+    assert_eq!(read(&[on[0], on[1], own]).0.logs.unwrap().attributes, 3);
 }

@@ -15,15 +15,9 @@ use std::time::{Duration, Instant};
 
 use opentelemetry::Context;
 
-use super::{ExportError, ExportErrorKind};
+use super::{Accepted, ExportError};
 use crate::telemetry::metrics::QueueMetrics;
 use crate::telemetry::otel::QueueOptions;
-
-/// Takes batches of encoded items, blocking, on the queue's thread.
-pub(in crate::telemetry) trait Sink {
-    /// Sends one batch of items; gives how many of them the other side refused.
-    fn send(&mut self, items: &[u8]) -> Result<u64, ExportError>;
-}
 
 /// The producers' end. Cheap to clone.
 #[derive(Clone)]
@@ -32,8 +26,6 @@ pub(in crate::telemetry) struct ExportQueue {
 }
 
 struct Shared {
-    /// What is exported, for people.
-    what: &'static str,
     state: Mutex<State>,
     /// `State::waiting`, for who looks before it writes.
     waiting: AtomicU64,
@@ -80,16 +72,18 @@ thread_local! {
 const KEPT: usize = 1 << 20;
 const SPARE: usize = 4;
 
+/// A flush that has begun.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::telemetry) struct Flush {
+    until: u64,
+    lost: u64,
+}
+
 impl ExportQueue {
-    /// A queue whose items are told to people as `what`. Nobody empties it before [`Self::spawn`].
-    pub(in crate::telemetry) fn new(
-        what: &'static str,
-        options: QueueOptions,
-        metrics: QueueMetrics,
-    ) -> Self {
-        metrics.queue_capacity.set(i64::try_from(options.capacity).unwrap_or(i64::MAX));
+    /// A queue that nobody empties before [`Self::spawn`].
+    pub(in crate::telemetry) fn new(options: QueueOptions, metrics: QueueMetrics) -> Self {
+        metrics.capacity.set(i64::try_from(options.capacity).unwrap_or(i64::MAX));
         let shared = Shared {
-            what,
             state: Mutex::default(),
             waiting: AtomicU64::new(0),
             wake: Condvar::new(),
@@ -100,24 +94,17 @@ impl ExportQueue {
         Self { shared: Arc::new(shared) }
     }
 
-    /// Starts the thread `name`; `open` makes the sink on it, since a connection belongs to the thread it blocks.
-    pub(in crate::telemetry) fn spawn<F, S>(&self, name: &str, open: F) -> std::io::Result<()>
+    /// Starts the thread `name`; `open` makes on it what exports a batch, blocking.
+    pub(in crate::telemetry) fn spawn<F, E>(&self, name: &str, open: F) -> std::io::Result<()>
     where
-        F: FnOnce() -> Result<S, ExportError> + Send + 'static,
-        S: Sink,
+        F: FnOnce() -> E + Send + 'static,
+        E: FnMut(&[u8]) -> Result<Accepted, ExportError>,
     {
         let shared = Arc::clone(&self.shared);
         let run = move || {
             // What is traced about an export must not become something to export.
             let _suppressed = Context::enter_telemetry_suppressed_scope();
-            match open() {
-                Ok(mut sink) => shared.run(&mut |batch| sink.send(batch)),
-                Err(error) => {
-                    tracing::error!(%error, "{} cannot be exported", shared.what);
-                    let (kind, message) = (error.kind, error.message);
-                    shared.run(&mut |_| Err(ExportError { kind, message: message.clone() }));
-                }
-            }
+            shared.run(&mut open());
         };
         thread::Builder::new().name(name.to_owned()).spawn(run).map(drop)
     }
@@ -125,7 +112,7 @@ impl ExportQueue {
     /// Has `write` append items and say how many, unless the queue is full: then `expected` of them are lost.
     pub(in crate::telemetry) fn put(&self, expected: u64, write: impl FnOnce(&mut Vec<u8>) -> u64) {
         if self.shared.waiting.load(Ordering::Relaxed) >= self.shared.options.capacity as u64 {
-            self.shared.metrics.queue_full.inc_by(expected);
+            self.shared.metrics.full.inc_by(expected);
             return;
         }
         SCRATCH.with_borrow_mut(|scratch| {
@@ -138,24 +125,28 @@ impl ExportQueue {
         });
     }
 
-    /// Waits until what is queued now was exported, at most `timeout`; true when all of it arrived.
-    pub(in crate::telemetry) fn flush(&self, timeout: Duration) -> bool {
-        let deadline = Instant::now() + timeout;
+    /// Has everything that is in the queue now exported without delay.
+    pub(in crate::telemetry) fn begin_flush(&self) -> Flush {
         let mut state = self.shared.lock();
-        let (target, lost) = (state.taken, state.lost);
-        state.flush_until = state.flush_until.max(target);
+        state.flush_until = state.taken;
         self.shared.wake.notify_all();
-        while state.done < target {
-            let Some(left) = deadline.checked_duration_since(Instant::now()).filter(|left| !left.is_zero())
-            else {
-                return false;
-            };
-            state = self.shared.settled.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
-        }
-        state.lost == lost
+        Flush { until: state.taken, lost: state.lost }
     }
 
-    /// Tells the thread to end once it has sent what waits: who wants to wait for that has [`Self::flush`].
+    /// Waits for its end until `deadline`; true when all of it arrived.
+    pub(in crate::telemetry) fn await_flush(&self, flush: Flush, deadline: Instant) -> bool {
+        let mut state = self.shared.lock();
+        while state.done < flush.until {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return false;
+            }
+            state = self.shared.settled.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+        state.lost == flush.lost
+    }
+
+    /// Tells the thread to end once it has sent what waits: who wants to wait for that flushes.
     pub(in crate::telemetry) fn close(&self) {
         self.shared.lock().closed = true;
         self.shared.wake.notify_all();
@@ -181,7 +172,7 @@ impl Shared {
         let fits = state.waiting == 0 || state.waiting + items <= self.options.capacity as u64;
         if state.closed || !fits {
             drop(state);
-            self.metrics.queue_full.inc_by(items);
+            self.metrics.full.inc_by(items);
             return;
         }
         let is_full = state.filling.items + items > self.options.batch as u64;
@@ -204,16 +195,16 @@ impl Shared {
     fn waits(&self, state: &mut State, came: u64, went: u64) {
         state.waiting = state.waiting + came - went;
         self.waiting.store(state.waiting, Ordering::Relaxed);
-        self.metrics.queue_size.set(i64::try_from(state.waiting).unwrap_or(i64::MAX));
+        self.metrics.size.set(i64::try_from(state.waiting).unwrap_or(i64::MAX));
     }
 
-    fn run(&self, export: &mut dyn FnMut(&[u8]) -> Result<u64, ExportError>) {
-        let mut failing = false;
+    fn run(&self, export: &mut dyn FnMut(&[u8]) -> Result<Accepted, ExportError>) {
         while let Some(mut batch) = self.next_batch() {
             self.metrics.processed.inc_by(batch.items);
+            self.metrics.inflight.set(i64::try_from(batch.items).unwrap_or(i64::MAX));
             let result = export(&batch.bytes);
-            let lost = self.count(&result, batch.items);
-            self.report(&result, &mut failing);
+            self.metrics.inflight.set(0);
+            let lost = self.metrics.exported.count(&result, batch.items);
             batch.bytes.clear();
             let mut state = self.lock();
             state.done += batch.items;
@@ -252,37 +243,103 @@ impl Shared {
         self.waits(&mut state, 0, batch.items);
         Some(batch)
     }
+}
 
-    /// Counts how an export ended; gives how many of its items are lost.
-    fn count(&self, result: &Result<u64, ExportError>, items: u64) -> u64 {
-        let metrics = &self.metrics;
-        let (lost, counter) = match result.as_ref().map_err(|error| error.kind) {
-            Ok(rejected) => ((*rejected).min(items), &metrics.rejected),
-            Err(ExportErrorKind::Timeout) => (items, &metrics.timeout),
-            Err(ExportErrorKind::Unavailable) => (items, &metrics.unavailable),
-            Err(ExportErrorKind::Rejected) => (items, &metrics.rejected),
-        };
-        counter.inc_by(lost);
-        metrics.exported.inc_by(items - lost);
-        lost
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+    use crate::telemetry::BuildInfo;
+    use crate::telemetry::metrics::Metrics;
+    use crate::telemetry::otlp::ExportErrorKind;
+
+    const OPTIONS: QueueOptions = QueueOptions {
+        capacity: 4,
+        batch: 2,
+        delay: Duration::from_mins(1),
+        export_timeout: Duration::from_mins(1),
+    };
+    const PATIENCE: Duration = Duration::from_secs(20);
+
+    fn queue() -> (Metrics, ExportQueue) {
+        let metrics = Metrics::new(None, &BuildInfo::default());
+        let queue = ExportQueue::new(OPTIONS, metrics.log_queue());
+        (metrics, queue)
     }
 
-    /// One line when exports begin to fail, one when they work again.
-    fn report(&self, result: &Result<u64, ExportError>, failing: &mut bool) {
-        let what = self.what;
-        match result {
-            Err(error) if !*failing => {
-                tracing::warn!(%error, "export of {what} fails; they are lost and counted until it works again");
+    fn put(queue: &ExportQueue, item: &[u8]) {
+        queue.put(1, |out| {
+            out.extend_from_slice(item);
+            1
+        });
+    }
+
+    #[track_caller]
+    fn counts(metrics: &Metrics, series: &str, expected: u64) {
+        let line = format!("\notel_sdk_{series} {expected}\n");
+        let text = metrics.render();
+        let log = |line: &&str| line.starts_with("otel_sdk_") && line.contains("log");
+        assert!(text.contains(&line), "{line} in {:#?}", text.lines().filter(log).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn batches_leave_in_order_and_what_was_rejected_is_counted() {
+        let (metrics, queue) = queue();
+        let (sender, batches) = mpsc::channel();
+        let export = move |items: &[u8]| {
+            sender.send(items.to_vec()).unwrap();
+            let rejected = u64::from(items.starts_with(b"c"));
+            if items == b"d" {
+                return Err(ExportError { kind: ExportErrorKind::Timeout, message: String::new() });
             }
-            Ok(rejected @ 1..) if !*failing => {
-                tracing::warn!(
-                    rejected,
-                    "the collector took a part of the {what} only; the rest is lost and counted"
-                );
-            }
-            Ok(0) if *failing => tracing::info!("export of {what} works again"),
-            _ => {}
+            Ok(Accepted { rejected, message: String::new() })
+        };
+        queue.spawn("test", || export).unwrap();
+        for item in ["a", "b"] {
+            put(&queue, item.as_bytes());
         }
-        *failing = !matches!(result, Ok(0));
+        assert_eq!(batches.recv_timeout(PATIENCE).unwrap(), b"ab", "a full batch waits for nothing");
+        put(&queue, b"c");
+        assert!(!queue.await_flush(queue.begin_flush(), Instant::now() + PATIENCE), "c was rejected");
+        put(&queue, b"d");
+        assert!(!queue.await_flush(queue.begin_flush(), Instant::now() + PATIENCE), "d was lost");
+        put(&queue, b"e");
+        assert!(queue.await_flush(queue.begin_flush(), Instant::now() + PATIENCE));
+        counts(&metrics, "processor_log_processed_total{error_type=\"\"}", 5);
+        counts(&metrics, "exporter_log_exported_total{error_type=\"\"}", 3);
+        counts(&metrics, "exporter_log_exported_total{error_type=\"rejected\"}", 1);
+        counts(&metrics, "exporter_log_exported_total{error_type=\"timeout\"}", 1);
+        counts(&metrics, "processor_log_queue_capacity", 4);
+    }
+
+    #[test]
+    fn an_exporter_that_hangs_costs_drops_and_no_time() {
+        let (metrics, queue) = queue();
+        let (release, held) = mpsc::channel::<()>();
+        let export = move |_: &[u8]| {
+            held.recv().ok();
+            Ok(Accepted::default())
+        };
+        queue.spawn("test", || export).unwrap();
+        for _ in 0..2 {
+            put(&queue, &[1]);
+        }
+        let flush = queue.begin_flush();
+        let begun = Instant::now();
+        assert!(!queue.await_flush(flush, Instant::now() + Duration::from_millis(50)));
+        for _ in 0..7 {
+            put(&queue, &[1]);
+        }
+        assert!(begun.elapsed() < PATIENCE);
+        drop(release);
+        assert!(queue.await_flush(queue.begin_flush(), Instant::now() + PATIENCE));
+        let dropped = metrics.render().lines().find_map(|line| {
+            line.strip_prefix("otel_sdk_processor_log_processed_total{error_type=\"queue_full\"} ")?
+                .parse()
+                .ok()
+        });
+        // The thread may not have taken its first batch out yet when the queue was filled.
+        assert!((3..=5).contains(&dropped.unwrap()), "{dropped:?}");
     }
 }

@@ -115,6 +115,53 @@ pub(in crate::telemetry) fn any_value(out: &mut Vec<u8>, value: Value<'_>) {
     }
 }
 
+/// A field as it is read: what answers of collectors need, and no more.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Read<'a> {
+    /// `uint32`, `uint64`, `int64`, `bool` or an enum.
+    Varint(u64),
+    /// `string`, `bytes` or a message.
+    Delimited(&'a [u8]),
+}
+
+/// The fields of a message with their numbers. Fixed ones are left out; the first that cannot be read ends it.
+pub(super) fn fields(mut bytes: &[u8]) -> impl Iterator<Item = (u64, Read<'_>)> {
+    std::iter::from_fn(move || {
+        loop {
+            let key = take_base128(&mut bytes)?;
+            let value = match u32::try_from(key & 7).ok()? {
+                VARINT => Read::Varint(take_base128(&mut bytes)?),
+                DELIMITED => {
+                    let length = usize::try_from(take_base128(&mut bytes)?).ok()?;
+                    Read::Delimited(bytes.split_off(..length)?)
+                }
+                FIXED64 => {
+                    bytes.split_off(..8)?;
+                    continue;
+                }
+                FIXED32 => {
+                    bytes.split_off(..4)?;
+                    continue;
+                }
+                _ => return None,
+            };
+            return Some((key >> 3, value));
+        }
+    })
+}
+
+fn take_base128(bytes: &mut &[u8]) -> Option<u64> {
+    let mut value = 0;
+    for place in 0..10 {
+        let byte = *bytes.split_off_first()?;
+        value |= u64::from(byte & 0x7f) << (7 * place);
+        if byte < 0x80 {
+            return Some(value);
+        }
+    }
+    None
+}
+
 #[cfg(test)]
 mod tests {
     use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, any_value};
@@ -158,6 +205,25 @@ mod tests {
             let mut expected = Vec::new();
             prost::encoding::bytes::encode(2, &inner, &mut expected);
             assert_eq!(written, expected, "{length}");
+        }
+    }
+
+    #[test]
+    fn what_was_written_is_read_and_what_is_cut_ends_the_reading() {
+        let mut written = Vec::new();
+        varint(&mut written, 1, u64::MAX);
+        fixed64(&mut written, 2, 7);
+        fixed32(&mut written, 3, 7);
+        bytes(&mut written, 400, b"text");
+        let whole = [(1, Read::Varint(u64::MAX)), (400, Read::Delimited(b"text"))];
+        assert_eq!(fields(&written).collect::<Vec<_>>(), whole);
+        for length in 0..written.len() {
+            assert!(fields(&written[..length]).count() < 2, "{length}");
+        }
+        for bad in
+            [&[0x80; 11][..], &[0x0b, 1], &[0x0a, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1]]
+        {
+            assert_eq!(fields(bad).count(), 0, "{bad:?}");
         }
     }
 }

@@ -18,7 +18,7 @@ mod sdk;
 mod tests;
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use opentelemetry::propagation::Extractor;
 use opentelemetry::trace::{SpanContext, SpanId, TraceFlags, TraceId, TraceState};
@@ -35,7 +35,7 @@ use request::Origin;
 use super::metrics::Metrics;
 use super::options::{Options, TailOptions};
 use super::otel::{OtelOptions, Propagator};
-use super::otlp;
+use super::otlp::{self, Flush};
 
 /// Makes request and batch traces. Cheap to clone, and cheap when tracing is off.
 #[derive(Clone, Debug)]
@@ -63,7 +63,7 @@ pub struct Sampling {
 impl Tracer {
     /// The tracer that `options` ask for; its spans wait until [`Self::start_export`].
     pub(super) fn new(options: &Options, metrics: &Metrics) -> Self {
-        let recorder = Recorder::new(&options.otel, || metrics.spans());
+        let recorder = Recorder::new(&options.otel, metrics);
         let (trust_parent, tail) = (options.trust_parent, options.tail);
         let propagators = options.otel.propagators.clone();
         Self { inner: Arc::new(Inner { recorder, trust_parent, propagators, tail }) }
@@ -76,9 +76,9 @@ impl Tracer {
     }
 
     /// Begins to export, and logs where to.
-    pub(super) fn start_export(&self, options: &OtelOptions, origin: &Arc<otlp::Origin>) {
+    pub(super) fn start_export(&self, options: &OtelOptions, origin: &otlp::Origin, metrics: &Metrics) {
         if let Some(recorder) = &self.inner.recorder {
-            recorder.start_export(options, origin);
+            recorder.start_export(options, origin, metrics);
         }
     }
 
@@ -87,9 +87,15 @@ impl Tracer {
         self.inner.recorder.as_ref().map(|recorder| recorder.tracer.clone())
     }
 
-    /// Waits for the spans ended so far, at most `timeout`; true when all were exported.
-    pub(super) fn flush(&self, timeout: Duration) -> bool {
-        self.inner.recorder.as_ref().is_none_or(|recorder| recorder.queue.flush(timeout))
+    /// Has the spans ended so far exported without delay.
+    pub(super) fn begin_flush(&self) -> Option<Flush> {
+        self.inner.recorder.as_ref().map(|recorder| recorder.queue.begin_flush())
+    }
+
+    /// Waits for that until `deadline`; true when all of them arrived.
+    pub(super) fn await_flush(&self, flush: Option<Flush>, deadline: Instant) -> bool {
+        let flushing = self.inner.recorder.as_ref().zip(flush);
+        flushing.is_none_or(|(recorder, flush)| recorder.queue.await_flush(flush, deadline))
     }
 
     /// Which traces are recorded; none when there is no tracing.

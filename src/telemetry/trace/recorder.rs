@@ -3,6 +3,7 @@
 //! Made once by [`crate::telemetry::start`]. Invariant: whatever is wrong with the configuration or the
 //! collector, spans are lost and counted, and a log line says so; the start does not fail.
 
+use std::io::Write;
 use std::sync::Arc;
 
 use opentelemetry_sdk::trace::SdkTracer;
@@ -10,9 +11,10 @@ use opentelemetry_sdk::trace::SdkTracer;
 use super::encode::{Encoder, Form};
 use super::sampler::Sampler;
 use super::sdk;
-use crate::telemetry::metrics::QueueMetrics;
+use crate::telemetry::labels::Signal;
+use crate::telemetry::metrics::Metrics;
 use crate::telemetry::otel::{OtelOptions, TraceExporter};
-use crate::telemetry::otlp::{CollectorSink, ExportQueue, Origin, Signal, Stderr};
+use crate::telemetry::otlp::{Accepted, ExportError, ExportErrorKind, ExportQueue, Exporter, Origin};
 
 /// What records spans.
 #[derive(Debug)]
@@ -25,7 +27,7 @@ pub(super) struct Recorder {
 
 impl Recorder {
     /// A recorder whose queue nobody empties yet; none where no spans are wanted.
-    pub(super) fn new(otel: &OtelOptions, metrics: impl FnOnce() -> QueueMetrics) -> Option<Self> {
+    pub(super) fn new(otel: &OtelOptions, metrics: &Metrics) -> Option<Self> {
         let form = match &otel.exporter {
             TraceExporter::Off => return None,
             TraceExporter::Console => Form::Text,
@@ -33,25 +35,35 @@ impl Recorder {
         };
         let encoder = Encoder { form, limits: otel.limits };
         let sampler = Arc::new(Sampler::new(otel.sampler));
-        let queue = ExportQueue::new("spans", otel.queue, metrics());
+        let queue = ExportQueue::new(otel.queue, metrics.span_queue());
         Some(Self { tracer: sdk::tracer(&queue, encoder, &sampler), queue, encoder, sampler })
     }
 
     /// Starts the thread that empties the queue.
-    pub(super) fn start_export(&self, otel: &OtelOptions, origin: &Arc<Origin>) {
+    pub(super) fn start_export(&self, otel: &OtelOptions, origin: &Origin, metrics: &Metrics) {
         let spawned = match &otel.exporter {
             TraceExporter::Off => return,
-            TraceExporter::Console => self.queue.spawn("span-export", || Ok(Stderr)),
+            TraceExporter::Console => self.queue.spawn("span-export", || to_stderr),
             TraceExporter::Otlp(otlp) => {
-                let mut otlp = otlp.clone();
-                otlp.timeout = otlp.timeout.min(otel.queue.export_timeout);
-                let origin = Arc::clone(origin);
+                let (otlp, origin) = (otlp.clone(), origin.clone());
+                let operations = metrics.operations(Signal::Traces);
                 tracing::info!(endpoint = otlp.endpoint, protocol = ?otlp.protocol, "spans are exported");
-                self.queue.spawn("span-export", move || CollectorSink::open(&otlp, Signal::Traces, origin))
+                self.queue.spawn("span-export", move || {
+                    let mut exporter = Exporter::new(&otlp, Signal::Traces, origin, operations);
+                    move |items: &[u8]| exporter.export(items)
+                })
             }
         };
         if let Err(error) = spawned {
             tracing::error!(%error, "no thread to export spans: they are dropped and counted");
         }
     }
+}
+
+/// A first look without a collector: the items are lines of text.
+fn to_stderr(items: &[u8]) -> Result<Accepted, ExportError> {
+    std::io::stderr()
+        .write_all(items)
+        .map(|()| Accepted::default())
+        .map_err(|error| ExportError { kind: ExportErrorKind::Unavailable, message: error.to_string() })
 }

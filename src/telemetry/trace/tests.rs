@@ -14,7 +14,7 @@ use super::*;
 use crate::telemetry::BuildInfo;
 use crate::telemetry::labels::{Outcome, Stage};
 use crate::telemetry::metrics::QueueMetrics;
-use crate::telemetry::otlp::{ExportError, ExportErrorKind, Origin as Resource, Sink};
+use crate::telemetry::otlp::{Accepted, ExportError, ExportErrorKind, Origin as Resource};
 
 const CALLER: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 const CALLER_TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
@@ -26,18 +26,18 @@ struct Traced {
     spans: Arc<Mutex<Vec<Span>>>,
 }
 
-struct Capture(Arc<Mutex<Vec<Span>>>);
+/// Waits for what was recorded so far; true when all of it arrived.
+fn flush(tracer: &Tracer, limit: Duration) -> bool {
+    tracer.await_flush(tracer.begin_flush(), Instant::now() + limit)
+}
 
 /// What a collector would read.
 fn decoded(items: &[u8]) -> Vec<Span> {
     ScopeSpans::decode(items).unwrap().spans
 }
 
-impl Sink for Capture {
-    fn send(&mut self, items: &[u8]) -> Result<u64, ExportError> {
-        self.0.lock().unwrap().extend(decoded(items));
-        Ok(0)
-    }
+fn rejected(rejected: u64) -> Result<Accepted, ExportError> {
+    Ok(Accepted { rejected, message: String::new() })
 }
 
 fn http(method: &'static str, route: &'static str) -> Operation {
@@ -67,8 +67,12 @@ impl Traced {
 
     fn with(pairs: &[(&str, &str)], change: impl FnOnce(&mut Options)) -> Self {
         let traced = Self::stalled(pairs, change);
-        let sink = Capture(Arc::clone(&traced.spans));
-        traced.recorder().queue.spawn("test", move || Ok(sink)).unwrap();
+        let spans = Arc::clone(&traced.spans);
+        let capture = move |items: &[u8]| {
+            spans.lock().unwrap().extend(decoded(items));
+            rejected(0)
+        };
+        traced.recorder().queue.spawn("test", || capture).unwrap();
         traced
     }
 
@@ -86,7 +90,7 @@ impl Traced {
     }
 
     fn span_metrics(&self) -> QueueMetrics {
-        self.metrics.spans()
+        self.metrics.span_queue()
     }
 
     fn request(&self, headers: &[(&str, &str)]) -> RequestTrace {
@@ -97,7 +101,7 @@ impl Traced {
 
     /// What was exported, by name.
     fn exported(&self) -> Vec<Span> {
-        assert!(self.tracer.flush(PLENTY));
+        assert!(flush(&self.tracer, PLENTY));
         self.spans.lock().unwrap().clone()
     }
 }
@@ -268,7 +272,7 @@ fn with_tracing_off_there_are_still_ids() {
     request.finish(&end(200), SystemTime::now());
     let root = tracer.begin_request(&HashMap::new(), http("GET", "/health"), SystemTime::now());
     assert_ne!(root.trace_id(), TraceId::INVALID);
-    assert!(tracer.flush(Duration::ZERO));
+    assert!(flush(&tracer, Duration::ZERO));
 }
 
 #[test]
@@ -435,54 +439,46 @@ fn a_full_queue_drops_and_counts() {
         traced.request(&[]).finish(&end(200), SystemTime::now());
     }
     let metrics = traced.span_metrics();
-    assert_eq!((metrics.queue_full.get(), metrics.queue_size.get(), metrics.queue_capacity.get()), (2, 3, 3));
+    assert_eq!((metrics.full.get(), metrics.size.get(), metrics.capacity.get()), (2, 3, 3));
     let text = traced.metrics.render();
     assert!(text.contains("otel_sdk_processor_span_processed_total{error_type=\"queue_full\"} 2"), "{text}");
 }
 
-/// Answers each batch as it is told to.
-struct Scripted(Receiver<Result<u64, ExportError>>, Sender<usize>);
+type Answer = Result<Accepted, ExportError>;
 
-impl Sink for Scripted {
-    fn send(&mut self, items: &[u8]) -> Result<u64, ExportError> {
-        self.1.send(decoded(items).len()).unwrap();
-        self.0.recv().unwrap()
-    }
+/// Answers each batch as it is told to, and tells how many spans were in it.
+fn scripted(traced: &Traced) -> (Sender<Answer>, Receiver<usize>) {
+    let (answer, answers) = mpsc::channel::<Answer>();
+    let (seen, batches) = mpsc::channel();
+    let export = move |items: &[u8]| {
+        seen.send(decoded(items).len()).unwrap();
+        answers.recv().unwrap()
+    };
+    traced.recorder().queue.spawn("test", || export).unwrap();
+    (answer, batches)
 }
 
 #[test]
 fn failures_are_counted_by_kind_and_end_with_the_outage() {
     let traced = Traced::stalled(&[("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "2")], |_| {});
-    let (answer, answers) = mpsc::channel();
-    let (seen, batches) = mpsc::channel();
-    traced.recorder().queue.spawn("test", move || Ok(Scripted(answers, seen))).unwrap();
+    let (answer, batches) = scripted(&traced);
     for kind in [ExportErrorKind::Timeout, ExportErrorKind::Unavailable, ExportErrorKind::Rejected] {
         answer.send(Err(ExportError { kind, message: "down".to_owned() })).unwrap();
         traced.request(&[]).finish(&end(200), SystemTime::now());
-        assert!(!traced.tracer.flush(PLENTY), "{kind:?}");
+        assert!(!flush(&traced.tracer, PLENTY), "{kind:?}");
     }
     for _ in 0..2 {
-        answer.send(Ok(0)).unwrap();
+        answer.send(rejected(0)).unwrap();
     }
     for _ in 0..3 {
         traced.request(&[]).finish(&end(200), SystemTime::now());
     }
-    assert!(traced.tracer.flush(PLENTY));
+    assert!(flush(&traced.tracer, PLENTY));
     assert_eq!(batches.try_iter().collect::<Vec<_>>(), [1, 1, 1, 2, 1], "a full batch goes without a flush");
     let metrics = traced.span_metrics();
-    let lost = [metrics.timeout.get(), metrics.unavailable.get(), metrics.rejected.get()];
-    assert_eq!((lost, metrics.exported.get(), metrics.processed.get()), ([1, 1, 1], 3, 6));
-}
-
-#[test]
-fn a_sink_that_cannot_open_loses_and_counts() {
-    let traced = Traced::stalled(&[], |_| {});
-    let refused =
-        || Err::<Capture, _>(ExportError { kind: ExportErrorKind::Unavailable, message: "no".to_owned() });
-    traced.recorder().queue.spawn("test", refused).unwrap();
-    traced.request(&[]).finish(&end(200), SystemTime::now());
-    assert!(!traced.tracer.flush(PLENTY));
-    assert_eq!(traced.span_metrics().unavailable.get(), 1);
+    let exported = &metrics.exported;
+    let lost = [exported.timeout.get(), exported.unavailable.get(), exported.rejected.get()];
+    assert_eq!((lost, exported.ok.get(), metrics.processed.get()), ([1, 1, 1], 3, 6));
 }
 
 /// A collector that takes connections (in its backlog) and never answers.
@@ -491,8 +487,9 @@ fn black_hole(protocol: &str) -> (TcpListener, Tracer) {
     let endpoint = format!("http://{}", listener.local_addr().unwrap());
     let options =
         options(&[("OTEL_EXPORTER_OTLP_ENDPOINT", &endpoint), ("OTEL_EXPORTER_OTLP_PROTOCOL", protocol)]);
-    let tracer = Tracer::new(&options, &metrics());
-    tracer.start_export(&options.otel, &Arc::new(Resource::new(&options, "1")));
+    let metrics = metrics();
+    let tracer = Tracer::new(&options, &metrics);
+    tracer.start_export(&options.otel, &Resource::new(&options, "1"), &metrics);
     (listener, tracer)
 }
 
@@ -504,7 +501,7 @@ fn a_flush_is_bounded_against_a_black_hole() {
         assert!(request.is_sampled());
         request.finish(&end(200), SystemTime::now());
         let started = Instant::now();
-        assert!(!tracer.flush(Duration::from_millis(200)), "{protocol}");
+        assert!(!flush(&tracer, Duration::from_millis(200)), "{protocol}");
         assert!(started.elapsed() < Duration::from_secs(2), "{protocol}: {:?}", started.elapsed());
         let started = Instant::now();
         drop(tracer);
@@ -524,13 +521,13 @@ fn an_export_ends_with_its_timeout_and_is_counted() {
         ]);
         let metrics = metrics();
         let tracer = Tracer::new(&options, &metrics);
-        tracer.start_export(&options.otel, &Arc::new(Resource::new(&options, "1")));
+        tracer.start_export(&options.otel, &Resource::new(&options, "1"), &metrics);
         tracer
             .begin_request(&HashMap::new(), http("POST", "/x"), SystemTime::now())
             .finish(&end(200), SystemTime::now());
-        assert!(!tracer.flush(PLENTY));
-        let spans = metrics.spans();
-        assert_eq!((spans.timeout.get(), spans.processed.get()), (1, 1), "{protocol}");
+        assert!(!flush(&tracer, PLENTY));
+        let spans = metrics.span_queue();
+        assert_eq!((spans.exported.timeout.get(), spans.processed.get()), (1, 1), "{protocol}");
     }
 }
 
@@ -545,12 +542,12 @@ fn nobody_listening_is_unavailable() {
             options(&[("OTEL_EXPORTER_OTLP_ENDPOINT", &endpoint), ("OTEL_EXPORTER_OTLP_PROTOCOL", protocol)]);
         let metrics = metrics();
         let tracer = Tracer::new(&options, &metrics);
-        tracer.start_export(&options.otel, &Arc::new(Resource::new(&options, "1")));
+        tracer.start_export(&options.otel, &Resource::new(&options, "1"), &metrics);
         tracer
             .begin_request(&HashMap::new(), http("POST", "/x"), SystemTime::now())
             .finish(&end(200), SystemTime::now());
-        assert!(!tracer.flush(PLENTY));
-        assert_eq!(metrics.spans().unavailable.get(), 1, "{protocol}");
+        assert!(!flush(&tracer, PLENTY));
+        assert_eq!(metrics.span_queue().exported.unavailable.get(), 1, "{protocol}");
     }
 }
 
@@ -565,8 +562,9 @@ fn an_http_collector_is_given_the_spans() {
         ("OTEL_EXPORTER_OTLP_HEADERS", "x-tenant=a%20b"),
         ("OTEL_SERVICE_NAME", "fraud"),
     ]);
-    let tracer = Tracer::new(&options, &metrics());
-    tracer.start_export(&options.otel, &Arc::new(Resource::new(&options, "1")));
+    let metrics = metrics();
+    let tracer = Tracer::new(&options, &metrics);
+    tracer.start_export(&options.otel, &Resource::new(&options, "1"), &metrics);
     tracer
         .begin_request(&HashMap::new(), http("POST", "/x"), SystemTime::now())
         .finish(&end(200), SystemTime::now());
@@ -582,7 +580,7 @@ fn an_http_collector_is_given_the_spans() {
         stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").unwrap();
         String::from_utf8_lossy(&seen).into_owned()
     });
-    assert!(tracer.flush(PLENTY));
+    assert!(flush(&tracer, PLENTY));
     let seen = collector.join().unwrap();
     assert!(seen.starts_with("POST /v1/traces HTTP/1.1"), "{seen}");
     assert!(seen.contains("x-tenant: a b") && seen.contains("fraud") && seen.contains("service.instance.id"));
@@ -635,11 +633,11 @@ fn a_grpc_collector_is_given_the_spans_and_may_come_back() {
     ]);
     let metrics = metrics();
     let tracer = Tracer::new(&options, &metrics);
-    tracer.start_export(&options.otel, &Arc::new(Resource::new(&options, "1")));
+    tracer.start_export(&options.otel, &Resource::new(&options, "1"), &metrics);
     let send = || {
         let request = tracer.begin_request(&HashMap::new(), http("POST", "/x"), SystemTime::now());
         request.finish(&end(200), SystemTime::now());
-        tracer.flush(PLENTY)
+        flush(&tracer, PLENTY)
     };
     let (seen, batches) = mpsc::channel();
     let collector = grpc_collector(listener, seen.clone());
@@ -648,23 +646,24 @@ fn a_grpc_collector_is_given_the_spans_and_may_come_back() {
     assert!(!send(), "nobody is there");
     let _collector = grpc_collector(TcpListener::bind(address).unwrap(), seen);
     assert!(send(), "it is back");
-    assert_eq!((metrics.spans().exported.get(), metrics.spans().unavailable.get()), (2, 1));
+    assert_eq!(
+        (metrics.span_queue().exported.ok.get(), metrics.span_queue().exported.unavailable.get()),
+        (2, 1)
+    );
 }
 
 #[test]
 fn a_part_that_the_collector_refused_is_counted_as_lost() {
     let traced = Traced::stalled(&[("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "4")], |_| {});
-    let (answer, answers) = mpsc::channel();
-    let (seen, batches) = mpsc::channel();
-    traced.recorder().queue.spawn("test", move || Ok(Scripted(answers, seen))).unwrap();
-    answer.send(Ok(3)).unwrap();
+    let (answer, batches) = scripted(&traced);
+    answer.send(rejected(3)).unwrap();
     for _ in 0..4 {
         traced.request(&[]).finish(&end(200), SystemTime::now());
     }
-    assert!(!traced.tracer.flush(PLENTY));
+    assert!(!flush(&traced.tracer, PLENTY));
     assert_eq!(batches.recv().unwrap(), 4);
     let metrics = traced.span_metrics();
-    assert_eq!((metrics.exported.get(), metrics.rejected.get()), (1, 3));
+    assert_eq!((metrics.exported.ok.get(), metrics.exported.rejected.get()), (1, 3));
 }
 
 #[test]
@@ -744,16 +743,13 @@ fn what_failed_or_was_slow_is_kept_when_asked_for() {
 fn lines_for_people_are_whole() {
     let traced = Traced::stalled(&[("OTEL_TRACES_EXPORTER", "console")], |_| {});
     let (lines, seen) = mpsc::channel();
-    struct Lines(Sender<String>);
-    impl Sink for Lines {
-        fn send(&mut self, items: &[u8]) -> Result<u64, ExportError> {
-            self.0.send(String::from_utf8(items.to_vec()).unwrap()).unwrap();
-            Ok(0)
-        }
-    }
-    traced.recorder().queue.spawn("test", move || Ok(Lines(lines))).unwrap();
+    let tell = move |items: &[u8]| {
+        lines.send(String::from_utf8(items.to_vec()).unwrap()).unwrap();
+        rejected(0)
+    };
+    traced.recorder().queue.spawn("test", || tell).unwrap();
     traced.request(&[("traceparent", CALLER)]).finish(&end(200), SystemTime::now());
-    assert!(traced.tracer.flush(PLENTY));
+    assert!(flush(&traced.tracer, PLENTY));
     let line = seen.recv().unwrap();
     assert!(line.starts_with(&format!("span \"POST /predict\" trace={CALLER_TRACE} id=")), "{line}");
     assert!(

@@ -18,6 +18,7 @@ pub(crate) mod problem;
 pub(crate) mod process;
 pub(crate) mod server;
 pub(crate) mod settings;
+pub(crate) mod signals;
 pub(crate) mod spans;
 pub(crate) mod vectors;
 pub(crate) mod wait;

@@ -38,9 +38,13 @@ pub(crate) const CONSUMER: u64 = 5;
 
 /// The spans of the collector's file: one export a line, the last one perhaps not yet whole.
 pub(crate) fn parse(text: &str) -> Vec<Span> {
+    exports(text).iter().flat_map(of_export).collect()
+}
+
+/// The lines of a file of the collector.
+pub(super) fn exports(text: &str) -> Vec<Value> {
     let whole = text.rsplit_once('\n').map_or("", |(whole, _)| whole);
-    let exports = whole.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
-    exports.flat_map(|export| of_export(&export)).collect()
+    whole.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
 fn of_export(export: &Value) -> Vec<Span> {
@@ -76,12 +80,12 @@ fn read(span: &Value, resource: BTreeMap<String, Value>) -> Span {
     }
 }
 
-fn list(value: &Value) -> &[Value] {
+pub(super) fn list(value: &Value) -> &[Value] {
     value.as_array().map_or(&[], Vec::as_slice)
 }
 
 /// Attributes with plain values; 64-bit integers, which OTLP writes as text, become numbers.
-fn attributes(value: &Value) -> BTreeMap<String, Value> {
+pub(super) fn attributes(value: &Value) -> BTreeMap<String, Value> {
     let plain = |value: &Value| {
         if let Some(text) = value["intValue"].as_str() {
             return Value::from(text.parse::<i64>().unwrap());

@@ -1,9 +1,11 @@
-//! Metrics as Prometheus reads them, spans as the Collector gets them, logs, and what telemetry must
-//! never do to a request.
+//! Metrics as Prometheus reads them; spans, metrics and logs as the Collector gets them, in the clear and over TLS; logs
+//! on stderr; and what telemetry must never do to a request.
 
 mod batches;
 mod blackhole;
 mod cardinality;
+mod collector;
+mod collector_tls;
 mod logs;
 mod metrics;
 mod quality;

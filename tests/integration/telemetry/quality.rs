@@ -23,8 +23,11 @@ fn server() -> Server {
         .start()
 }
 
+/// A metric's name, labels beside model and version, and value.
+type Count<'a> = (&'a str, &'a [(&'a str, &'a str)], f64);
+
 #[track_caller]
-fn assert_counts(metrics: &Metrics, model: &str, expected: &[(&str, &[(&str, &str)], f64)]) {
+fn assert_counts(metrics: &Metrics, model: &str, expected: &[Count<'_>]) {
     for (name, labels, count) in expected {
         let labels = [&[("model", model), ("version", "1")], *labels].concat();
         let found: Vec<f64> = metrics.with(name, &labels).map(|sample| sample.value).collect();
