@@ -15,7 +15,7 @@ const SMALLEST: usize = 1 << 10;
 const LARGE: usize = 1 << 20;
 
 /// Weights in thousandths, as RFC 9110 writes them.
-const FULL: u16 = 1000;
+pub(super) const FULL: u16 = 1000;
 
 /// The encoding that the caller likes best: the one of the highest weight, gzip where they are
 /// equal. None where it takes neither, or would rather have the answer plain. That it refuses a
@@ -43,7 +43,7 @@ pub(super) fn negotiated(headers: &HeaderMap) -> Option<Encoding> {
 }
 
 /// `q=0.5` in thousandths; 0 for what is no weight.
-fn weight(parameter: &str) -> u16 {
+pub(super) fn weight(parameter: &str) -> u16 {
     let text = parameter.strip_prefix("q=").or_else(|| parameter.strip_prefix("Q=")).unwrap_or_default();
     let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
     let is_number = fraction.len() <= 3 && fraction.bytes().all(|byte| byte.is_ascii_digit());

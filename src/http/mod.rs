@@ -3,6 +3,7 @@
 //!
 //! The only room that names axum, and the one that brings the JSON deserializer.
 
+mod accept;
 mod access;
 mod answer;
 mod body;

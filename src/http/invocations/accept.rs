@@ -1,7 +1,8 @@
 //! `Accept` of `/invocations`: JSON, JSON lines or a table. SageMaker's batch transform asks for lines.
 
 use http::HeaderMap;
-use http::header::ACCEPT;
+
+use crate::http::accept::each_range;
 
 /// How an answer is laid out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,30 +40,18 @@ impl AnswerForm {
 /// (RFC 9110 12.5.1).
 pub(super) fn answer_form(headers: &HeaderMap) -> AnswerForm {
     let mut best = (0, AnswerForm::Json);
-    for value in headers.get_all(ACCEPT) {
-        let text = value.to_str().unwrap_or_default().to_ascii_lowercase();
-        for range in text.split(',') {
-            let mut parts = range.split(';').map(str::trim);
-            let form = AnswerForm::of(parts.next().unwrap_or_default());
-            let weight = parts.find_map(|part| part.strip_prefix("q=")).map_or(1000, thousandths);
-            if let Some(form) = form.filter(|_| weight > best.0) {
-                best = (weight, form);
-            }
+    each_range(headers, |range| {
+        if let Some(form) = AnswerForm::of(range.essence).filter(|_| range.weight > best.0) {
+            best = (range.weight, form);
         }
-    }
+    });
     best.1
-}
-
-/// A weight in thousandths; 0 where it is none.
-fn thousandths(weight: &str) -> u32 {
-    let (whole, decimals) = weight.split_once('.').unwrap_or((weight, ""));
-    let digits: String = decimals.chars().chain("000".chars()).take(3).collect();
-    let (whole, part) = (whole.parse::<u32>().unwrap_or(0), digits.parse::<u32>().unwrap_or(0));
-    whole.min(1).saturating_mul(1000).saturating_add(part).min(1000)
 }
 
 #[cfg(test)]
 mod tests {
+    use http::header::ACCEPT;
+
     use super::*;
 
     #[test]
