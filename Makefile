@@ -49,6 +49,7 @@ observe: build models ## serve them with a Collector, Prometheus and a load: ARG
 test: prerequisites runtime models ## run every test, against real collectors, checkers and clients
 	@otelcol=$$(scripts/tools/otelcol.sh)
 	promtool=$$(scripts/tools/promtool.sh)
+	prometheus=$$(scripts/tools/prometheus.sh)
 	nvml=$$(scripts/tools/nvml.sh)
 	triton=$$(scripts/tools/environment.sh tritonclient)
 	clients=$$(scripts/tools/environment.sh clients)
@@ -56,6 +57,7 @@ test: prerequisites runtime models ## run every test, against real collectors, c
 	schemathesis=$$(scripts/tools/environment.sh schemathesis)
 	jsdom=$$(scripts/tools/jsdom.sh)
 	export INFERENCE_TEST_OTELCOL="$$otelcol" INFERENCE_TEST_PROMTOOL="$$promtool" INFERENCE_TEST_NVML="$$nvml"
+	export INFERENCE_TEST_PROMETHEUS="$$prometheus"
 	export INFERENCE_TEST_TRITONCLIENT="$$triton" INFERENCE_TEST_CLIENTS="$$clients" INFERENCE_TEST_GRPCURL="$$grpcurl"
 	export INFERENCE_TEST_SCHEMATHESIS="$$schemathesis" INFERENCE_TEST_JSDOM="$$jsdom"
 	scripts/tools/onnxruntime.sh cuda $(RELEASE)/../gpu-runtime

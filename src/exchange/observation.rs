@@ -223,10 +223,13 @@ impl AnswerEnd {
     }
 
     fn settle(&mut self) {
-        let Some(observation) = self.observation.take() else { return };
-        observation.finish(self.status, self.sent);
+        let Some(mut observation) = self.observation.take() else { return };
         let mut trace = self.context.trace.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(trace) = trace.take().filter(RequestTrace::is_recording) else { return };
+        let trace = trace.take().filter(RequestTrace::is_recording);
+        let ended = SystemTime::now();
+        observation.within(trace.as_ref().and_then(|trace| trace.exported(self.status, ended)));
+        observation.finish(self.status, self.sent);
+        let Some(trace) = trace else { return };
         let (server_address, server_port) = self.span.host_and_port();
         let grpc_status = || self.error.map_or("OK", |error| error.grpc_code().name());
         trace.finish(
@@ -245,7 +248,7 @@ impl AnswerEnd {
                 user_agent: self.span.user_agent.as_deref(),
                 end_user: self.context.caller(),
             },
-            SystemTime::now(),
+            ended,
         );
     }
 }

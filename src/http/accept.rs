@@ -27,6 +27,12 @@ impl<'a> MediaRange<'a> {
     fn parameters(self) -> impl Iterator<Item = &'a str> {
         self.parameters.split(';').map(str::trim)
     }
+
+    /// The value of a parameter, without quotes.
+    pub(super) fn parameter(self, name: &str) -> Option<&'a str> {
+        let value = self.parameters().find_map(|part| part.strip_prefix(name)?.strip_prefix('='));
+        value.map(|value| value.trim_matches('"'))
+    }
 }
 
 /// Hands over every range of the headers, in their order.

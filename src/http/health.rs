@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use http::HeaderValue;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, VARY};
+use http::{HeaderMap, HeaderValue};
 use serde::Serialize;
 
 use super::problem::Failure;
-use super::{Api, answer};
+use super::{Api, answer, exposition};
 use crate::service::{ErrorCode, Health, ModelHealth};
 
 #[derive(Serialize)]
@@ -44,16 +44,18 @@ pub(super) async fn startup(State(api): State<Arc<Api>>) -> Response {
 }
 
 /// `GET /metrics`.
-pub(super) async fn metrics(State(api): State<Arc<Api>>) -> Response {
+pub(super) async fn metrics(State(api): State<Arc<Api>>, headers: HeaderMap) -> Response {
+    let form = exposition::negotiated(&headers);
     api.service.stuck_workers();
     // With a thousand models this takes a quarter of a second: not where requests are served.
     let metrics = Arc::clone(&api.observing.metrics);
-    let rendered = tokio::task::spawn_blocking(move || metrics.render()).await;
+    let rendered = tokio::task::spawn_blocking(move || metrics.render_as(form.exposition)).await;
     let Ok(text) = rendered else {
         return Failure::new(ErrorCode::Internal, "the metrics could not be written").into_response();
     };
     let mut response = Response::new(text.into());
-    let media = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
-    response.headers_mut().insert(CONTENT_TYPE, media);
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(form.media_type));
+    headers.insert(VARY, HeaderValue::from_static("accept"));
     response
 }

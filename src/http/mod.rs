@@ -13,6 +13,7 @@ mod cors;
 mod decode;
 mod describe;
 mod docs;
+mod exposition;
 mod health;
 mod invocations;
 mod kind;

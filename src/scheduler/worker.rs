@@ -12,7 +12,7 @@ use super::pending::Guard;
 use super::queue::Taken;
 use super::run::{BatchRan, Runner, padding_ratio, run_batch, run_whole};
 use super::state::{ModelFacts, Shared};
-use crate::telemetry::{BatchMember, BatchRecord, SpanContext};
+use crate::telemetry::{BatchMember, BatchRecord, SampledSpan, SpanContext};
 use crate::tensor::Tensor;
 
 /// Tells the device that this worker has left, also when it leaves by a panic.
@@ -75,13 +75,13 @@ pub(super) fn run_now(
     let context = request.trace.as_ref().and_then(|_| {
         account.record_spans(&[member()], (ran.assembled, ran.executed), None, ran.outputs.as_ref().err())
     });
-    account.count(times, None, ran.outputs.as_ref().err());
+    account.count(times, None, ran.outputs.as_ref().err(), context.as_ref());
     account.count_panics(usize::from(matches!(ran.outputs, Err(FailureKind::Panicked))));
     if ran.outputs.is_ok() {
         let took = ran.executed.saturating_duration_since(ran.assembled);
         done.ran = Some(Measured { rows, width: done.width, took });
     }
-    facts.metrics.queue_wait(Duration::ZERO);
+    facts.metrics.queue_wait(Duration::ZERO, request.trace.as_ref().and_then(SampledSpan::of));
     shared.return_now(done);
     Some(match ran.outputs {
         Ok(outputs) => {
@@ -123,18 +123,19 @@ impl Account<'_> {
         let padding = padding_ratio(members, &self.facts.buckets);
         let failed = ran.members.iter().find_map(|outputs| outputs.as_ref().err());
         let times = JobTimes { enqueued: self.dequeued, dequeued: self.dequeued, assembled, executed };
-        self.count(times, padding, failed);
+        let context = self.spans_of(members, (assembled, executed), padding, failed);
+        self.count(times, padding, failed, context.as_ref());
         if ran.was_split {
             self.facts.metrics.batch_split();
         }
         self.count_panics(ran.panics);
-        let context = self.spans_of(members, (assembled, executed), padding, failed);
         let mut index = 0;
         for (member, outputs) in members.iter().zip(ran.members) {
             let job = &member.job;
             let times = JobTimes { enqueued: job.enqueued, ..times };
             if member.rows.start == 0 {
-                self.facts.metrics.queue_wait(self.dequeued.saturating_duration_since(job.enqueued));
+                let waited = self.dequeued.saturating_duration_since(job.enqueued);
+                self.facts.metrics.queue_wait(waited, job.request.trace.as_ref().and_then(SampledSpan::of));
             }
             let depth_at_enqueue = job.depth_at_enqueue;
             let summary = BatchSummary { size: self.rows, index, context: context.clone(), depth_at_enqueue };
@@ -162,11 +163,17 @@ impl Account<'_> {
         }
     }
 
-    /// Counts the batch.
-    fn count(&self, times: JobTimes, padding: Option<f64>, failed: Option<&FailureKind>) {
+    /// Counts the batch, whose span is in `context` where it is exported.
+    fn count(
+        &self,
+        times: JobTimes,
+        padding: Option<f64>,
+        failed: Option<&FailureKind>,
+        context: Option<&SpanContext>,
+    ) {
         let metrics = &self.facts.metrics;
         let took = times.executed.saturating_duration_since(times.assembled);
-        metrics.batch(self.rows, padding, took);
+        metrics.batch(self.rows, padding, took, context.and_then(SampledSpan::of));
         if failed.is_none() {
             metrics.statistics().execution(self.rows, times.assembled - times.dequeued, took);
         }

@@ -229,18 +229,17 @@ impl Accounting {
         let metrics = &self.model.metrics;
         metrics.in_flight_add(-1);
         metrics.outcome(outcome);
-        for (stage, begun, ended) in self.timeline.stages() {
-            metrics.stage(stage, ended.saturating_duration_since(begun));
-        }
         let took = self.timeline.started().elapsed();
+        let mut trace = self.trace.take();
+        let span = trace.as_mut().and_then(|trace| trace.keeps(outcome, took));
+        for (stage, begun, ended) in self.timeline.stages() {
+            metrics.stage(stage, ended.saturating_duration_since(begun), span);
+        }
         if outcome == Outcome::Ok {
-            metrics.answered(took);
+            metrics.answered(took, span);
         }
         metrics.statistics().request(outcome, self.rows, took, self.timeline.stages());
-        let Some(mut trace) = self.trace.take() else { return };
-        if !trace.keeps(outcome, took) {
-            return;
-        }
+        let Some(trace) = trace.filter(|_| span.is_some()) else { return };
         let facts = &self.model.facts;
         trace.finish(&InferenceRecord {
             model: facts.name.as_str(),

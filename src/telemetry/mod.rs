@@ -21,8 +21,8 @@ pub use gpu::GpuWatch;
 pub use labels::{ConnectionError, LoadResult, Outcome, Stage, known_method};
 pub use logs::{LIFECYCLE, LogLevel, is_log_filter};
 pub use metrics::{
-    BatchStatistics, DurationTotal, FeatureMetrics, GpuMetrics, HttpMetrics, HttpObservation, Metrics,
-    ModelMetrics, Quality, Statistics, StatisticsSnapshot, WorkerMetrics,
+    BatchStatistics, DurationTotal, Exposition, FeatureMetrics, GpuMetrics, HttpMetrics, HttpObservation, Metrics,
+    ModelMetrics, Quality, SampledSpan, Statistics, StatisticsSnapshot, WorkerMetrics,
 };
 pub use opentelemetry::propagation::Extractor;
 pub use opentelemetry::trace::{SpanContext, SpanId, TraceId};

@@ -5,10 +5,11 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use prometheus::{Counter, Gauge, Histogram, HistogramOpts, IntCounter, IntGauge};
+use prometheus::{Counter, Gauge, IntCounter, IntGauge};
 
 use super::family::{Family, Rendered};
-use super::text::{Series, Writer};
+use super::histogram::Histogram;
+use super::text::{Exposition, Series, Writer};
 
 const LATENCY: &[f64] =
     &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0];
@@ -65,9 +66,7 @@ made! {
     Gauge: |(name, help), _| Gauge::new(name, help);
     IntCounter: |(name, help), _| IntCounter::new(name, help);
     IntGauge: |(name, help), _| IntGauge::new(name, help);
-    Histogram: |(name, help), buckets: &[f64]| {
-        Histogram::with_opts(HistogramOpts::new(name, help).buckets(buckets.to_vec()))
-    };
+    Histogram: |(name, help), buckets| Histogram::new(name, help, buckets);
 }
 
 impl<T: Made + Series + 'static> Made for Family<T> {
@@ -114,11 +113,11 @@ macro_rules! catalogue {
 }
 
 impl Catalogue {
-    /// Everything, in text format 0.0.4; every series gets the labels that `common` is.
-    pub(super) fn render(&self, common: &str) -> String {
+    /// Everything in one of the formats; every series gets the labels that `common` is.
+    pub(super) fn render(&self, format: Exposition, common: &str) -> String {
         let size = self.last_size.load(Ordering::Relaxed);
         // Some more: numbers grow.
-        let mut writer = Writer::new(common, size + size / 8);
+        let mut writer = Writer::new(format, common, size + size / 8);
         for (name, help, metric) in self.all() {
             metric.render(name, help, &mut writer);
         }

@@ -7,9 +7,8 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use prometheus::Histogram;
-
 use super::family::Family;
+use super::histogram::{Histogram, SampledSpan};
 
 /// A histogram, made when it is first observed.
 #[derive(Debug)]
@@ -31,6 +30,13 @@ impl Deferred {
     pub(super) fn observe(&self, value: f64) {
         if let Some(histogram) = self.begin() {
             histogram.observe(value);
+        }
+    }
+
+    /// Counts `value`; within a sampled span it becomes an exemplar.
+    pub(super) fn observe_in(&self, value: f64, span: Option<SampledSpan>) {
+        if let Some(histogram) = self.begin() {
+            histogram.observe_in(value, span);
         }
     }
 

@@ -7,10 +7,11 @@ use std::collections::HashMap;
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::Instant;
 
-use prometheus::{Histogram, IntCounter, IntGauge};
+use prometheus::{IntCounter, IntGauge};
 
 use super::catalogue::Catalogue;
 use super::family::Family;
+use super::histogram::{Histogram, SampledSpan};
 use crate::telemetry::labels::ConnectionError;
 
 /// Statuses that exist at zero for every route, so that alerts see the first one.
@@ -55,7 +56,7 @@ impl HttpMetrics {
     pub fn begin(&self, method: &'static str, route: &'static str, started: Instant) -> HttpObservation {
         let route = self.route(method, route);
         route.in_flight.inc();
-        HttpObservation { route, started, finished: false }
+        HttpObservation { route, started, span: None, finished: false }
     }
 
     /// A connection was accepted; it is idle until a request comes.
@@ -137,7 +138,7 @@ impl Route {
         })
     }
 
-    fn count(&self, code: u16, started: Instant) {
+    fn count(&self, code: u16, started: Instant, span: Option<SampledSpan>) {
         // A status outside 100-599 cannot be sent; should one be passed, it counts as our fault.
         let sendable = usize::from(code.wrapping_sub(FIRST_STATUS)) < STATUSES;
         let code = if sendable { code } else { 500 };
@@ -145,7 +146,7 @@ impl Route {
         status.requests.inc();
         let (method, route) = self.labels;
         let made = || self.durations.with_label_values(&[method, route, code.to_string().as_str()]);
-        status.duration.get_or_init(made).observe(started.elapsed().as_secs_f64());
+        status.duration.get_or_init(made).observe_in(started.elapsed().as_secs_f64(), span);
     }
 }
 
@@ -155,10 +156,16 @@ impl Route {
 pub struct HttpObservation {
     route: Arc<Route>,
     started: Instant,
+    span: Option<SampledSpan>,
     finished: bool,
 }
 
 impl HttpObservation {
+    /// The server span, where it is exported.
+    pub fn within(&mut self, span: Option<SampledSpan>) {
+        self.span = span;
+    }
+
     /// Records the size of the request's body, once it is known.
     pub fn request_bytes(&self, bytes: u64) {
         #[expect(clippy::cast_precision_loss, reason = "bodies are far below 2^53 bytes")]
@@ -170,7 +177,7 @@ impl HttpObservation {
         self.finished = true;
         #[expect(clippy::cast_precision_loss, reason = "bodies are far below 2^53 bytes")]
         self.route.response_body.observe(response_bytes as f64);
-        self.route.count(status, self.started);
+        self.route.count(status, self.started, self.span);
     }
 }
 
@@ -178,7 +185,7 @@ impl Drop for HttpObservation {
     fn drop(&mut self) {
         self.route.in_flight.dec();
         if !self.finished {
-            self.route.count(CLIENT_GONE, self.started);
+            self.route.count(CLIENT_GONE, self.started, self.span);
         }
     }
 }

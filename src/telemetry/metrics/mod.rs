@@ -1,4 +1,4 @@
-//! Metrics in Prometheus' text format: typed handles for writers, one `render` for `/metrics`.
+//! Metrics: typed handles for writers, and Prometheus' formats for `/metrics`.
 //!
 //! Made by [`super::start`] and passed down. Invariant: every name is in `catalogue.rs`, every label
 //! value comes from a closed list or a loaded model, so that no client can add series.
@@ -9,6 +9,7 @@ mod deferred;
 mod export;
 mod family;
 mod gpu;
+mod histogram;
 mod http;
 mod items;
 mod model;
@@ -16,6 +17,7 @@ mod process;
 mod quality;
 mod statistics;
 mod text;
+mod unit;
 
 #[cfg(test)]
 mod tests;
@@ -28,10 +30,12 @@ use prometheus::{IntCounter, IntGauge};
 
 pub(super) use export::{ExportedMetrics, OperationMetrics, QueueMetrics};
 pub use gpu::GpuMetrics;
+pub use histogram::SampledSpan;
 pub use http::{HttpMetrics, HttpObservation};
 pub use model::ModelMetrics;
 pub use quality::{FeatureMetrics, Quality};
 pub use statistics::{BatchStatistics, DurationTotal, Statistics, StatisticsSnapshot};
+pub use text::Exposition;
 
 use catalogue::Catalogue;
 use children::Children;
@@ -84,8 +88,13 @@ impl Metrics {
 
     /// Everything, in text format 0.0.4.
     pub fn render(&self) -> String {
+        self.render_as(Exposition::Text)
+    }
+
+    /// Everything, in one of the formats.
+    pub fn render_as(&self, format: Exposition) -> String {
         self.process.refresh(&self.catalogue);
-        self.catalogue.render(&self.common)
+        self.catalogue.render(format, &self.common)
     }
 
     /// The HTTP metrics.

@@ -14,6 +14,7 @@ use super::catalogue::Catalogue;
 use super::children::Children;
 use super::deferred::Deferred;
 use super::family::Rendered as _;
+use super::histogram::SampledSpan;
 use super::quality::Quality;
 use super::statistics::Statistics;
 use crate::telemetry::labels::{LoadResult, Outcome, Stage};
@@ -157,14 +158,14 @@ impl ModelMetrics {
         self.rejected.add(code, 1);
     }
 
-    /// A request was answered, so long after its first byte.
-    pub fn answered(&self, took: Duration) {
-        self.request.observe(took.as_secs_f64());
+    /// A request, of this `model-inference` span if it is exported, was answered so long after its first byte.
+    pub fn answered(&self, took: Duration, span: Option<SampledSpan>) {
+        self.request.observe_in(took.as_secs_f64(), span);
     }
 
-    /// A request spent this long in a stage.
-    pub fn stage(&self, stage: Stage, duration: Duration) {
-        self.stages[stage as usize].observe(duration.as_secs_f64());
+    /// A request, of this `model-inference` span if it is exported, spent this long in a stage.
+    pub fn stage(&self, stage: Stage, duration: Duration, span: Option<SampledSpan>) {
+        self.stages[stage as usize].observe_in(duration.as_secs_f64(), span);
     }
 
     /// Rows entered (positive) or left (negative) the queue.
@@ -193,9 +194,9 @@ impl ModelMetrics {
         self.session_threads.set(i64::try_from(threads).unwrap_or(i64::MAX));
     }
 
-    /// A request waited this long.
-    pub fn queue_wait(&self, wait: Duration) {
-        self.queue_wait.observe(wait.as_secs_f64());
+    /// A request, of this `model-inference` span if it is sampled, waited this long.
+    pub fn queue_wait(&self, wait: Duration, span: Option<SampledSpan>) {
+        self.queue_wait.observe_in(wait.as_secs_f64(), span);
     }
 
     /// A request's deadline passed in the queue.
@@ -203,8 +204,15 @@ impl ModelMetrics {
         self.queue_expired.inc();
     }
 
-    /// A batch ran: its rows, the share of padding where it has any meaning, the run's duration.
-    pub fn batch(&self, size: usize, padding_ratio: Option<f64>, execute: Duration) {
+    /// A batch ran: its rows, the share of padding where it has any meaning, the run's duration, the batch's span if it
+    /// is sampled.
+    pub fn batch(
+        &self,
+        size: usize,
+        padding_ratio: Option<f64>,
+        execute: Duration,
+        span: Option<SampledSpan>,
+    ) {
         #[expect(clippy::cast_precision_loss, reason = "batches are far below 2^53 rows")]
         self.batch_size.observe(size as f64);
         // There with the first batch, whether it has a ratio or not.
@@ -212,7 +220,7 @@ impl ModelMetrics {
         if let Some((histogram, ratio)) = padding.zip(padding_ratio.filter(|ratio| ratio.is_finite())) {
             histogram.observe(ratio);
         }
-        self.duration.observe(execute.as_secs_f64());
+        self.duration.observe_in(execute.as_secs_f64(), span);
     }
 
     /// A request's `input.length`.

@@ -22,6 +22,11 @@ fn metrics() -> Metrics {
     Metrics::new(Some("fraud"), &build())
 }
 
+/// One with all that there may be.
+pub(super) fn all_metrics(service: Option<&str>) -> Metrics {
+    Metrics::new(service, &build())
+}
+
 /// The value of the one series whose line begins so.
 #[track_caller]
 fn value(metrics: &Metrics, series: &str) -> Option<f64> {
@@ -127,7 +132,7 @@ fn the_names_and_labels_are_the_contracts() {
 
 #[test]
 fn every_series_is_explained_typed_and_carries_the_service() {
-    let metrics = metrics();
+    let metrics = all_metrics(Some("fraud"));
     touch_all(&metrics);
     let text = metrics.render();
     for (name, _) in Catalogue::NAMES {
@@ -139,12 +144,12 @@ fn every_series_is_explained_typed_and_carries_the_service() {
     for line in &series {
         assert!(line.contains("service=\"fraud\""), "{line}");
     }
-    let unlabelled = Metrics::new(None, &build());
+    let unlabelled = all_metrics(None);
     touch_all(&unlabelled);
     assert!(!unlabelled.render().contains("service="));
 }
 
-fn touch_all(metrics: &Metrics) {
+pub(super) fn touch_all(metrics: &Metrics) {
     let http = metrics.http();
     http.register_route("POST", "/predict");
     let observation = http.begin("POST", "/predict", Instant::now());
@@ -154,8 +159,8 @@ fn touch_all(metrics: &Metrics) {
     model.loaded("sha", "ort", "cpu", Duration::from_secs(1), Duration::from_secs(2));
     model.nodes([("cpu", 3)].into_iter());
     model.prediction(Some("a"), Some(0.5));
-    model.batch(4, Some(0.25), Duration::from_millis(3));
-    model.answered(Duration::from_millis(5));
+    model.batch(4, Some(0.25), Duration::from_millis(3), None);
+    model.answered(Duration::from_millis(5), None);
     model.quality().ran(3, 1, 1);
     model.quality().features(["a", "b"].into_iter()).count((4, 1, 1), &[0, 2]);
     metrics.workers("cpu").set(1, 1, 0);
@@ -181,6 +186,7 @@ fn the_latency_buckets_are_the_contracts() {
     let text = metrics.render();
     let edges: Vec<&str> = text
         .lines()
+        .filter(|line| line.contains("route=\"/predict\""))
         .filter_map(|line| line.strip_prefix("http_request_duration_seconds_bucket{")?.split_once("le=\""))
         .filter_map(|(_, rest)| rest.split('"').next())
         .collect();
@@ -320,7 +326,7 @@ fn what_is_not_finite_is_not_observed() {
     let metrics = metrics();
     let model = metrics.model("m", "1", "cpu");
     model.prediction(None, Some(f64::NAN));
-    model.batch(1, Some(f64::INFINITY), Duration::ZERO);
+    model.batch(1, Some(f64::INFINITY), Duration::ZERO, None);
     let count =
         |name| value(&metrics, &format!("{name}_count{{model=\"m\",version=\"1\",service=\"fraud\"}}"));
     assert_eq!(count("inference_prediction_confidence"), Some(0.0));
@@ -364,7 +370,7 @@ fn an_unloaded_version_leaves_no_series_and_its_sister_stays() {
     }
     metrics.forget("m", "1");
     gone.outcome(Outcome::Ok);
-    gone.stage(Stage::Execute, Duration::ZERO);
+    gone.stage(Stage::Execute, Duration::ZERO, None);
     let text = metrics.render();
     assert!(!text.contains("version=\"1\""), "{text}");
     assert!(
@@ -389,7 +395,7 @@ fn of_many_models_those_never_asked_have_no_histograms() {
     let last = format!("m{EAGER}");
     let unasked = series(&idle, &last);
     assert!(unasked.len() <= 39 && !unasked.iter().any(|line| line.contains("_bucket{")), "{unasked:?}");
-    models[EAGER].batch(1, None, Duration::ZERO);
+    models[EAGER].batch(1, None, Duration::ZERO, None);
     let asked = series(&metrics.render(), &last).join("\n");
     for (name, count) in
         [("inference_duration_seconds", 1), ("inference_batch_size", 1), ("inference_batch_padding_ratio", 0)]
@@ -440,10 +446,7 @@ fn the_text_is_the_crates_own_to_the_byte() {
         registry.register(Box::new(theirs.0.clone())).unwrap();
         registry.register(Box::new(theirs.1.clone())).unwrap();
         registry.register(Box::new(theirs.2.clone())).unwrap();
-        let histogram = || {
-            let options = HistogramOpts::new("histograms", HELP).buckets(BOUNDS.to_vec());
-            prometheus::Histogram::with_opts(options).unwrap()
-        };
+        let histogram = || histogram::Histogram::new("histograms", HELP, BOUNDS).unwrap();
         let ours = (
             Family::new(LABELS, Box::new(|| IntCounter::new("counters", HELP).unwrap())),
             Family::new(LABELS, Box::new(histogram)),
@@ -457,14 +460,14 @@ fn the_text_is_the_crates_own_to_the_byte() {
             ours.1.with_label_values(&labels).observe(value);
             theirs.2.set([-1.0, value][index % 2]);
             let common = service.map(|name| text::label("service", name)).unwrap_or_default();
-            let mut writer = text::Writer::new(&common, 0);
+            let mut writer = text::Writer::new(Exposition::Text, &common, 0);
             ours.0.render("counters", HELP, &mut writer);
             ours.1.render("histograms", HELP, &mut writer);
             ours.2.render("lone", HELP, &mut writer);
             assert_eq!(writer.into_text(), TextEncoder::new().encode_to_string(&registry.gather()).unwrap());
         }
         ours.1.forget("b", "9");
-        let mut writer = text::Writer::new("", 0);
+        let mut writer = text::Writer::new(Exposition::Text, "", 0);
         ours.1.render("histograms", HELP, &mut writer);
         let text = writer.into_text();
         assert!(!text.contains("version=\"9\"") && text.contains("version=\"10\""), "{text}");

@@ -12,6 +12,7 @@ use super::Tracer;
 use super::encode::{Fields, Head};
 use super::request::{CLIENT_GONE, push_hex};
 use crate::telemetry::labels::{Outcome, Stage};
+use crate::telemetry::metrics::SampledSpan;
 
 pub(super) const BATCH_SIZE: &str = "inference.batch.size";
 pub(super) const BATCH_INDEX: &str = "inference.batch.index";
@@ -82,16 +83,11 @@ impl InferenceTrace {
         self.open.as_ref().map(|open| &open.context).filter(|context| context.is_sampled()).cloned()
     }
 
-    /// Whether a record of the end is wanted; if not, the trace is over.
-    pub fn keeps(&mut self, outcome: Outcome, took: Duration) -> bool {
-        let kept = self
-            .open
-            .as_ref()
-            .is_some_and(|open| self.tracer.keeps_one(&open.context, is_error(outcome), took));
-        if !kept {
-            self.open = None;
-        }
-        kept
+    /// The span that will be exported, for which a record of the end is wanted; none: the trace is over.
+    pub fn keeps(&mut self, outcome: Outcome, took: Duration) -> Option<SampledSpan> {
+        let tracer = &self.tracer;
+        drop(self.open.take_if(|open| !tracer.keeps_one(&open.context, is_error(outcome), took)));
+        self.open.as_ref().map(|open| SampledSpan::new(open.context.trace_id(), open.context.span_id()))
     }
 
     /// Writes the stage spans and this one.

@@ -12,6 +12,7 @@ use opentelemetry_semantic_conventions::attribute as semconv;
 use super::encode::{Fields, Head};
 use super::{InferenceTrace, Tracer};
 use crate::telemetry::labels::Outcome;
+use crate::telemetry::metrics::SampledSpan;
 
 const OTHER_METHOD: &str = "_OTHER";
 /// Of a version, two ids and flags, with dashes between them.
@@ -160,10 +161,16 @@ impl RequestTrace {
         InferenceTrace::begin(self.tracer.clone(), parent, started)
     }
 
-    /// Ends the request's span; true when it is exported.
-    pub fn finish(mut self, response: &HttpSpanEnd<'_>, ended: SystemTime) -> bool {
-        let is_fault = response.status >= 500 && response.status != REFUSED;
+    /// The request's span, if it is exported when the request ends so.
+    pub fn exported(&self, status: u16, ended: SystemTime) -> Option<SampledSpan> {
+        let is_fault = status >= 500 && status != REFUSED;
         let kept = self.is_open && self.tracer.keeps(&self.context, is_fault, (self.origin.started, ended));
+        kept.then(|| SampledSpan::new(self.trace_id(), self.span_id()))
+    }
+
+    /// Ends the request's span.
+    pub fn finish(mut self, response: &HttpSpanEnd<'_>, ended: SystemTime) {
+        let kept = self.exported(response.status, ended).is_some();
         self.is_open = false;
         if kept {
             self.write(ended, |fields| {
@@ -173,7 +180,6 @@ impl RequestTrace {
                 }
             });
         }
-        kept
     }
 
     fn write(&self, ended: SystemTime, rest: impl FnOnce(&mut Fields<'_>)) {

@@ -708,7 +708,7 @@ fn kept(tail: TailOptions, cases: &[(u16, Outcome, u64)]) -> Vec<String> {
         assert!(request.traceresponse().ends_with("-00"));
         let mut inference = request.begin_inference(began);
         assert!(inference.context().is_none(), "no batch is recorded for what is not sampled");
-        if inference.keeps(*outcome, took) {
+        if inference.keeps(*outcome, took).is_some() {
             let mut record = record(&[], None);
             record.outcome = *outcome;
             inference.finish(&record);

@@ -1,6 +1,7 @@
 //! Other people's clients, unmodified, against the real server. What they ask and expect is written in
 //! their own languages below `tests/clients/`.
 
+mod openmetrics;
 mod sdks;
 mod triton;
 

@@ -16,6 +16,7 @@ pub(crate) mod models;
 pub(crate) mod ports;
 pub(crate) mod problem;
 pub(crate) mod process;
+pub(crate) mod prometheus;
 pub(crate) mod server;
 pub(crate) mod settings;
 pub(crate) mod signals;

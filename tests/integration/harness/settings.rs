@@ -32,12 +32,17 @@ pub(crate) fn promtool() -> PathBuf {
     path_of("INFERENCE_TEST_PROMTOOL")
 }
 
+/// Prometheus' server.
+pub(crate) fn prometheus() -> PathBuf {
+    path_of("INFERENCE_TEST_PROMETHEUS")
+}
+
 /// The Python that has Triton's client.
 pub(crate) fn triton_client() -> PathBuf {
     path_of("INFERENCE_TEST_TRITONCLIENT")
 }
 
-/// The Python that has the clients of OpenAI, KServe and MLflow.
+/// The Python that has the clients of OpenAI, KServe, MLflow and Prometheus.
 pub(crate) fn clients() -> PathBuf {
     path_of("INFERENCE_TEST_CLIENTS")
 }

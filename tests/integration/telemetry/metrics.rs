@@ -74,21 +74,6 @@ fn promtool_has_no_complaint() {
     promtool_accepts(&answer.text());
 }
 
-#[test]
-fn scrapers_that_would_rather_have_openmetrics_get_what_they_also_accept() {
-    let server = server();
-    let accept = "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5";
-    let answer = server.call(&Request::get("/metrics").header("accept", accept));
-    assert_eq!(answer.status, 200);
-    let content_type = answer.header("content-type").unwrap();
-    if content_type.starts_with("application/openmetrics-text") {
-        assert!(answer.text().ends_with("# EOF\n"), "{}", answer.text());
-    } else {
-        assert!(content_type.starts_with("text/plain; version=0.0.4"), "{content_type}");
-        promtool_accepts(&answer.text());
-    }
-}
-
 const NAMES: [&str; 34] = [
     "http_requests_total",
     "http_request_duration_seconds_bucket",

@@ -6,6 +6,8 @@ mod blackhole;
 mod cardinality;
 mod collector;
 mod collector_tls;
+mod exemplars;
+mod formats;
 mod logs;
 mod metrics;
 mod quality;
