@@ -241,6 +241,7 @@ fn start_telemetry(loaded: &Loaded, runtime: &Runtime) -> (Telemetry, Vec<String
     let options = telemetry::Options {
         service_name,
         service_label: config.telemetry.service_label,
+        semantic_metrics: config.telemetry.semantic_metrics,
         trust_parent: config.telemetry.trust_parent,
         tail: telemetry::TailOptions {
             keep_failed: config.telemetry.keep_failed,

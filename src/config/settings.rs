@@ -257,6 +257,8 @@ pub struct TelemetryConfig {
     /// Requests that took longer are exported although they were not sampled.
     #[schemars(extend("x-max" = "24h"))]
     pub keep_slower_than: Option<Timespan>,
+    /// Whether requests are also measured under the names of OpenTelemetry's semantic conventions.
+    pub semantic_metrics: bool,
 }
 
 impl Default for TelemetryConfig {
@@ -265,6 +267,7 @@ impl Default for TelemetryConfig {
             flush_timeout: seconds(2),
             trust_parent: true,
             service_label: true,
+            semantic_metrics: false,
             keep_failed: false,
             keep_slower_than: None,
         }

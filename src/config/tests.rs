@@ -59,7 +59,7 @@ fn defaults_are_the_contracts() {
     assert_eq!(limits.max_body_bytes, ByteSize(64 << 20));
     assert_eq!(limits.max_inflight_bytes, ByteSize(256 << 20));
     assert_eq!((limits.max_json_depth.get(), limits.max_instances.get()), (64, 1024));
-    assert!(telemetry.trust_parent && telemetry.service_label);
+    assert!(telemetry.trust_parent && telemetry.service_label && !telemetry.semantic_metrics);
     assert_eq!(String::from(models.paths[0].clone()), "models");
     assert_eq!((&models.default, &models.cache_dir), (&None, &None));
     assert_eq!((log.level.as_str(), log.format, log.access), ("info", LogFormat::Json, AccessLog::Errors));

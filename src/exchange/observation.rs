@@ -14,8 +14,8 @@ use super::context::RequestContext;
 use super::origin::{ConnectionInfo, RequestStart, SentUri};
 use crate::service::{ErrorCode, ServiceError};
 use crate::telemetry::{
-    Extractor, HttpObservation, HttpSpanEnd, LogLevel, Metrics, Operation, Outcome, RequestTrace, Tracer,
-    known_method,
+    Extractor, HttpObservation, HttpSpanEnd, LogLevel, Metrics, ObservedEnd, Operation, Outcome,
+    RequestTrace, Spoken, Tracer, known_method,
 };
 
 /// Where the account of an exchange goes.
@@ -40,6 +40,18 @@ pub enum Protocol {
     Http,
     /// gRPC: the label is the method's path.
     Grpc,
+    /// gRPC, by a method that is not traced.
+    UntracedGrpc,
+}
+
+impl Protocol {
+    fn is_traced(self) -> bool {
+        matches!(self, Self::Http | Self::Grpc)
+    }
+
+    fn is_grpc(self) -> bool {
+        matches!(self, Self::Grpc | Self::UntracedGrpc)
+    }
 }
 
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
@@ -79,9 +91,9 @@ impl Exchange {
         let extensions = request.extensions();
         let started = extensions.get::<RequestStart>().map_or_else(Instant::now, |start| start.0);
         let method = known_method(request.method().as_str());
-        let observation = observing.metrics.http().begin(method, label, started);
+        let mut observation = observing.metrics.http().begin(method, label, started);
         let operation = match protocol {
-            Protocol::Untraced => None,
+            Protocol::Untraced | Protocol::UntracedGrpc => None,
             Protocol::Http => Some(Operation::Http { method, route: label }),
             Protocol::Grpc => Some(Operation::Rpc { path: label }),
         };
@@ -91,14 +103,20 @@ impl Exchange {
         });
         let recording = trace.as_ref().is_some_and(RequestTrace::is_recording);
         let span = if recording { SpanFacts::of(request, method) } else { SpanFacts::default() };
-        let peer = extensions.get::<ConnectionInfo>().map(|info| info.peer);
+        let connection = extensions.get::<ConnectionInfo>();
+        if protocol.is_grpc() {
+            observation.speaks(Spoken::Grpc);
+        } else if connection.is_some_and(|info| info.is_tls) {
+            observation.speaks(Spoken::Https);
+        }
+        let peer = connection.map(|info| info.peer);
         let context = Arc::new(RequestContext::new(request.headers(), started, peer, trace));
         Self { context, observation: Some(observation), protocol, span }
     }
 
     /// Whether the request is one of those that are traced and tell their timing.
     pub fn is_traced(&self) -> bool {
-        self.protocol != Protocol::Untraced
+        self.protocol.is_traced()
     }
 
     /// The value of `traceresponse`, where the request is traced.
@@ -227,16 +245,19 @@ impl AnswerEnd {
         let mut trace = self.context.trace.lock().unwrap_or_else(PoisonError::into_inner);
         let trace = trace.take().filter(RequestTrace::is_recording);
         let ended = SystemTime::now();
-        observation.within(trace.as_ref().and_then(|trace| trace.exported(self.status, ended)));
+        let grpc_status = || self.error.map_or("OK", |error| error.grpc_code().name());
+        let grpc_status = self.protocol.is_grpc().then(grpc_status);
+        let error_type = self.error.filter(|_| self.status >= 500).map(ErrorCode::text);
+        let span = trace.as_ref().and_then(|trace| trace.exported(self.status, ended));
+        observation.ends(ObservedEnd { span, error_type, grpc_status });
         observation.finish(self.status, self.sent);
         let Some(trace) = trace else { return };
         let (server_address, server_port) = self.span.host_and_port();
-        let grpc_status = || self.error.map_or("OK", |error| error.grpc_code().name());
         trace.finish(
             &HttpSpanEnd {
                 status: self.status,
-                grpc_status: (self.protocol == Protocol::Grpc).then(grpc_status),
-                error_type: self.error.filter(|_| self.status >= 500).map(ErrorCode::text),
+                grpc_status,
+                error_type,
                 outcome: Some(self.error.map_or(Outcome::Ok, ErrorCode::outcome)),
                 url_path: &self.span.path,
                 scheme: self.span.scheme,

@@ -47,7 +47,7 @@ where
     let row = method::find(request.uri().path());
     let (label, method) = row.map_or((UNMATCHED, None), |row| (row.0, Some((row.1, row.2))));
     let traced = method.is_some_and(|(method, _)| method.is_inference());
-    let protocol = if traced { Protocol::Grpc } else { Protocol::Untraced };
+    let protocol = if traced { Protocol::Grpc } else { Protocol::UntracedGrpc };
     let exchange = Exchange::begin(&grpc.observing, &request, label, protocol);
     let (parts, body) = request.into_parts();
     let call = Call { grpc: &grpc, context: &exchange.context, parts: &parts };

@@ -21,8 +21,9 @@ pub use gpu::GpuWatch;
 pub use labels::{ConnectionError, LoadResult, Outcome, Stage, known_method};
 pub use logs::{LIFECYCLE, LogLevel, is_log_filter};
 pub use metrics::{
-    BatchStatistics, DurationTotal, Exposition, FeatureMetrics, GpuMetrics, HttpMetrics, HttpObservation, Metrics,
-    ModelMetrics, Quality, SampledSpan, Statistics, StatisticsSnapshot, WorkerMetrics,
+    BatchStatistics, DurationTotal, Exposition, FeatureMetrics, GpuMetrics, HttpMetrics, HttpObservation,
+    Metrics, ModelMetrics, ObservedEnd, Quality, SampledSpan, SemanticMetrics, Spoken, Statistics,
+    StatisticsSnapshot, WorkerMetrics,
 };
 pub use opentelemetry::propagation::Extractor;
 pub use opentelemetry::trace::{SpanContext, SpanId, TraceId};
@@ -67,7 +68,7 @@ pub struct Telemetry {
 /// Starts metrics, traces and logs. Never fails: what cannot be had is off, and a log line says so.
 pub fn start(options: &Options, version: &BuildInfo) -> Telemetry {
     let service = options.service_label.then_some(options.service_name.as_str());
-    let metrics = Arc::new(Metrics::new(service, version));
+    let metrics = Arc::new(Metrics::new(service, version).with_semantic(options.semantic_metrics()));
     let tracer = Tracer::new(options, &metrics);
     let origin = Origin::new(options, version.version);
     let mut exports = Exports::new(&options.otel, &metrics);

@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::metrics::SemanticMetrics;
 use super::otel::OtelOptions;
 
 const DEFAULT_SERVICE: &str = "ml-inference-api";
@@ -16,6 +17,8 @@ pub struct Options {
     pub service_name: String,
     /// Whether every series carries `service`.
     pub service_label: bool,
+    /// Whether there are metrics under the semantic conventions' names too, whatever the variables say.
+    pub semantic_metrics: bool,
     /// Whether a caller's trace is continued; if not, a new root is linked to it.
     pub trust_parent: bool,
     /// Which traces are exported although they were not sampled.
@@ -63,6 +66,7 @@ impl Options {
         let options = Self {
             service_name: otel.service_name.clone().unwrap_or_else(|| DEFAULT_SERVICE.to_owned()),
             service_label: true,
+            semantic_metrics: false,
             trust_parent: true,
             tail: TailOptions::default(),
             flush_timeout: Duration::from_secs(2),
@@ -73,5 +77,11 @@ impl Options {
             otel,
         };
         (options, warnings)
+    }
+
+    /// Which metrics of the semantic conventions are kept.
+    pub(super) fn semantic_metrics(&self) -> SemanticMetrics {
+        let SemanticMetrics { http, rpc } = self.otel.semantic;
+        SemanticMetrics { http: http || self.semantic_metrics, rpc: rpc || self.semantic_metrics }
     }
 }

@@ -13,6 +13,8 @@ use super::text::{Exposition, Series, Writer};
 
 const LATENCY: &[f64] =
     &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0];
+/// Those that the semantic conventions advise.
+const SEMANTIC: &[f64] = &[0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0];
 const QUEUE_WAIT: &[f64] = &[0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5];
 const BODY: &[f64] = &[64.0, 256.0, 1024.0, 4096.0, 16384.0, 65536.0, 262_144.0, 1_048_576.0, 4_194_304.0];
 const BATCH: &[f64] = &[1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0];
@@ -139,6 +141,12 @@ catalogue! {
         "Requests finished, rejected, timed out and aborted (499) ones included.";
     http_duration: Family<Histogram> = "http_request_duration_seconds", ["method", "route", "status"], LATENCY,
         "From the parsed header to the last byte of the answer, or the abort.";
+    semantic_http_duration: Family<Histogram> = "http_server_request_duration_seconds",
+        ["http_request_method", "http_route", "http_response_status_code", "url_scheme", "error_type"], SEMANTIC,
+        "Duration of HTTP requests, under the semantic conventions' name.";
+    rpc_duration: Family<Histogram> = "rpc_server_call_duration_seconds",
+        ["rpc_system_name", "rpc_method", "rpc_response_status_code", "error_type"], SEMANTIC,
+        "Duration of gRPC calls, under the semantic conventions' name.";
     http_in_flight: Family<IntGauge> = "http_requests_in_flight", ["route"], &[],
         "Requests being served, until the end of the answer's body.";
     http_request_body: Family<Histogram> = "http_request_body_bytes", ["route"], BODY, "Bytes of request bodies.";

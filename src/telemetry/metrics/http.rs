@@ -11,7 +11,8 @@ use prometheus::{IntCounter, IntGauge};
 
 use super::catalogue::Catalogue;
 use super::family::Family;
-use super::histogram::{Histogram, SampledSpan};
+use super::histogram::Histogram;
+use super::semantic::{ObservedEnd, Semantic, SemanticMetrics, Spoken};
 use crate::telemetry::labels::ConnectionError;
 
 /// Statuses that exist at zero for every route, so that alerts see the first one.
@@ -25,6 +26,7 @@ const STATUSES: usize = 500;
 #[derive(Debug)]
 pub struct HttpMetrics {
     catalogue: Arc<Catalogue>,
+    semantic: Option<Arc<Semantic>>,
     routes: RwLock<HashMap<(&'static str, &'static str), Arc<Route>>>,
     errors: [IntCounter; ConnectionError::ALL.len()],
     active: IntGauge,
@@ -32,11 +34,12 @@ pub struct HttpMetrics {
 }
 
 impl HttpMetrics {
-    pub(super) fn new(catalogue: &Arc<Catalogue>) -> Self {
+    pub(super) fn new(catalogue: &Arc<Catalogue>, semantic: SemanticMetrics) -> Self {
         let error =
             |kind: ConnectionError| catalogue.http_connection_errors.with_label_values(&[kind.as_str()]);
         Self {
             catalogue: Arc::clone(catalogue),
+            semantic: Semantic::new(catalogue, semantic),
             routes: RwLock::default(),
             errors: ConnectionError::ALL.map(error),
             active: catalogue.http_connections.with_label_values(&["active"]),
@@ -56,7 +59,8 @@ impl HttpMetrics {
     pub fn begin(&self, method: &'static str, route: &'static str, started: Instant) -> HttpObservation {
         let route = self.route(method, route);
         route.in_flight.inc();
-        HttpObservation { route, started, span: None, finished: false }
+        let (spoken, end) = (Spoken::default(), ObservedEnd::default());
+        HttpObservation { route, started, spoken, end, finished: false }
     }
 
     /// A connection was accepted; it is idle until a request comes.
@@ -93,7 +97,7 @@ impl HttpMetrics {
         }
         drop(routes);
         let mut routes = self.routes.write().unwrap_or_else(PoisonError::into_inner);
-        let made = || Arc::new(Route::new(&self.catalogue, method, route));
+        let made = || Arc::new(Route::new(self, method, route));
         Arc::clone(routes.entry((method, route)).or_insert_with(made))
     }
 }
@@ -107,6 +111,7 @@ struct Route {
     response_body: Histogram,
     requests: Family<IntCounter>,
     durations: Family<Histogram>,
+    semantic: Option<Arc<Semantic>>,
     statuses: Box<[OnceLock<Status>]>,
 }
 
@@ -118,7 +123,8 @@ struct Status {
 }
 
 impl Route {
-    fn new(catalogue: &Catalogue, method: &'static str, route: &'static str) -> Self {
+    fn new(http: &HttpMetrics, method: &'static str, route: &'static str) -> Self {
+        let catalogue = &*http.catalogue;
         Self {
             labels: (method, route),
             in_flight: catalogue.http_in_flight.with_label_values(&[route]),
@@ -126,6 +132,7 @@ impl Route {
             response_body: catalogue.http_response_body.with_label_values(&[route]),
             requests: catalogue.http_requests.clone(),
             durations: catalogue.http_duration.clone(),
+            semantic: http.semantic.clone(),
             statuses: (0..STATUSES).map(|_| OnceLock::new()).collect(),
         }
     }
@@ -138,7 +145,7 @@ impl Route {
         })
     }
 
-    fn count(&self, code: u16, started: Instant, span: Option<SampledSpan>) {
+    fn count(&self, code: u16, started: Instant, spoken: Spoken, end: &ObservedEnd) {
         // A status outside 100-599 cannot be sent; should one be passed, it counts as our fault.
         let sendable = usize::from(code.wrapping_sub(FIRST_STATUS)) < STATUSES;
         let code = if sendable { code } else { 500 };
@@ -146,7 +153,11 @@ impl Route {
         status.requests.inc();
         let (method, route) = self.labels;
         let made = || self.durations.with_label_values(&[method, route, code.to_string().as_str()]);
-        status.duration.get_or_init(made).observe_in(started.elapsed().as_secs_f64(), span);
+        let seconds = started.elapsed().as_secs_f64();
+        status.duration.get_or_init(made).observe_in(seconds, end.span);
+        if let Some(semantic) = &self.semantic {
+            semantic.observe(self.labels, (spoken, code), end, seconds);
+        }
     }
 }
 
@@ -156,14 +167,20 @@ impl Route {
 pub struct HttpObservation {
     route: Arc<Route>,
     started: Instant,
-    span: Option<SampledSpan>,
+    spoken: Spoken,
+    end: ObservedEnd,
     finished: bool,
 }
 
 impl HttpObservation {
-    /// The server span, where it is exported.
-    pub fn within(&mut self, span: Option<SampledSpan>) {
-        self.span = span;
+    /// What the request speaks, where it is not plain HTTP.
+    pub fn speaks(&mut self, spoken: Spoken) {
+        self.spoken = spoken;
+    }
+
+    /// What else is known of the end that is to be counted.
+    pub fn ends(&mut self, end: ObservedEnd) {
+        self.end = end;
     }
 
     /// Records the size of the request's body, once it is known.
@@ -177,7 +194,7 @@ impl HttpObservation {
         self.finished = true;
         #[expect(clippy::cast_precision_loss, reason = "bodies are far below 2^53 bytes")]
         self.route.response_body.observe(response_bytes as f64);
-        self.route.count(status, self.started, self.span);
+        self.route.count(status, self.started, self.spoken, &self.end);
     }
 }
 
@@ -185,7 +202,7 @@ impl Drop for HttpObservation {
     fn drop(&mut self) {
         self.route.in_flight.dec();
         if !self.finished {
-            self.route.count(CLIENT_GONE, self.started, self.span);
+            self.route.count(CLIENT_GONE, self.started, self.spoken, &self.end);
         }
     }
 }

@@ -15,6 +15,7 @@ mod items;
 mod model;
 mod process;
 mod quality;
+mod semantic;
 mod statistics;
 mod text;
 mod unit;
@@ -34,6 +35,7 @@ pub use histogram::SampledSpan;
 pub use http::{HttpMetrics, HttpObservation};
 pub use model::ModelMetrics;
 pub use quality::{FeatureMetrics, Quality};
+pub use semantic::{ObservedEnd, SemanticMetrics, Spoken};
 pub use statistics::{BatchStatistics, DurationTotal, Statistics, StatisticsSnapshot};
 pub use text::Exposition;
 
@@ -76,7 +78,7 @@ impl Metrics {
         let unknown =
             |outcome: Outcome| catalogue.requests.with_label_values(&[UNKNOWN, UNKNOWN, outcome.as_str()]);
         Self {
-            http: HttpMetrics::new(&catalogue),
+            http: HttpMetrics::new(&catalogue, SemanticMetrics::default()),
             models: Mutex::default(),
             unknown: Outcome::ALL.map(unknown),
             panics: Children::new(&catalogue.panics, &[], &["encode", "http", "worker"]),
@@ -84,6 +86,13 @@ impl Metrics {
             common: service.map(|name| text::label("service", name)).unwrap_or_default(),
             catalogue,
         }
+    }
+
+    /// Keeps those under the semantic conventions' names too. To be told before anything is counted.
+    #[must_use]
+    pub fn with_semantic(mut self, wanted: SemanticMetrics) -> Self {
+        self.http = HttpMetrics::new(&self.catalogue, wanted);
+        self
     }
 
     /// Everything, in text format 0.0.4.

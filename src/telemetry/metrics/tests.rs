@@ -22,9 +22,9 @@ fn metrics() -> Metrics {
     Metrics::new(Some("fraud"), &build())
 }
 
-/// One with all that there may be.
+/// One with what is off by default.
 pub(super) fn all_metrics(service: Option<&str>) -> Metrics {
-    Metrics::new(service, &build())
+    Metrics::new(service, &build()).with_semantic(SemanticMetrics { http: true, rpc: true })
 }
 
 /// The value of the one series whose line begins so.
@@ -62,6 +62,7 @@ http_request_duration_seconds{method,route,status}
 http_requests_in_flight{route}
 http_requests_total{method,route,status}
 http_response_body_bytes{route}
+http_server_request_duration_seconds{http_request_method,http_route,http_response_status_code,url_scheme,error_type}
 inference_batch_padding_ratio{model,version}
 inference_batch_size{model,version}
 inference_batch_splits_total{model,version}
@@ -117,6 +118,7 @@ process_open_fds{}
 process_resident_memory_bytes{}
 process_start_time_seconds{}
 process_threads{}
+rpc_server_call_duration_seconds{rpc_system_name,rpc_method,rpc_response_status_code,error_type}
 secret_reload_total{secret,result}
 shutdown_duration_seconds{}
 shutdown_forced_connections_total{}
@@ -155,6 +157,9 @@ pub(super) fn touch_all(metrics: &Metrics) {
     let observation = http.begin("POST", "/predict", Instant::now());
     observation.request_bytes(70);
     observation.finish(200, 10);
+    let mut call = http.begin("POST", "/package.Service/Method", Instant::now());
+    call.speaks(Spoken::Grpc);
+    call.finish(200, 10);
     let model = metrics.model("m", "1", "cpu");
     model.loaded("sha", "ort", "cpu", Duration::from_secs(1), Duration::from_secs(2));
     model.nodes([("cpu", 3)].into_iter());

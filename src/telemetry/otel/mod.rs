@@ -19,6 +19,8 @@ pub(super) use reader::percent_decoded;
 
 use reader::Reader;
 
+use super::metrics::SemanticMetrics;
+
 /// A batch links to every member, and one batch may hold more than the SDK's 128.
 const LINKS: u32 = 16_384;
 
@@ -43,6 +45,8 @@ pub struct OtelOptions {
     pub metrics: Option<MetricExport>,
     /// Logs sent to a collector, beside stderr.
     pub logs: Option<LogExport>,
+    /// Which metrics of the semantic conventions are kept (`OTEL_SEMCONV_STABILITY_OPT_IN`).
+    pub semantic: SemanticMetrics,
 }
 
 /// A format of callers' contexts.
@@ -207,6 +211,7 @@ impl OtelOptions {
             limits: limits(&mut reader),
             metrics: exporters::metrics(&mut reader),
             logs: exporters::logs(&mut reader),
+            semantic: semantic(&reader),
             resource,
         };
         (options, reader.warnings())
@@ -231,4 +236,14 @@ fn limits(reader: &mut Reader<'_>) -> LimitOptions {
         attributes_per_link: reader.number("OTEL_LINK_ATTRIBUTE_COUNT_LIMIT", 128),
         value_length: (length != usize::MAX).then_some(length),
     }
+}
+
+/// Our own names stay in any case, so that `http` and `http/dup` say the same. Other names are of conventions of which
+/// we have no metrics.
+fn semantic(reader: &Reader<'_>) -> SemanticMetrics {
+    let text = reader.text("OTEL_SEMCONV_STABILITY_OPT_IN").unwrap_or_default();
+    let has = |name: &str| {
+        text.split(',').map(str::trim).any(|one| one.strip_suffix("/dup").unwrap_or(one) == name)
+    };
+    SemanticMetrics { http: has("http"), rpc: has("rpc") }
 }

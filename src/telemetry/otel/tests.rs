@@ -269,3 +269,16 @@ fn logs_have_a_queue_and_limits_of_their_own() {
     let own = ("OTEL_LOGRECORD_ATTRIBUTE_COUNT_LIMIT", "3");
     assert_eq!(read(&[on[0], on[1], own]).0.logs.unwrap().attributes, 3);
 }
+
+#[test]
+fn metrics_of_the_conventions_are_opted_into() {
+    let of = |text: &str| {
+        let semantic = read(&[("OTEL_SEMCONV_STABILITY_OPT_IN", text)]).0.semantic;
+        (semantic.http, semantic.rpc)
+    };
+    assert_eq!(of(""), (false, false));
+    assert_eq!(of("database, gen_ai_latest_experimental"), (false, false));
+    assert_eq!((of("http"), of("http/dup")), ((true, false), (true, false)));
+    assert_eq!(of("database, http/dup , rpc"), (true, true));
+    assert_eq!(of("httpx,http/du"), (false, false));
+}
