@@ -4,11 +4,13 @@
 //! names are the contract; the label `service` is no metric's own, `render` adds it to all.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::SystemTime;
 
 use prometheus::{Counter, Gauge, IntCounter, IntGauge};
 
 use super::family::{Family, Rendered};
 use super::histogram::Histogram;
+use super::otlp::{self, Encoder};
 use super::text::{Exposition, Series, Writer};
 
 const LATENCY: &[f64] =
@@ -89,6 +91,8 @@ macro_rules! catalogue {
             $(pub(super) $field: $type,)*
             /// Bytes of the last text.
             last_size: AtomicUsize,
+            /// When everything was zero, in nanoseconds since the epoch.
+            began: u64,
         }
 
         impl Catalogue {
@@ -97,6 +101,7 @@ macro_rules! catalogue {
                 Self {
                     $($field: Made::made(($name, $help), &[$($label),*], $buckets),)*
                     last_size: AtomicUsize::new(64 << 10),
+                    began: otlp::nanoseconds(SystemTime::now()),
                 }
             }
 
@@ -126,6 +131,15 @@ impl Catalogue {
         let text = writer.into_text();
         self.last_size.store(text.len(), Ordering::Relaxed);
         text
+    }
+
+    /// Everything as OTLP's messages, and the number of data points in them.
+    pub(super) fn encode(&self) -> (Vec<u8>, u64) {
+        let mut encoder = Encoder::new();
+        for (name, help, metric) in self.all() {
+            metric.encode((name, help), self.began, &mut encoder);
+        }
+        encoder.into_items()
     }
 
     /// Removes every series of a version of a model.

@@ -6,7 +6,9 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::SystemTime;
 
+use super::otlp::{self, Encoder, Label};
 use super::text::{self, Series, Writer};
 
 /// What makes a series of a family.
@@ -30,6 +32,8 @@ struct Inner<T> {
 struct Child<T> {
     /// Without braces.
     labels: String,
+    /// In nanoseconds since the epoch.
+    began: u64,
     series: T,
 }
 
@@ -60,8 +64,12 @@ impl<T: Series> Family<T> {
         let written: Vec<String> =
             order.iter().map(|&place| text::label(labels[place], values[place].as_ref())).collect();
         let mut children = children.write().unwrap_or_else(PoisonError::into_inner);
-        let child =
-            children.entry(key).or_insert_with(|| Child { labels: written.join(","), series: make() });
+        let made = || Child {
+            labels: written.join(","),
+            began: otlp::nanoseconds(SystemTime::now()),
+            series: make(),
+        };
+        let child = children.entry(key).or_insert_with(made);
         child.series.clone()
     }
 
@@ -77,6 +85,9 @@ impl<T: Series> Family<T> {
 pub(super) trait Rendered: Send + Sync {
     /// Writes it, if it has any series.
     fn render(&self, name: &'static str, help: &str, writer: &mut Writer<'_>);
+
+    /// The same for OTLP; `began` is when telemetry was started, in nanoseconds since the epoch.
+    fn encode(&self, text: (&'static str, &str), began: u64, encoder: &mut Encoder);
 
     /// Removes the series of a version of a model. Handles still held count into nothing.
     fn forget(&self, model: &str, version: &str);
@@ -94,6 +105,23 @@ impl<T: Series> Rendered for Family<T> {
         }
     }
 
+    fn encode(&self, text: (&'static str, &str), _: u64, encoder: &mut Encoder) {
+        let Inner { labels: names, order, children, .. } = &*self.inner;
+        let children = children.read().unwrap_or_else(PoisonError::into_inner);
+        if children.is_empty() {
+            return;
+        }
+        encoder.metric(text, T::KIND, |points| {
+            let mut labels: Vec<Label<'_>> = Vec::with_capacity(names.len());
+            for (values, child) in &*children {
+                labels.clear();
+                labels.extend(order.iter().map(|&place| names[place]).zip(values.iter().map(String::as_str)));
+                // A version that was unloaded and loaded again counts from its own beginning.
+                child.series.point(&labels, child.began, points);
+            }
+        });
+    }
+
     fn forget(&self, model: &str, version: &str) {
         let Inner { labels, order, children, .. } = &*self.inner;
         let place = |name: &str| order.iter().position(|&place| labels[place] == name);
@@ -107,6 +135,10 @@ impl<T: Series> Rendered for T {
     fn render(&self, name: &'static str, help: &str, writer: &mut Writer<'_>) {
         writer.family(name, help, T::KIND);
         self.write("", writer);
+    }
+
+    fn encode(&self, text: (&'static str, &str), began: u64, encoder: &mut Encoder) {
+        encoder.metric(text, T::KIND, |points| self.point(&[], began, points));
     }
 
     fn forget(&self, _: &str, _: &str) {}

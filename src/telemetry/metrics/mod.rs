@@ -1,4 +1,4 @@
-//! Metrics: typed handles for writers, and Prometheus' formats for `/metrics`.
+//! Metrics: typed handles for writers; Prometheus' formats for `/metrics`, and OTLP's for who pushes them.
 //!
 //! Made by [`super::start`] and passed down. Invariant: every name is in `catalogue.rs`, every label
 //! value comes from a closed list or a loaded model, so that no client can add series.
@@ -11,8 +11,8 @@ mod family;
 mod gpu;
 mod histogram;
 mod http;
-mod items;
 mod model;
+mod otlp;
 mod process;
 mod quality;
 mod semantic;
@@ -104,6 +104,14 @@ impl Metrics {
     pub fn render_as(&self, format: Exposition) -> String {
         self.process.refresh(&self.catalogue);
         self.catalogue.render(format, &self.common)
+    }
+
+    /// Everything as fields [`ITEM`](super::otlp::ITEM) of OTLP's `ScopeMetrics`, and the number of data points in them.
+    /// Series have no label `service` there: the resource says it.
+    #[cfg_attr(not(test), expect(dead_code, reason = "what pushes metrics calls it"))]
+    pub(in crate::telemetry) fn otlp_items(&self) -> (Vec<u8>, u64) {
+        self.process.refresh(&self.catalogue);
+        self.catalogue.encode()
     }
 
     /// The HTTP metrics.

@@ -123,6 +123,55 @@ impl Semantic {
     }
 }
 
+/// Names that OTLP has with dots: a metric, and its labels with their names as attributes.
+type Dotted = (&'static str, &'static str, &'static [(&'static str, &'static str)]);
+
+const DOTTED: [Dotted; 2] = [
+    (
+        "http_server_request_duration_seconds",
+        "http.server.request.duration",
+        &[
+            ("http_request_method", "http.request.method"),
+            ("http_response_status_code", STATUS_CODE),
+            ("http_route", "http.route"),
+            ("url_scheme", "url.scheme"),
+            ("error_type", "error.type"),
+        ],
+    ),
+    (
+        "rpc_server_call_duration_seconds",
+        "rpc.server.call.duration",
+        &[
+            ("rpc_system_name", "rpc.system.name"),
+            ("rpc_method", "rpc.method"),
+            ("rpc_response_status_code", "rpc.response.status_code"),
+            ("error_type", "error.type"),
+        ],
+    ),
+];
+
+/// The one attribute that is a number.
+pub(super) const STATUS_CODE: &str = "http.response.status_code";
+
+/// How a metric is named in OTLP, and its labels.
+#[derive(Clone, Copy)]
+pub(super) struct Names(Option<&'static Dotted>);
+
+impl Names {
+    pub(super) fn of(metric: &str) -> Self {
+        Self(DOTTED.iter().find(|(name, ..)| *name == metric))
+    }
+
+    pub(super) fn metric(self, own: &'static str) -> &'static str {
+        self.0.map_or(own, |(_, dotted, _)| dotted)
+    }
+
+    pub(super) fn attribute(self, label: &'static str) -> &'static str {
+        let dotted = self.0.and_then(|(.., labels)| labels.iter().find(|(name, _)| *name == label));
+        dotted.map_or(label, |(_, dotted)| dotted)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Instant;

@@ -9,6 +9,7 @@ use std::fmt::Write as _;
 use prometheus::{Counter, Gauge, IntCounter, IntGauge};
 
 use super::histogram::{Exemplar, Histogram};
+use super::otlp::{Label, Points};
 use super::unit;
 use crate::telemetry::push_hex;
 
@@ -21,9 +22,9 @@ pub enum Exposition {
     OpenMetrics,
 }
 
-const COUNTER: &str = "counter";
-const GAUGE: &str = "gauge";
-const HISTOGRAM: &str = "histogram";
+pub(super) const COUNTER: &str = "counter";
+pub(super) const GAUGE: &str = "gauge";
+pub(super) const HISTOGRAM: &str = "histogram";
 
 /// Up to here every whole number has a value of its own as a float (2^53).
 const EXACT: f64 = 9_007_199_254_740_992.0;
@@ -134,7 +135,8 @@ impl<'c> Writer<'c> {
 }
 
 /// A value.
-enum Number {
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Number {
     Whole(u64),
     Float(f64),
 }
@@ -164,6 +166,9 @@ pub(super) trait Series: Clone + Send + Sync {
 
     /// Writes it under `labels`, which stand without braces.
     fn write(&self, labels: &str, writer: &mut Writer<'_>);
+
+    /// Hands it over as a data point; `began` is when it was made, in nanoseconds since the epoch.
+    fn point(&self, labels: &[Label<'_>], began: u64, points: &mut Points<'_>);
 }
 
 macro_rules! single {
@@ -173,6 +178,11 @@ macro_rules! single {
 
             fn write(&self, labels: &str, writer: &mut Writer<'_>) {
                 writer.sample("", labels, $value(self));
+            }
+
+            fn point(&self, labels: &[Label<'_>], began: u64, points: &mut Points<'_>) {
+                let began = (Self::KIND != GAUGE).then_some(began);
+                points.number(labels, began, &$value(self));
             }
         }
     )*};
@@ -214,6 +224,9 @@ impl Series for Histogram {
         }
         writer.sample("_sum", labels, Number::Float(histogram.get_sample_sum()));
         writer.sample("_count", labels, Number::Whole(count));
+    }
+    fn point(&self, labels: &[Label<'_>], began: u64, points: &mut Points<'_>) {
+        points.histogram(labels, began, self);
     }
 }
 
