@@ -5,10 +5,11 @@
 
 use std::time::Duration;
 
-use prometheus::{Histogram, IntCounter, IntGauge};
+use prometheus::{IntCounter, IntGauge};
 
 use super::Metrics;
 use super::family::Family;
+use super::histogram::Histogram;
 use crate::telemetry::labels::Signal;
 use crate::telemetry::otlp::{Accepted, ExportError, ExportErrorKind};
 

@@ -108,7 +108,6 @@ impl Metrics {
 
     /// Everything as fields [`ITEM`](super::otlp::ITEM) of OTLP's `ScopeMetrics`, and the number of data points in them.
     /// Series have no label `service` there: the resource says it.
-    #[cfg_attr(not(test), expect(dead_code, reason = "what pushes metrics calls it"))]
     pub(in crate::telemetry) fn otlp_items(&self) -> (Vec<u8>, u64) {
         self.process.refresh(&self.catalogue);
         self.catalogue.encode()
