@@ -130,8 +130,9 @@ def main():
         parser.add_argument(f"--{name}", type=Path, required=True)
     parser.add_argument("--once", action="store_true", help="half a minute of load, the walk, the end")
     options = parser.parse_args()
-    # As Ctrl-C does, so that what was started is ended.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # Both end what was started, also where a shell in the background ignores the one.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
     children, load = [], None
     with tempfile.TemporaryDirectory(prefix="observe-") as folder:
         try:
