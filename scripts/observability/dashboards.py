@@ -18,6 +18,8 @@ ROUTES = "/predict.*|.*/infer|.*:predict|/invocations|/v1/embeddings|/inference.
 # As the rules have it: predictions that were answered.
 ANSWERED = f'{S}, method="POST", status=~"2..", route=~"{ROUTES}"'
 PAGE, TICKET = "red", "orange"
+# Of a budget, less is worse: docs/slo.md has the policy.
+LEFT = {"base": PAGE, "lines": [(TICKET, 0.1), ("green", 0.5)]}
 
 SERVICE = variable("service", f"build_info{{{OURS}}}")
 INSTANCE = variable("instance", f'build_info{{{OURS}, service=~"$service"}}')
@@ -69,7 +71,7 @@ def service():
         number("p99 of predictions", "Of answered predictions. Above 1 s SlowResponseTime opens a ticket.", "s", latency,
                runbook="latency.md#slowresponsetime", lines=[(TICKET, 0.5), (PAGE, 1)]),
         number("Availability budget left", "Of 30 days. Below 0: only changes that make it more reliable.", "percentunit",
-               'min(slo:availability_budget_remaining:ratio_30d{service=~"$service"})', runbook="availability.md#errorbudgetspent"),
+               'min(slo:availability_budget_remaining:ratio_30d{service=~"$service"})', runbook="availability.md#errorbudgetspent", **LEFT),
         number("Alerts firing", "Of this service. The SLO dashboard lists them.", "short",
                'count(ALERTS{alertstate="firing", service=~"$service"}) or vector(0)', runbook="README.md#runbooks", decimals=0,
                lines=[(PAGE, 1)]),
@@ -234,17 +236,16 @@ def burns(kind, selector, budget, legend="{{window}}"):
 
 def slo():
     ours, models = 'service=~"$service"', 'service=~"$service", model=~"$model"'
-    spent = [(TICKET, 0.1), ("green", 0.5)]
     kinds = (("availability", "0.001", "Failed requests", "availability.md#availabilitybudgetburn"),
              ("latency", "0.01", "Slow predictions", "latency.md#latencybudgetburn"))  # fmt: skip
     panels = [
         row("Now"),
         number("Availability budget left", "Share of the 30 days' budget of failed requests. The policy begins at 50 %.", "percentunit",
-               f"min(slo:availability_budget_remaining:ratio_30d{{{ours}}})", lines=spent, runbook="availability.md#errorbudgetspent", w=6),
+               f"min(slo:availability_budget_remaining:ratio_30d{{{ours}}})", runbook="availability.md#errorbudgetspent", w=6, **LEFT),
         number("Minutes of outage left", "The same as minutes of full outage, of 43.2 a month.", "m",
                f"min(slo:availability_budget_remaining:minutes_30d{{{ours}}})", runbook="availability.md#errorbudgetspent", w=6),
         number("Latency budget left", "Share of the 30 days' budget of predictions over 0.5 s.", "percentunit",
-               f"min(slo:latency_budget_remaining:ratio_30d{{{ours}}})", lines=spent, runbook="availability.md#errorbudgetspent", w=6),
+               f"min(slo:latency_budget_remaining:ratio_30d{{{ours}}})", runbook="availability.md#errorbudgetspent", w=6, **LEFT),
         number("Alerts firing", "Of the service and its models.", "short",
                f'count(ALERTS{{alertstate="firing", {ours}}}) or vector(0)', lines=[(PAGE, 1)], runbook="README.md#runbooks", w=6, decimals=0),
         row("Alerts"),

@@ -25,7 +25,7 @@ from pathlib import Path
 import expression
 import rules
 import traffic
-from stack import RULES, Inference, Prometheus, QueryError, post, quiet
+from stack import RULES, Inference, Prometheus, QueryError, end_by_signals, post, quiet
 
 DASHBOARDS = Path("deploy/observability/dashboards")
 PAGES = [*sorted(Path("docs/runbooks").glob("*.md")), Path("docs/slo.md"), Path("docs/observability.md")]
@@ -318,6 +318,7 @@ def main():
         parser.add_argument(f"--{name}", type=Path, required=True)
     options = parser.parse_args()
     begun = time.monotonic()
+    end_by_signals()
     with tempfile.TemporaryDirectory() as folder:
         prometheus = started(options, Path(folder))
         checker = Checker(prometheus)

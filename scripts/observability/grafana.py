@@ -18,15 +18,15 @@ def query(expr, legend, exemplar=False):
 
 
 def panel(kind, title, description, unit, targets, **more):
-    """A panel without its place. `more`: w, h, runbook (page and section), lines (thresholds), and defaults of fields."""
+    """A panel without its place. `more`: w, h, runbook (page and section), lines (thresholds above `base`), and defaults of fields."""
     w, h = more.pop("w", 8), more.pop("h", 8)
-    runbook, lines, overrides = more.pop("runbook", None), more.pop("lines", None), more.pop("overrides", [])
+    runbook, lines, base = more.pop("runbook", None), more.pop("lines", None), more.pop("base", "green")
     defaults = {"unit": unit} | more
     made = {"type": kind, "title": title, "description": description, "gridPos": {"h": h, "w": w}, "datasource": DATASOURCE}
     if lines:
-        steps = [{"color": "green", "value": None}, *({"color": color, "value": at} for at, color in lines)]
+        steps = [{"color": base, "value": None}, *({"color": color, "value": at} for at, color in lines)]
         defaults["thresholds"] = {"mode": "absolute", "steps": steps}
-    made["fieldConfig"] = {"defaults": defaults, "overrides": overrides}
+    made["fieldConfig"] = {"defaults": defaults, "overrides": []}
     if runbook:
         made["links"] = [{"title": f"Runbook: {runbook}", "url": f"${{runbooks}}/{runbook}", "targetBlank": True}]
     made["targets"] = [{"refId": chr(65 + at), "datasource": DATASOURCE} | it for at, it in enumerate(targets)]

@@ -21,7 +21,7 @@ from pathlib import Path
 import exemplars
 import rules
 from expression import parse, sides
-from stack import RULES, Collector, Inference, Prometheus, post
+from stack import RULES, Collector, Inference, Prometheus, end_by_signals, post
 
 LOAD_SECONDS = 25
 PAUSE = 0.1  # between two quick requests
@@ -130,9 +130,7 @@ def main():
         parser.add_argument(f"--{name}", type=Path, required=True)
     parser.add_argument("--once", action="store_true", help="half a minute of load, the walk, the end")
     options = parser.parse_args()
-    # Both end what was started, also where a shell in the background ignores the one.
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.default_int_handler)
+    end_by_signals()
     children, load = [], None
     with tempfile.TemporaryDirectory(prefix="observe-") as folder:
         try:

@@ -4,6 +4,7 @@ ports that the system picks, all ended by their process ids. Needs benches/ on P
 import json
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import time
@@ -127,6 +128,12 @@ class Prometheus(Child):
         found = self.api("query_exemplars", query=selector, start=now - seconds, end=now + 1)
         pairs = [(it["seriesLabels"], exemplar) for it in found for exemplar in it["exemplars"]]
         return sorted(pairs, key=lambda it: -float(it[1]["value"]))
+
+
+def end_by_signals():
+    """Lets SIGTERM, and SIGINT also where a shell in the background has it ignored, end what was started as Ctrl-C does."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
 
 
 class QueryError(Exception):
