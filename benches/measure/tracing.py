@@ -14,6 +14,7 @@ from .samples import Samples, shown
 
 SHARES = (0, 0.01, 1)
 UNTRACED = "untraced"
+KEPT = "live, failed and slow kept"
 
 
 def variables(url, share):
@@ -35,6 +36,8 @@ def run(binary, options, models, folder):
         kinds = [(UNTRACED, 0, {})] + [
             (place, share, variables(url, share)) for place, url in places.items() for share in SHARES
         ]
+        tail = {"ML_INFERENCE_TELEMETRY__KEEP_FAILED": "true", "ML_INFERENCE_TELEMETRY__KEEP_SLOWER_THAN": "500ms"}
+        kinds.append((KEPT, 0, variables(collector.url, 0) | tail))
         for place, share, environment in kinds:
             name = f"{place} {share * 100:g} %"
             server = Server(binary, [models.paths[FRAUD]], folder, environment, name)
@@ -81,8 +84,8 @@ def more(samples, place, share):
 def markdown(samples):
     """A line for each collector and share."""
     rows = []
-    for place in ("live", "dead", "black hole"):
-        for share in SHARES:
+    for place in ("live", KEPT, "dead", "black hole"):
+        for share in SHARES if place != KEPT else (0,):
             key = (place, share)
             beyond, each = more(samples, place, share)
             rows.append([

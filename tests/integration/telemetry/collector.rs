@@ -117,6 +117,59 @@ fn metrics_arrive_with_the_resource_and_at_the_end_once_more() {
     assert!(last.is_some(), "the exit pushes what an hour's interval would not have");
 }
 
+/// The data point of the last push whose attributes include these.
+fn last_point(collector: &Collector, name: &str, attributes: &[(&str, &str)]) -> Option<Value> {
+    let has = |point: &Value, (key, value): &(&str, &str)| {
+        let list = point["attributes"].as_array().unwrap();
+        list.iter().any(|pair| pair["key"] == *key && pair["value"]["stringValue"] == *value)
+    };
+    let last = collector.metrics().into_iter().rfind(|metric| metric.name == name)?;
+    let data = ["sum", "gauge", "histogram"].iter().find_map(|kind| last.data.get(*kind))?;
+    let points = data["dataPoints"].as_array().unwrap().iter();
+    let mut points = points.filter(|point| attributes.iter().all(|pair| has(point, pair)));
+    points.next().cloned()
+}
+
+#[test]
+fn counts_and_histograms_arrive_as_they_would_be_scraped_with_exemplars() {
+    let collector = Collector::start();
+    let mut server = collector.by_grpc(builder()).start();
+    let answers: Vec<_> = (0..3).map(|_| server.post("/predict/add-one", &json!([1, 2, 3]))).collect();
+    assert_eq!(server.terminate(), Some(0));
+    let ok = [("model", "add-one"), ("outcome", "ok")];
+    let count = wait::until("the last push", PATIENCE, || {
+        last_point(&collector, "inference_requests_total", &ok).filter(|point| point["asInt"] == "3")
+    });
+    assert!(count["startTimeUnixNano"].is_string(), "{count}");
+    let sum =
+        collector.metrics().into_iter().find(|metric| metric.name == "inference_requests_total").unwrap();
+    assert_eq!(
+        (&sum.data["sum"]["isMonotonic"], &sum.data["sum"]["aggregationTemporality"]),
+        (&json!(true), &json!(2))
+    );
+    let name = "inference_request_duration_seconds";
+    let histogram = last_point(&collector, name, &ok[..1]).unwrap();
+    assert_eq!(
+        (&histogram["count"], histogram["explicitBounds"].as_array().unwrap().len()),
+        (&json!("3"), 16)
+    );
+    let counts = histogram["bucketCounts"].as_array().unwrap();
+    let counts = counts.iter().map(|count| count.as_str().unwrap().parse::<u64>().unwrap());
+    assert_eq!(counts.sum::<u64>(), 3, "{histogram}");
+    let traces: Vec<&str> = answers
+        .iter()
+        .map(|answer| answer.header("traceresponse").unwrap().split('-').nth(1).unwrap())
+        .collect();
+    let exemplars = histogram["exemplars"].as_array().unwrap();
+    assert!(!exemplars.is_empty(), "{histogram}");
+    for exemplar in exemplars {
+        let trace = exemplar["traceId"].as_str().unwrap();
+        assert!(traces.contains(&trace), "{exemplar}");
+        let spans = collector.trace(trace, 6);
+        assert!(spans.iter().any(|span| span.name == "model-inference" && exemplar["spanId"] == span.id));
+    }
+}
+
 #[test]
 fn all_signals_name_the_same_instance_and_leave_only_where_asked() {
     let collector = Collector::start();

@@ -55,14 +55,18 @@ impl Pki {
 }
 
 #[test]
-fn logs_and_metrics_arrive_where_both_sides_have_certificates() {
+fn every_signal_arrives_where_both_sides_have_certificates() {
     let pki = Pki::new();
     for by in [Collector::by_grpc, Collector::by_http] {
         let collector = pki.collector();
         let builder = by(&collector, pki.client(builder()));
         let server = builder.env("OTEL_EXPORTER_OTLP_CERTIFICATE", pki.path("ca.pem")).start();
         assert_eq!(server.call(&failing("over-tls")).status, 500);
-        assert_eq!(about(&collector, "over-tls").len(), 1);
+        let records = about(&collector, "over-tls");
+        assert_eq!(records.len(), 1);
+        let spans = collector.trace(&records[0].trace, 6);
+        assert!(spans.iter().any(|span| span.id == records[0].span), "{spans:#?}");
+        wait::until("metrics", PATIENCE, || (!collector.metrics().is_empty()).then_some(()));
     }
 }
 

@@ -61,6 +61,7 @@ fn is_in_its_bucket(exemplar: &Exemplar) {
 fn every_exemplar_is_a_span_that_was_exported() {
     let collector = Collector::start();
     let server = collector.by_grpc(builder()).start();
+    server.expects_strangers();
     let prometheus = Prometheus::scraping(&[server.http, server.admin]);
     let all = wait::until("exemplars of every histogram", Duration::from_mins(1), || {
         requests(&server);
@@ -96,6 +97,7 @@ fn every_exemplar_is_a_span_that_was_exported() {
 fn without_sampling_there_is_no_exemplar() {
     let collector = Collector::start();
     let server = collector.by_grpc(builder()).env("OTEL_TRACES_SAMPLER", "always_off").start();
+    server.expects_strangers();
     let prometheus = Prometheus::scraping(&[server.admin]);
     requests(&server);
     let sent = CLIENTS * REQUESTS * 2;
