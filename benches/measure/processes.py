@@ -170,9 +170,10 @@ class Server(Child):
         addresses = json.loads(self.ready_file.read_text())
         self.url, self.grpc = "http://" + addresses["http"], addresses["grpc"]
 
-    def scrape(self):
-        """The text of its metrics."""
-        with urllib.request.urlopen(self.url + "/metrics", timeout=PATIENCE) as answer:
+    def scrape(self, accept="text/plain"):
+        """The text of its metrics, in the form asked for."""
+        request = urllib.request.Request(self.url + "/metrics", headers={"accept": accept})
+        with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
             return answer.read().decode()
 
     def metric(self, name, labels=""):

@@ -13,6 +13,8 @@ from .rounds import ONE, requests_of, spans
 from .samples import Samples, shown
 
 SHARES = (0, 0.01, 1)
+# How many places the round's beginning moves on: no divisor of the number of servers.
+STEP = 4
 UNTRACED = "untraced"
 KEPT = "live, failed and slow kept"
 
@@ -51,14 +53,16 @@ def run(binary, options, models, folder):
             stack.callback(server.stop)
         for number in range(1, options.rounds + 1):
             tell(f"round {number} of {options.rounds}")
-            one_round(binary, options, models, (samples, servers, texts))
+            one_round(binary, options, models, (samples, servers, texts), number)
     return samples.spreads(), markdown(samples)
 
 
-def one_round(binary, options, models, those):
-    """Everything once, one after the other."""
+def one_round(binary, options, models, those, number):
+    """Everything once, one after the other; each round begins elsewhere, so that no place in it is anybody's own."""
     samples, servers, texts = those
-    for (place, share), server in servers.items():
+    order = list(servers.items())
+    begin = number * STEP % len(order)
+    for (place, share), server in order[begin:] + order[:begin]:
         target = (f"{server.url}/predict/{FRAUD}", models.bodies[FRAUD])
         before, asked = spans(server), requests_of(server)
         for connections in (MANY, ONE):

@@ -10,17 +10,19 @@ use opentelemetry::trace::{SpanContext, SpanId, TraceId};
 use prometheus::core::Metric as _;
 use prometheus::{HistogramOpts, proto};
 
-/// A span that is exported, in which something is observed.
+/// A span that is exported, in which something is observed at a moment that all its observations share: a clock for
+/// each of them would cost more than they do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SampledSpan {
     trace: TraceId,
     span: SpanId,
+    at: SystemTime,
 }
 
 impl SampledSpan {
-    /// The span of these ids, which is sampled.
+    /// The span of these ids, which is exported, now.
     pub fn new(trace: TraceId, span: SpanId) -> Self {
-        Self { trace, span }
+        Self { trace, span, at: SystemTime::now() }
     }
 
     /// The span of a context; none where it is not sampled.
@@ -99,7 +101,7 @@ impl Exemplars {
                 trace: span.trace.to_bytes(),
                 span: span.span.to_bytes(),
                 value,
-                at: SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default(),
+                at: span.at.duration_since(UNIX_EPOCH).unwrap_or_default(),
             });
         }
     }
@@ -173,7 +175,7 @@ mod tests {
             SampledSpan::of(&SpanContext::new(trace, span, flags, false, TraceState::NONE))
         };
         assert_eq!(of(TraceFlags::NOT_SAMPLED), None);
-        let (trace, span) = (TraceId::from_bytes([1; 16]), SpanId::from_bytes([2; 8]));
-        assert_eq!(of(TraceFlags::SAMPLED), Some(SampledSpan::new(trace, span)));
+        let sampled = of(TraceFlags::SAMPLED).map(|it| (it.trace, it.span));
+        assert_eq!(sampled, Some((TraceId::from_bytes([1; 16]), SpanId::from_bytes([2; 8]))));
     }
 }

@@ -111,8 +111,7 @@ impl ExportQueue {
 
     /// Has `write` append items and say how many, unless the queue is full: then `expected` of them are lost.
     pub(in crate::telemetry) fn put(&self, expected: u64, write: impl FnOnce(&mut Vec<u8>) -> u64) {
-        if self.shared.waiting.load(Ordering::Relaxed) >= self.shared.options.capacity as u64 {
-            self.shared.metrics.full.inc_by(expected);
+        if self.loses(expected) {
             return;
         }
         SCRATCH.with_borrow_mut(|scratch| {
@@ -123,6 +122,20 @@ impl ExportQueue {
                 *scratch = Vec::new();
             }
         });
+    }
+
+    /// Whether the queue is full: then so many items, which nobody need make, are lost.
+    pub(in crate::telemetry) fn loses(&self, items: u64) -> bool {
+        let is_full = self.shared.waiting.load(Ordering::Relaxed) >= self.shared.options.capacity as u64;
+        if is_full {
+            self.lost(items);
+        }
+        is_full
+    }
+
+    /// Counts items that were not made because the queue was full.
+    pub(in crate::telemetry) fn lost(&self, items: u64) {
+        self.shared.metrics.full.inc_by(items);
     }
 
     /// Has everything that is in the queue now exported without delay.

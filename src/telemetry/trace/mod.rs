@@ -3,7 +3,7 @@
 //! `http/` begins a [`RequestTrace`] per request, `service/` an [`InferenceTrace`] in it, the
 //! scheduler records batches. Invariant: the sampling decision comes first; a request that is not
 //! sampled pays for its ids and nothing else (unless failed or slow ones are to be kept: then also for its
-//! facts), and nothing here waits or fails.
+//! facts), one that comes while the queue is full hardly more, and nothing here waits or fails.
 
 mod batch;
 mod encode;
@@ -130,9 +130,10 @@ impl Tracer {
         let decided =
             inner.recorder.as_ref().is_some_and(|recorder| recorder.sampler.decides(asked, trace_id));
         let flags = if decided { TraceFlags::SAMPLED } else { TraceFlags::NOT_SAMPLED };
+        let is_lost = decided && inner.recorder.as_ref().is_some_and(|recorder| recorder.queue.loses(1));
         let state = parent.as_ref().map_or(TraceState::NONE, |parent| parent.trace_state().clone());
         let context = SpanContext::new(trace_id, new_span_id(), flags, false, state);
-        RequestTrace::new(self.clone(), context, Origin { operation, parent, linked, started })
+        RequestTrace::new(self.clone(), context, Origin { operation, parent, linked, started, is_lost })
     }
 
     fn is_on(&self) -> bool {
@@ -153,6 +154,13 @@ impl Tracer {
         let tail = &self.inner.tail;
         let is_slow = || tail.keep_slower_than.is_some_and(|limit| took > limit);
         context.is_sampled() || (tail.keep_failed && is_fault) || is_slow()
+    }
+
+    /// Counts spans that were not made because there was no room.
+    fn lost(&self, spans: u64) {
+        if let Some(recorder) = &self.inner.recorder {
+            recorder.queue.lost(spans);
+        }
     }
 
     /// Has `write` append spans and say how many, unless there is no room for the `expected` ones.

@@ -25,6 +25,9 @@ pub(super) const CLIENT_GONE: &str = "client_disconnected";
 /// A lack of capacity, told by a refusal: no fault that a trace would explain.
 const REFUSED: u16 = 503;
 
+/// `model-inference` and its stages, as most requests have them.
+const INFERENCE_SPANS: u64 = 5;
+
 /// A request's trace.
 #[derive(Debug)]
 pub struct RequestTrace {
@@ -43,6 +46,8 @@ pub(super) struct Origin {
     /// The caller's span, if it is not.
     pub(super) linked: Option<SpanContext>,
     pub(super) started: SystemTime,
+    /// The queue was full when it began: no span of it is made, and none is told as an exemplar.
+    pub(super) is_lost: bool,
 }
 
 /// What a request asks for: names its span.
@@ -118,7 +123,7 @@ pub fn push_hex(text: &mut String, bytes: &[u8]) {
 
 impl RequestTrace {
     pub(super) fn new(tracer: Tracer, context: SpanContext, origin: Origin) -> Self {
-        let is_open = context.is_sampled() || tracer.keeps_some();
+        let is_open = !origin.is_lost && (context.is_sampled() || tracer.keeps_some());
         Self { tracer, context, origin, is_open }
     }
 
@@ -157,6 +162,9 @@ impl RequestTrace {
 
     /// Begins the `model-inference` span.
     pub fn begin_inference(&mut self, started: SystemTime) -> InferenceTrace {
+        if self.origin.is_lost {
+            self.tracer.lost(INFERENCE_SPANS);
+        }
         let parent = self.is_open.then(|| self.context.clone());
         InferenceTrace::begin(self.tracer.clone(), parent, started)
     }
@@ -183,7 +191,7 @@ impl RequestTrace {
     }
 
     fn write(&self, ended: SystemTime, rest: impl FnOnce(&mut Fields<'_>)) {
-        let Origin { operation, parent, linked, started } = &self.origin;
+        let Origin { operation, parent, linked, started, .. } = &self.origin;
         let head = Head {
             context: &self.context,
             parent: parent.as_ref(),

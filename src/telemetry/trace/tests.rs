@@ -444,6 +444,20 @@ fn a_full_queue_drops_and_counts() {
     assert!(text.contains("otel_sdk_processor_span_processed_total{error_type=\"queue_full\"} 2"), "{text}");
 }
 
+#[test]
+fn while_the_queue_is_full_nothing_is_made_or_pointed_to() {
+    let traced = Traced::stalled(&[("OTEL_BSP_MAX_QUEUE_SIZE", "1")], |_| {});
+    traced.request(&[]).finish(&end(200), SystemTime::now());
+    let mut request = traced.request(&[]);
+    assert!(request.is_sampled() && !request.is_recording());
+    assert!(request.traceresponse().ends_with("-01"), "the decision stays");
+    assert_eq!(request.exported(200, SystemTime::now()), None, "no exemplar leads to it");
+    assert!(request.begin_inference(SystemTime::now()).context().is_none(), "and no link");
+    request.finish(&end(200), SystemTime::now());
+    let metrics = traced.span_metrics();
+    assert_eq!((metrics.full.get(), metrics.size.get()), (6, 1), "a server span, and five of an inference");
+}
+
 type Answer = Result<Accepted, ExportError>;
 
 /// Answers each batch as it is told to, and tells how many spans were in it.
