@@ -244,6 +244,7 @@ impl Default for DrainConfig {
 /// `[telemetry]`.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
+#[expect(clippy::struct_excessive_bools, reason = "switches that have nothing to do with each other")]
 pub struct TelemetryConfig {
     /// How long the last spans may take to leave when the process ends.
     #[schemars(extend("x-max" = "24h"))]

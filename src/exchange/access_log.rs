@@ -32,13 +32,12 @@ impl AccessLog {
     /// Whether and why an answer is logged, at `now` since any moment.
     pub(super) fn line(self, is_fault: bool, took: Duration, now: Duration) -> Option<Line> {
         match self {
-            Self::Off => None,
             Self::All | Self::Errors { .. } if is_fault => Some(Line::Fault),
             Self::All => Some(Line::Told),
             Self::Errors { slower_than } if took > slower_than => {
                 SLOW.admit(now.as_secs()).map(|untold| Line::Slow { untold })
             }
-            Self::Errors { .. } => None,
+            Self::Errors { .. } | Self::Off => None,
         }
     }
 }

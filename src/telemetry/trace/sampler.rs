@@ -55,9 +55,9 @@ impl Sampler {
 }
 
 fn within(ratio: f64, trace: TraceId) -> bool {
-    let [.., a, b, c, d, e, f, g, h] = trace.to_bytes();
+    let low = u128::from_be_bytes(trace.to_bytes()) & u128::from(u64::MAX);
     #[expect(clippy::cast_precision_loss, reason = "a share needs no more than 53 bits")]
-    let place = (u64::from_be_bytes([a, b, c, d, e, f, g, h]) >> 1) as f64;
+    let place = (low >> 1) as f64;
     place < ratio * ALL || ratio >= 1.0
 }
 

@@ -36,7 +36,8 @@ fn decoded(items: &[u8]) -> Vec<Span> {
     ScopeSpans::decode(items).unwrap().spans
 }
 
-fn rejected(rejected: u64) -> Result<Accepted, ExportError> {
+#[expect(clippy::unnecessary_wraps, reason = "as an export answers")]
+fn rejected(rejected: u64) -> Answer {
     Ok(Accepted { rejected, message: String::new() })
 }
 
@@ -119,6 +120,7 @@ fn attribute(span: &Span, key: &str) -> Option<Value> {
     pair.value.clone()?.value
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "as an attribute is found")]
 fn text(value: &str) -> Option<Value> {
     Some(Value::StringValue(value.to_owned()))
 }
@@ -777,11 +779,9 @@ fn lines_for_people_are_whole() {
 fn the_sdks_spans_are_written_like_ours() {
     use opentelemetry::trace::{Span as _, Tracer as _};
     let traced = Traced::new(&[]);
-    let tracer = traced.tracer.sdk().unwrap();
-    let mut span = tracer
-        .span_builder("load-model")
-        .with_attributes([opentelemetry::KeyValue::new("n", 3)])
-        .start(&tracer);
+    let sdk = traced.tracer.sdk().unwrap();
+    let mut span =
+        sdk.span_builder("load-model").with_attributes([opentelemetry::KeyValue::new("n", 3)]).start(&sdk);
     span.add_event("told", vec![opentelemetry::KeyValue::new("what", "it")]);
     span.set_status(opentelemetry::trace::Status::error("no"));
     let id = span.span_context().span_id().to_string();
