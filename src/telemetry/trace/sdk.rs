@@ -98,7 +98,7 @@ impl SpanProcessor for Bridge {
         Ok(())
     }
 
-    /// Whoever wants to wait has [`ExportQueue::flush`], with its own limit.
+    /// Whoever wants to wait flushes the queue, within a limit of its own.
     fn shutdown_with_timeout(&self, _: Duration) -> OTelSdkResult {
         self.queue.close();
         Ok(())
