@@ -188,8 +188,9 @@ impl Shared {
             self.metrics.full.inc_by(items);
             return;
         }
-        let is_full = state.filling.items + items > self.options.batch as u64;
-        if is_full && state.filling.items > 0 {
+        let (batch, before) = (self.options.batch as u64, state.filling.items);
+        let closes = before > 0 && before + items > batch;
+        if closes {
             let next = Batch { bytes: state.spare.pop().unwrap_or_default(), items: 0 };
             let full = std::mem::replace(&mut state.filling, next);
             state.full.push_back(full);
@@ -198,7 +199,9 @@ impl Shared {
         state.filling.items += items;
         state.taken += items;
         self.waits(&mut state, items, 0);
-        let wakes = state.full.len() + usize::from(state.filling.items == self.options.batch as u64) == 1;
+        // To wake a thread is a call of the kernel's, also where none sleeps: once for a batch that is due.
+        let is_due = state.filling.items >= batch && state.full.is_empty();
+        let wakes = if closes { state.full.len() == 1 && before < batch } else { is_due };
         drop(state);
         if wakes {
             self.wake.notify_all();
