@@ -26,6 +26,8 @@ const MAX_ANSWER: usize = 64 << 10;
 /// The pause before the second try; it doubles with each further one.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// What a collector that asks for no pause at all gets.
+const LEAST_PAUSE: Duration = Duration::from_millis(100);
 
 const AGENT: &str = concat!("OTel-OTLP-Exporter-Rust/", env!("CARGO_PKG_VERSION"));
 
@@ -117,7 +119,7 @@ impl Way {
                 Retry::Never => return Err(error),
                 // The collector had closed it while nothing was sent.
                 _ if was_kept && self.connection.is_none() => Duration::ZERO,
-                Retry::After(asked) => asked,
+                Retry::After(asked) => asked.max(LEAST_PAUSE),
                 Retry::Later => {
                     let wait = pause.mul_f64(0.75 + fastrand::f64() / 2.0);
                     pause = (pause * 2).min(LONGEST_PAUSE);

@@ -15,5 +15,6 @@ fn the_reference_parser_reads_openmetrics_with_exemplars() {
     server.post("/predict/add-one", &json!([1, 2, 3])).ok();
     server.post("/predict/columns", &json!([30, 1000, "Oslo", 2])).ok();
     server.wait_for_no_request_in_flight();
+    server.expects_strangers();
     unittest(&settings::clients(), "openmetrics.py", ["Formats", &server.http.to_string()]);
 }
