@@ -1,7 +1,7 @@
 //! Which answers get a line in the log, beside every fault of ours that has a cause to tell.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 /// Which answers are logged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,12 +29,13 @@ pub(super) enum Line {
 }
 
 impl AccessLog {
-    /// Whether and why an answer is logged, at `now` since any moment.
-    pub(super) fn line(self, is_fault: bool, took: Duration, now: Duration) -> Option<Line> {
+    /// Whether and why an answer is logged.
+    pub(super) fn line(self, is_fault: bool, took: Duration) -> Option<Line> {
         match self {
             Self::All | Self::Errors { .. } if is_fault => Some(Line::Fault),
             Self::All => Some(Line::Told),
             Self::Errors { slower_than } if took > slower_than => {
+                let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
                 SLOW.admit(now.as_secs()).map(|untold| Line::Slow { untold })
             }
             Self::Errors { .. } | Self::Off => None,
@@ -95,7 +96,7 @@ mod tests {
     fn faults_always_and_slow_ones_by_the_limit() {
         let second = Duration::from_secs(1);
         let errors = AccessLog::Errors { slower_than: second };
-        let line = |log: AccessLog, is_fault, took| log.line(is_fault, took, second);
+        let line = |log: AccessLog, is_fault, took| log.line(is_fault, took);
         assert_eq!(line(errors, true, Duration::ZERO), Some(Line::Fault));
         assert_eq!(line(errors, false, second), None);
         assert!(matches!(line(errors, false, second * 2), Some(Line::Slow { .. })));

@@ -151,9 +151,8 @@ fn log(context: &RequestContext, access_log: AccessLog, status: u16, error: Opti
     let cause = error.and_then(|error| error.cause.as_deref());
     let is_fault = status >= 500 && status != 503;
     let took = context.started.elapsed();
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     let told_anyway = cause.map(|_| if is_fault { Line::Fault } else { Line::Told });
-    let Some(line) = access_log.line(is_fault, took, now).or(told_anyway) else { return };
+    let Some(line) = access_log.line(is_fault, took).or(told_anyway) else { return };
     let trace = context.trace.lock().unwrap_or_else(PoisonError::into_inner);
     let (trace_id, span_id) = trace
         .as_ref()
@@ -243,15 +242,15 @@ impl AnswerEnd {
     fn settle(&mut self) {
         let Some(mut observation) = self.observation.take() else { return };
         let mut trace = self.context.trace.lock().unwrap_or_else(PoisonError::into_inner);
-        let trace = trace.take().filter(RequestTrace::is_recording);
-        let ended = SystemTime::now();
+        // The clock is read for spans only.
+        let trace = trace.take().filter(RequestTrace::is_recording).map(|trace| (trace, SystemTime::now()));
         let grpc_status = || self.error.map_or("OK", |error| error.grpc_code().name());
         let grpc_status = self.protocol.is_grpc().then(grpc_status);
         let error_type = self.error.filter(|_| self.status >= 500).map(ErrorCode::text);
-        let span = trace.as_ref().and_then(|trace| trace.exported(self.status, ended));
+        let span = trace.as_ref().and_then(|(trace, ended)| trace.exported(self.status, *ended));
         observation.ends(ObservedEnd { span, error_type, grpc_status });
         observation.finish(self.status, self.sent);
-        let Some(trace) = trace else { return };
+        let Some((trace, ended)) = trace else { return };
         let (server_address, server_port) = self.span.host_and_port();
         trace.finish(
             &HttpSpanEnd {

@@ -171,14 +171,17 @@ impl RequestTrace {
 
     /// The request's span, if it is exported when the request ends so.
     pub fn exported(&self, status: u16, ended: SystemTime) -> Option<SampledSpan> {
+        self.is_kept(status, ended).then(|| SampledSpan::new(self.trace_id(), self.span_id()))
+    }
+
+    fn is_kept(&self, status: u16, ended: SystemTime) -> bool {
         let is_fault = status >= 500 && status != REFUSED;
-        let kept = self.is_open && self.tracer.keeps(&self.context, is_fault, (self.origin.started, ended));
-        kept.then(|| SampledSpan::new(self.trace_id(), self.span_id()))
+        self.is_open && self.tracer.keeps(&self.context, is_fault, (self.origin.started, ended))
     }
 
     /// Ends the request's span.
     pub fn finish(mut self, response: &HttpSpanEnd<'_>, ended: SystemTime) {
-        let kept = self.exported(response.status, ended).is_some();
+        let kept = self.is_kept(response.status, ended);
         self.is_open = false;
         if kept {
             self.write(ended, |fields| {
@@ -225,8 +228,12 @@ impl RequestTrace {
 impl Drop for RequestTrace {
     /// Dropped before its end: the client went away, which is no error of the server.
     fn drop(&mut self) {
+        // Most have ended, or were never open: they read no clock.
+        if !self.is_open {
+            return;
+        }
         let ended = SystemTime::now();
-        if self.is_open && self.tracer.keeps(&self.context, false, (self.origin.started, ended)) {
+        if self.tracer.keeps(&self.context, false, (self.origin.started, ended)) {
             self.write(ended, |fields| fields.attribute(semconv::ERROR_TYPE, CLIENT_GONE));
         }
     }
