@@ -9,6 +9,25 @@ debian_download() {
     (cd "$folder" && apt-get -q "$@" -o APT::Sandbox::User="$(id -un)" download "$package") >&2
 }
 
+# debian_provide CACHED PACKAGE VERSION PREFIX PROGRAM...: the programs into the cache as CACHED: out of the package, or where apt
+# cannot give that by the caller's from_module FOLDER, which builds them into FOLDER/ready.
+debian_provide() {
+    local started=$SECONDS cached=$1 package=$2 version=$3 programs=${*:5}
+    shift
+    cache_stage
+    mkdir "$CACHE_STAGING/deb" "$CACHE_STAGING/module"
+    say "fetching $programs out of Debian's package $package $version"
+    if debian_programs "$CACHE_STAGING/deb" "$@"; then
+        cache_publish "$CACHE_STAGING/deb/ready" "$cached"
+    else
+        say "apt cannot give that package here"
+        from_module "$CACHE_STAGING/module" ||
+            fail "$programs: neither from apt nor from the Go module (the reasons are above)"
+        cache_publish "$CACHE_STAGING/module/ready" "$cached"
+    fi
+    say "ready after $((SECONDS - started)) s: $programs"
+}
+
 # debian_programs FOLDER PACKAGE VERSION PREFIX PROGRAM...: programs of the package's /usr/bin, into FOLDER/ready. The
 # variable PREFIX_ARCHITECTURE has the package's hash. Where the machine's own package lists do not have the version,
 # lists of our own are fetched for this once. Fails where apt cannot give it.

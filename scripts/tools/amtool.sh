@@ -21,24 +21,9 @@ from_module() {
         "github.com/prometheus/alertmanager/cmd/amtool@$ALERTMANAGER_MODULE_VERSION" >&2
 }
 
-provide() {
-    local started=$SECONDS
-    cache_stage
-    mkdir "$CACHE_STAGING/deb" "$CACHE_STAGING/module"
-    say "fetching amtool out of Debian's package prometheus-alertmanager $ALERTMANAGER_DEB_VERSION"
-    if debian_programs "$CACHE_STAGING/deb" prometheus-alertmanager "$ALERTMANAGER_DEB_VERSION" ALERTMANAGER_DEB amtool; then
-        cache_publish "$CACHE_STAGING/deb/ready" "$cached"
-    else
-        say "apt cannot give that package here"
-        from_module "$CACHE_STAGING/module" ||
-            fail "amtool came neither from apt nor from its Go module (the reasons are above)"
-        cache_publish "$CACHE_STAGING/module/ready" "$cached"
-    fi
-    say "amtool is ready after $((SECONDS - started)) s"
-}
-
 if [[ ! -x $cached/amtool ]]; then
     cache_lock alertmanager
-    [[ -x $cached/amtool ]] || provide
+    [[ -x $cached/amtool ]] ||
+        debian_provide "$cached" prometheus-alertmanager "$ALERTMANAGER_DEB_VERSION" ALERTMANAGER_DEB amtool
 fi
 echo "$cached/amtool"

@@ -25,26 +25,11 @@ from_module() {
         "${packages[@]/%/@$PROMETHEUS_MODULE_VERSION}" >&2
 }
 
-provide() {
-    local started=$SECONDS
-    cache_stage
-    mkdir "$CACHE_STAGING/deb" "$CACHE_STAGING/module"
-    say "fetching ${programs[*]} out of Debian's package prometheus $PROMETHEUS_DEB_VERSION"
-    if debian_programs "$CACHE_STAGING/deb" prometheus "$PROMETHEUS_DEB_VERSION" PROMETHEUS_DEB "${programs[@]}"; then
-        cache_publish "$CACHE_STAGING/deb/ready" "$cached"
-    else
-        say "apt cannot give that package here"
-        from_module "$CACHE_STAGING/module" ||
-            fail "prometheus and promtool came neither from apt nor from their Go module (the reasons are above)"
-        cache_publish "$CACHE_STAGING/module/ready" "$cached"
-    fi
-    say "${programs[*]} are ready after $((SECONDS - started)) s"
-}
-
 program=${1:-prometheus}
 [[ " ${programs[*]} " == *" $program "* ]] || fail "$program is none of ${programs[*]}"
 if [[ ! -x $cached/$program ]]; then
     cache_lock prometheus
-    [[ -x $cached/$program ]] || provide
+    [[ -x $cached/$program ]] ||
+        debian_provide "$cached" prometheus "$PROMETHEUS_DEB_VERSION" PROMETHEUS_DEB "${programs[@]}"
 fi
 echo "$cached/$program"

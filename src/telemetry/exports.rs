@@ -88,15 +88,14 @@ fn push_metrics(wanted: &MetricExport, origin: &Origin, metrics: &Arc<Metrics>) 
     pusher.inspect_err(|error| tracing::error!(%error, "no thread to push metrics: they can be scraped")).ok()
 }
 
-/// What makes a signal's exporter, on the thread that will use it.
+/// What makes a signal's exporter; tells where it will send to.
 fn exporter(
     signal: Signal,
     otlp: &OtlpOptions,
     origin: &Origin,
     metrics: &Metrics,
 ) -> impl FnOnce() -> Exporter + Send + use<> {
-    let (otlp, origin, operations) = (otlp.clone(), origin.clone(), metrics.operations(signal));
     let (endpoint, protocol) = (&otlp.endpoint, otlp.protocol);
     tracing::info!(signal = signal.as_str(), endpoint, ?protocol, "exported to a collector");
-    move || Exporter::new(&otlp, signal, origin, operations)
+    Exporter::later(otlp, signal, origin, metrics)
 }

@@ -4,7 +4,6 @@
 //! lock; what the thread that exports records has to say goes to stderr alone, so that a failing export makes no records.
 
 use std::cell::Cell;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::Value;
 use tracing::Level;
@@ -38,7 +37,7 @@ impl Records {
     /// Appends a `LogRecord`, as a field of the message that holds it.
     pub(super) fn encode(&self, out: &mut Vec<u8>, entry: &Entry) {
         wire::message(out, ITEM, |out| {
-            let now = nanos(entry.time);
+            let now = wire::nanos(entry.time);
             wire::fixed64(out, 1, now);
             wire::varint(out, 2, severity(*entry.metadata.level()));
             wire::bytes(out, 3, entry.metadata.level().as_str().as_bytes());
@@ -94,11 +93,6 @@ impl Output for Records {
     }
 }
 
-fn nanos(time: SystemTime) -> u64 {
-    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
-}
-
 /// The number of a level in the logs data model.
 fn severity(level: Level) -> u64 {
     match level {
@@ -111,10 +105,8 @@ fn severity(level: Level) -> u64 {
 }
 
 fn any_value(out: &mut Vec<u8>, value: &Value, length: usize) {
-    let text = |out: &mut Vec<u8>, text: &str| {
-        let end = text.char_indices().nth(length).map_or(text.len(), |(end, _)| end);
-        wire::any_value(out, wire::Value::Text(&text[..end]));
-    };
+    let text =
+        |out: &mut Vec<u8>, text: &str| wire::any_value(out, wire::Value::Text(wire::cut(text, length)));
     match value {
         Value::Bool(yes) => wire::any_value(out, wire::Value::Bool(*yes)),
         Value::String(string) => text(out, string),

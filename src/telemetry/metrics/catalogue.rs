@@ -10,8 +10,9 @@ use prometheus::{Counter, Gauge, IntCounter, IntGauge};
 
 use super::family::{Family, Rendered};
 use super::histogram::Histogram;
-use super::otlp::{self, Encoder};
+use super::otlp::Encoder;
 use super::text::{Exposition, Series, Writer};
+use crate::telemetry::otlp::wire;
 
 const LATENCY: &[f64] =
     &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0];
@@ -101,7 +102,7 @@ macro_rules! catalogue {
                 Self {
                     $($field: Made::made(($name, $help), &[$($label),*], $buckets),)*
                     last_size: AtomicUsize::new(64 << 10),
-                    began: otlp::nanoseconds(SystemTime::now()),
+                    began: wire::nanos(SystemTime::now()),
                 }
             }
 

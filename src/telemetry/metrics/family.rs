@@ -8,8 +8,9 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::SystemTime;
 
-use super::otlp::{self, Encoder, Label};
+use super::otlp::{Encoder, Label};
 use super::text::{self, Series, Writer};
+use crate::telemetry::otlp::wire;
 
 /// What makes a series of a family.
 type Make<T> = Box<dyn Fn() -> T + Send + Sync>;
@@ -64,11 +65,8 @@ impl<T: Series> Family<T> {
         let written: Vec<String> =
             order.iter().map(|&place| text::label(labels[place], values[place].as_ref())).collect();
         let mut children = children.write().unwrap_or_else(PoisonError::into_inner);
-        let made = || Child {
-            labels: written.join(","),
-            began: otlp::nanoseconds(SystemTime::now()),
-            series: make(),
-        };
+        let made =
+            || Child { labels: written.join(","), began: wire::nanos(SystemTime::now()), series: make() };
         let child = children.entry(key).or_insert_with(made);
         child.series.clone()
     }

@@ -2,7 +2,7 @@
 //!
 //! Called by [`super::Metrics::otlp_items`]. Everything is cumulative, as it is in Prometheus' formats, and has the same names.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
 use super::histogram::{Exemplar, Histogram};
 use super::semantic::{Names, STATUS_CODE};
@@ -12,12 +12,6 @@ use crate::telemetry::otlp::{ITEM, wire};
 
 /// `AGGREGATION_TEMPORALITY_CUMULATIVE`.
 const CUMULATIVE: u64 = 2;
-
-/// Nanoseconds since the epoch.
-pub(super) fn nanoseconds(time: SystemTime) -> u64 {
-    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
-}
 
 /// What a series' labels are: names and values.
 pub(super) type Label<'a> = (&'static str, &'a str);
@@ -31,7 +25,7 @@ pub(super) struct Encoder {
 
 impl Encoder {
     pub(super) fn new() -> Self {
-        Self { items: Vec::new(), points: 0, now: nanoseconds(SystemTime::now()) }
+        Self { items: Vec::new(), points: 0, now: wire::nanos(SystemTime::now()) }
     }
 
     /// The messages, and how many data points are in them.

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use super::{Accepted, Collector, ExportError, Origin};
 use crate::telemetry::labels::Signal;
-use crate::telemetry::metrics::OperationMetrics;
+use crate::telemetry::metrics::{Metrics, OperationMetrics};
 use crate::telemetry::otel::OtlpOptions;
 
 /// A way to a collector, and what is known of it.
@@ -28,14 +28,19 @@ enum State {
 }
 
 impl Exporter {
-    /// Connects nothing yet. What is wrong with the options is the error of every export.
-    pub(in crate::telemetry) fn new(
+    /// What makes one, on the thread that will use it. Nothing is connected yet; what is wrong with the options is the
+    /// error of every export.
+    pub(in crate::telemetry) fn later(
         options: &OtlpOptions,
         signal: Signal,
-        origin: Origin,
-        metrics: OperationMetrics,
-    ) -> Self {
-        Self { signal, origin, collector: Collector::open(options, signal), metrics, state: State::Works }
+        origin: &Origin,
+        metrics: &Metrics,
+    ) -> impl FnOnce() -> Self + Send + use<> {
+        let (options, origin, operations) = (options.clone(), origin.clone(), metrics.operations(signal));
+        move || {
+            let collector = Collector::open(&options, signal);
+            Self { signal, origin, collector, metrics: operations, state: State::Works }
+        }
     }
 
     /// Sends items, each of which is a field [`super::ITEM`]; returns within the time limit of the options.

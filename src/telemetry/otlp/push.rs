@@ -75,15 +75,11 @@ impl Pusher {
 
     /// Waits for its end until `deadline`; true when all of it arrived.
     pub(in crate::telemetry) fn await_flush(&self, asked: u64, deadline: Instant) -> bool {
-        let mut state = self.shared.lock();
-        while state.done < asked {
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return false;
-            }
-            state = self.shared.settled.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
-        }
-        state.arrived
+        let left = deadline.saturating_duration_since(Instant::now());
+        let waits =
+            self.shared.settled.wait_timeout_while(self.shared.lock(), left, |state| state.done < asked);
+        let (state, waited) = waits.unwrap_or_else(PoisonError::into_inner);
+        !waited.timed_out() && state.arrived
     }
 }
 

@@ -148,15 +148,13 @@ impl ExportQueue {
 
     /// Waits for its end until `deadline`; true when all of it arrived.
     pub(in crate::telemetry) fn await_flush(&self, flush: Flush, deadline: Instant) -> bool {
-        let mut state = self.shared.lock();
-        while state.done < flush.until {
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return false;
-            }
-            state = self.shared.settled.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
-        }
-        state.lost == flush.lost
+        let left = deadline.saturating_duration_since(Instant::now());
+        let waits = self
+            .shared
+            .settled
+            .wait_timeout_while(self.shared.lock(), left, |state| state.done < flush.until);
+        let (state, waited) = waits.unwrap_or_else(PoisonError::into_inner);
+        !waited.timed_out() && state.lost == flush.lost
     }
 
     /// Tells the thread to end once it has sent what waits: who wants to wait for that flushes.

@@ -3,6 +3,8 @@
 //! Used by whatever is exported. Source: "Encoding" of Protocol Buffers' programming guide. Invariant: lengths are
 //! minimal, so that what is written is what any other writer would have written.
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
 const VARINT: u32 = 0;
 const FIXED64: u32 = 1;
 const DELIMITED: u32 = 2;
@@ -48,6 +50,16 @@ fn base128(out: &mut Vec<u8>, mut value: u64) {
 
 fn key(out: &mut Vec<u8>, field: u32, kind: u32) {
     base128(out, u64::from(field << 3 | kind));
+}
+
+/// A moment as OTLP's fields have it: nanoseconds since the epoch.
+pub(in crate::telemetry) fn nanos(time: SystemTime) -> u64 {
+    u64::try_from(time.duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// A text's first `length` characters.
+pub(in crate::telemetry) fn cut(text: &str, length: usize) -> &str {
+    text.char_indices().nth(length).map_or(text, |(end, _)| &text[..end])
 }
 
 /// A field of type `uint32`, `uint64`, `int64`, `bool` or an enum.

@@ -5,7 +5,7 @@
 //! or links than its limits say, and how many were left out is told.
 
 use std::fmt::Write as _;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
 use opentelemetry::trace::{SpanContext, SpanId, SpanKind, TraceState};
 
@@ -65,10 +65,6 @@ impl Encoder {
     }
 }
 
-fn nanos(time: SystemTime) -> u64 {
-    u64::try_from(time.duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos()).unwrap_or(u64::MAX)
-}
-
 fn write_head(out: &mut Vec<u8>, head: &Head<'_>) {
     let context = head.context;
     wire::bytes(out, 1, &context.trace_id().to_bytes());
@@ -81,8 +77,8 @@ fn write_head(out: &mut Vec<u8>, head: &Head<'_>) {
     }
     wire::message(out, 5, |out| head.name.iter().for_each(|piece| out.extend_from_slice(piece.as_bytes())));
     wire::varint(out, 6, kind_number(head.kind));
-    wire::fixed64(out, 7, nanos(head.began));
-    wire::fixed64(out, 8, nanos(head.ended));
+    wire::fixed64(out, 7, wire::nanos(head.began));
+    wire::fixed64(out, 8, wire::nanos(head.ended));
     wire::fixed32(out, 16, flags);
 }
 
@@ -108,7 +104,7 @@ fn describe_head(out: &mut Vec<u8>, head: &Head<'_>) {
     let (context, name) = (head.context, head.name.concat());
     let parent = head.parent.map_or(SpanId::INVALID, SpanContext::span_id);
     let micros = head.ended.duration_since(head.began).unwrap_or_default().as_micros();
-    let (trace, id, start) = (context.trace_id(), context.span_id(), nanos(head.began) / 1000);
+    let (trace, id, start) = (context.trace_id(), context.span_id(), wire::nanos(head.began) / 1000);
     // Writing to a string does not fail.
     write!(text, "span {name:?} trace={trace} id={id} parent={parent} start_us={start} us={micros}")
         .unwrap_or_default();
@@ -213,7 +209,7 @@ impl<'o> Fields<'o> {
         let (kept, dropped) = within(attributes, self.limits.attributes_per_event);
         let length = self.limits.value_length;
         wire::message(self.out, 11, |out| {
-            wire::fixed64(out, 1, nanos(at));
+            wire::fixed64(out, 1, wire::nanos(at));
             wire::bytes(out, 2, name.as_bytes());
             for (key, value) in kept {
                 wire::attribute(out, 3, key, cut(*value, length));
@@ -251,10 +247,7 @@ fn counted(out: &mut Vec<u8>, field: u32, count: u32) {
 /// A text of at most `length` characters.
 fn cut(value: Value<'_>, length: Option<usize>) -> Value<'_> {
     match (value, length) {
-        (Value::Text(text), Some(length)) => {
-            let end = text.char_indices().nth(length).map_or(text.len(), |(end, _)| end);
-            Value::Text(&text[..end])
-        }
+        (Value::Text(text), Some(length)) => Value::Text(wire::cut(text, length)),
         (value, _) => value,
     }
 }

@@ -45,11 +45,10 @@ impl Recorder {
             TraceExporter::Off => return,
             TraceExporter::Console => self.queue.spawn("span-export", || to_stderr),
             TraceExporter::Otlp(otlp) => {
-                let (otlp, origin) = (otlp.clone(), origin.clone());
-                let operations = metrics.operations(Signal::Traces);
+                let open = Exporter::later(otlp, Signal::Traces, origin, metrics);
                 tracing::info!(endpoint = otlp.endpoint, protocol = ?otlp.protocol, "spans are exported");
-                self.queue.spawn("span-export", move || {
-                    let mut exporter = Exporter::new(&otlp, Signal::Traces, origin, operations);
+                self.queue.spawn("span-export", || {
+                    let mut exporter = open();
                     move |items: &[u8]| exporter.export(items)
                 })
             }
