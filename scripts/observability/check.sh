@@ -32,7 +32,7 @@ python3 scripts/observability/check.py "$folder/runbooks.yml"
 check "a query of docs/runbooks or docs/slo.md is not PromQL" "$promtool" check rules "$folder/runbooks.yml"
 check "a test of deploy/observability/tests fails" "$promtool" test rules deploy/observability/tests/*.yml
 # In the container the rules lie beside the configuration.
-cp -r deploy/observability/compose/prometheus.yml deploy/observability/rules "$folder"
+cp -rL deploy/observability/compose/prometheus.yml deploy/observability/rules "$folder"
 check "deploy/observability/compose/prometheus.yml is wrong" "$promtool" check config "$folder/prometheus.yml"
 check "deploy/observability/alertmanager.yml is wrong" "$amtool" check-config deploy/observability/alertmanager.yml
 # route RECEIVER LABEL=VALUE...: such an alert comes to that receiver.
