@@ -53,7 +53,7 @@ test: prerequisites runtime models ## run every test, against real collectors, c
 	nvml=$$(scripts/tools/nvml.sh)
 	triton=$$(scripts/tools/environment.sh tritonclient)
 	clients=$$(scripts/tools/environment.sh clients)
-	grpcurl=$$(scripts/tools/grpcurl.sh)
+	grpcurl=$$(scripts/tools/program.sh grpcurl)
 	schemathesis=$$(scripts/tools/environment.sh schemathesis)
 	jsdom=$$(scripts/tools/jsdom.sh)
 	export INFERENCE_TEST_OTELCOL="$$otelcol" INFERENCE_TEST_PROMTOOL="$$promtool" INFERENCE_TEST_NVML="$$nvml"

@@ -9,6 +9,6 @@ cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 export PYTHONDONTWRITEBYTECODE=1 ORT_DISABLE_TELEMETRY=1
 BINARY=${1:?usage: evaluate.sh BINARY}
 prometheus=$(scripts/tools/prometheus.sh)
-grpcurl=$(scripts/tools/grpcurl.sh)
+grpcurl=$(scripts/tools/program.sh grpcurl)
 PYTHONPATH=benches exec python3 scripts/observability/evaluate.py "$BINARY" --models models \
     --prometheus "$prometheus" --grpcurl "$grpcurl"
