@@ -57,7 +57,8 @@ def judge(kubeconform, schemas, version, documents):
         kubeconform, "-strict", "-output", "json", "-verbose", "-kubernetes-version", version,
         "-schema-location", f"{schemas}/core/{{{{ .NormalizedKubernetesVersion }}}}/"
         "{{ .ResourceKind }}{{ .KindSuffix }}.json",
-        "-schema-location", f"{schemas}/crds/{{{{ .Group }}}}/{{{{ .ResourceKind }}}}_{{{{ .ResourceAPIVersion }}}}.json",
+        "-schema-location", f"{schemas}/crds/{{{{ .Group }}}}/"
+        "{{ .ResourceKind }}_{{ .ResourceAPIVersion }}.json",
     ]  # fmt: skip
     done = subprocess.run(command, input=yaml.safe_dump_all(documents), capture_output=True, text=True)
     verdicts = {verdict["name"]: verdict for verdict in json.loads(done.stdout)["resources"]}
@@ -89,7 +90,8 @@ def main(kubeconform, schemas):
                 wrong += 1
     if wrong:
         sys.exit(1)
-    print(f"the schemas accept {len(good)} good objects and refuse {len(MISTAKES)} mistakes, each for {len(VERSIONS)} versions")
+    print(f"for Kubernetes {' and '.join(VERSIONS)} alike the schemas accept {len(good)} good objects and refuse "
+          f"{len(MISTAKES)} mistakes")
 
 
 if __name__ == "__main__":

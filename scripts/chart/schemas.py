@@ -3,8 +3,8 @@
 
 Writes JSON schemas for kubeconform, which refuse a field that nobody knows.
 
-core: Kubernetes's own kinds, out of the wheel `kubernetes-validate`. What it has refers to itself by web addresses; here
-the references are to files, so that nothing is asked of a network.
+core: Kubernetes's own kinds, out of the wheel `kubernetes-validate`. What it has refers to itself by web addresses;
+here the references are to files, so that nothing is asked of a network.
 
 crds: one schema for each served version of every CustomResourceDefinition in the YAML files below the folder CRDS, in
 DEST/GROUP/KIND_VERSION.json. They say what an API server would with `fieldValidation: Strict`, without its rules in CEL.

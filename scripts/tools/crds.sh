@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # usage: crds.sh
 # Provides the CustomResourceDefinitions of the projects that the chart has to do with, out of their Go modules, in the
-# cache, and prints the folder: one folder for each project of CRDS in versions.env, with the files as they are published.
+# cache, and prints the folder: one folder for each project of CRDS in versions.env, the files as they are published.
 # Give them to an API server by `kubectl apply --server-side --filename FOLDER/PROJECT`: client-side they are too large.
 set -euo pipefail
 shopt -s inherit_errexit

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # usage: kubernetes.sh
-# Builds a real Kubernetes control plane out of published Go modules into the cache and prints its folder: bin/ has etcd,
-# kube-apiserver, kube-controller-manager, kube-scheduler, kubectl and kwok, which plays the nodes; stages/ has the stage
-# files without which kwok does nothing. What is built is pinned by go.mod and go.sum in scripts/tools/kubernetes/ and
-# scripts/tools/etcd/, kwok by versions.env. Does nothing when the cache has it of the same sources.
+# Builds a real Kubernetes control plane out of published Go modules into the cache and prints its folder: bin/ has
+# etcd, kube-apiserver, kube-controller-manager, kube-scheduler, kubectl and kwok, which plays the nodes; stages/ has the
+# stage files without which kwok does nothing. What is built is pinned by go.mod and go.sum in scripts/tools/kubernetes/
+# and scripts/tools/etcd/, kwok by versions.env. Does nothing when the cache has it of the same sources.
 set -euo pipefail
 shopt -s inherit_errexit
 
@@ -17,7 +17,8 @@ PROGRAMS=(kube-apiserver kube-controller-manager kube-scheduler kubectl)
 sources=scripts/tools
 version=$(sed -n 's/^require k8s.io\/kubernetes //p' "$sources/kubernetes/go.mod")
 kwok=$(grep -hE '(^kwok| sigs.k8s.io/kwok|^sigs.k8s.io/kwok) ' "$sources/versions.env")
-fingerprint=$(cat "$sources"/{etcd,kubernetes}/{go.mod,go.sum} "$sources/etcd/main.go" - <<<"$kwok $(uname -m)" | sha256sum)
+fingerprint=$(cat "$sources"/{etcd,kubernetes}/{go.mod,go.sum} "$sources/etcd/main.go" - <<<"$kwok $(uname -m)" |
+    sha256sum)
 cached=$CACHE_ROOT/kubernetes/$version-${fingerprint:0:12}
 
 # etcd: its server's module has a main function to import.
@@ -57,7 +58,7 @@ take_kwok() {
 build() {
     cache_stage
     go_find "$(sed -n 's/^go //p' "$sources/kubernetes/go.mod")"
-    say "building Kubernetes $version (about ten minutes with two cores, once)"
+    say "building Kubernetes $version (fifteen minutes with two cores, once)"
     local started=$SECONDS ready=$CACHE_STAGING/ready
     mkdir -p "$ready/bin"
     build_etcd

@@ -15,7 +15,7 @@ source scripts/tools/versions.env
 name=$1
 row=$(awk -v name="$name" '$1 == name' <<<"$GO_PROGRAMS")
 [[ -n $row ]] ||
-    fail "scripts/tools/versions.env has no program '$name', but: $(awk 'NF { print $1 }' <<<"$GO_PROGRAMS" | paste -sd ' ')"
+    fail "GO_PROGRAMS in scripts/tools/versions.env has no '$name': $(awk 'NF { print $1 }' <<<"$GO_PROGRAMS" | paste -sd ' ')"
 read -r _ module package settings <<<"$row"
 module_row "$module"
 settings=${settings//VERSION/$MODULE_VERSION}
