@@ -1,0 +1,1 @@
+"""Scenarios by theme. Each takes namespaces of its own, so that their order does not matter."""

@@ -1,0 +1,45 @@
+"""The programs that the lane runs, each provided by its script under scripts/tools/ when it is first asked for, so that a
+scenario alone does not build what only others need."""
+
+import subprocess
+from functools import cache
+from pathlib import Path
+
+from .failure import Failure
+
+SCRIPTS = Path("scripts/tools")
+CONTROL_PLANE = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubectl", "kwok")
+OWN_SCRIPT = ("prometheus", "promtool", "prometheus-adapter", "argo-rollouts")
+
+
+@cache
+def _provided(*command):
+    """What a script prints: the path of what it provides. It says on stderr what it does meanwhile."""
+    done = subprocess.run([str(SCRIPTS / command[0]), *command[1:]], stdout=subprocess.PIPE, text=True)
+    if done.returncode:
+        raise Failure(f"{' '.join(command)} under {SCRIPTS} could not provide its program (the reason is above)")
+    return Path(done.stdout.strip())
+
+
+def program(name):
+    """The path of a program."""
+    if name in CONTROL_PLANE:
+        return _provided("kubernetes.sh") / "bin" / name
+    if name in OWN_SCRIPT:
+        return _provided(f"{name}.sh")
+    return _provided("program.sh", name)
+
+
+def stages():
+    """The files that tell kwok how nodes and pods come to life."""
+    return sorted((_provided("kubernetes.sh") / "stages").glob("*.yaml"))
+
+
+def crds(group):
+    """The files with the definitions of a group of foreign kinds."""
+    folder = _provided("crds.sh") / group
+    files = sorted(folder.glob("*.yaml"))
+    if not files:
+        groups = ", ".join(sorted(it.name for it in folder.parent.iterdir()))
+        raise Failure(f"there are no definitions '{group}', but: {groups}")
+    return files
