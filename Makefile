@@ -1,7 +1,7 @@
 # Each target does its own set-up, can be run again at no cost, and fails with a
 # sentence where it cannot do its work. `make` alone lists them.
 # RUNTIME=cpu|openvino|cuda chooses the ONNX Runtime library beside the binary.
-# ARGS is handed to the server (`serve`), the test runner (`test`), `bench`, `gpu-check`, `instructions`, `observe`,
+# ARGS is handed to the server (`serve`), the test runner (`test`), `bench`, `e2e`, `gpu-check`, `instructions`, `observe`,
 # `soak`, `variants` or `fuzz`.
 
 SHELL := bash
@@ -21,7 +21,7 @@ export ORT_DISABLE_TELEMETRY := 1
 
 .PHONY: help
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 .PHONY: build
 build: prerequisites runtime ## build target/release/ml-inference-api and put ONNX Runtime beside it
@@ -145,6 +145,10 @@ conformance: build ## ask every ONNX operator case by JSON, binary and gRPC, bit
 .PHONY: describe
 describe: build models ## let Schemathesis send thousands of requests made of the OpenAPI description: ARGS='[EXAMPLES [SEED]]'
 	@ORT_DYLIB_PATH=$(RELEASE)/libonnxruntime.so exec scripts/openapi/run.sh $(RELEASE)/ml-inference-api $(ARGS)
+
+.PHONY: e2e
+e2e: ## install, upgrade, scale and break the chart on a real Kubernetes control plane: ARGS='[--keep] [SCENARIO...]', --help
+	@exec scripts/e2e/run.sh $(ARGS)
 
 .PHONY: exports
 exports: build ## serve real exports with no configuration and compare them with Python: ARGS='[--write] [NAME...]'

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from . import nodes, tools
 from .api import Api
-from .failure import Failure, expect
+from .failure import Failure
 from .pki import Pki
 from .processes import Ports, Processes, environment
 
@@ -39,7 +39,7 @@ class Cluster:
         self.variables = environment(self.folder)
         self.processes = Processes(self.logs, self.variables)
         self.ports = Ports()
-        self.installed, self.files = set(), 0
+        self.installed = set()
 
     def __enter__(self):
         try:
@@ -64,11 +64,7 @@ class Cluster:
         self._start_kwok()
         self.apply([*nodes.nodes(), *nodes.devices()])
         self.wait("all nodes to be ready", self._nodes_ready, BOOT_SECONDS)
-        # A bare pod is refused until its namespace has this.
-        self.wait(
-            "the default ServiceAccount", lambda: self.api.get("/api/v1/namespaces/default/serviceaccounts/default"),
-            BOOT_SECONDS,
-        )  # fmt: skip
+        self._wait_service_account("default")
 
     def stop(self):
         """Ends every process. The logs stay, until `forget`."""
@@ -143,6 +139,11 @@ class Cluster:
         items = self.api.get("/api/v1/nodes")["items"]
         return len(items) == len(nodes.nodes()) and all(condition(it, "Ready") for it in items)
 
+    def _wait_service_account(self, namespace):
+        # A bare pod is refused until its namespace has this.
+        path = f"/api/v1/namespaces/{namespace}/serviceaccounts/default"
+        self.wait(f"the default ServiceAccount of {namespace}", lambda: self.api.get(path), BOOT_SECONDS)
+
     # What scenarios use.
 
     def port(self):
@@ -168,17 +169,17 @@ class Cluster:
             time.sleep(interval)
         return answer
 
-    def run(self, command, stdin=None, refused=False, seconds=COMMAND_SECONDS):
+    def run(self, command, stdin=None, refused=False):
         """Runs a command to its end. It must succeed, or, with `refused`, fail; the other is a failure of the scenario."""
         words = [str(part) for part in command]
         shown = " ".join([Path(words[0]).name, *words[1:]])
         try:
             done = subprocess.run(
                 words, input=stdin if stdin is not None else "", env=self.variables, capture_output=True, text=True,
-                timeout=seconds,
+                timeout=COMMAND_SECONDS,
             )  # fmt: skip
         except subprocess.TimeoutExpired:
-            raise Failure(f"'{shown}' did not end within {seconds} s") from None
+            raise Failure(f"'{shown}' did not end within {COMMAND_SECONDS} s") from None
         if refused and done.returncode == 0:
             raise Failure(f"'{shown}' had to be refused and was not; it printed:\n{done.stdout}{done.stderr}")
         if not refused and done.returncode != 0:
@@ -190,9 +191,9 @@ class Cluster:
         options = ["--kubeconfig", kubeconfig or self.kubeconfig, "--cache-dir", self.folder / "discovery"]
         return self.run([tools.program("kubectl"), *options, *arguments], stdin, refused)
 
-    def helm(self, *arguments, refused=False, seconds=COMMAND_SECONDS):
+    def helm(self, *arguments, stdin=None, refused=False):
         """Runs helm against this cluster."""
-        return self.run([tools.program("helm"), *arguments], refused=refused, seconds=seconds)
+        return self.run([tools.program("helm"), *arguments], stdin, refused)
 
     def apply(self, objects, *arguments, refused=False):
         """Applies manifests: text, or objects."""
@@ -225,10 +226,9 @@ class Cluster:
     @contextlib.contextmanager
     def namespace(self, name, labels=RESTRICTED):
         """A namespace with pod security `restricted`, which goes when the block ends well and stays to be looked at otherwise."""
-        expect(self.get("namespace", name) is None, f"the namespace {name} exists already: two scenarios take it")
+        self.wait(f"the namespace {name} of an earlier scenario to go", lambda: not self.api.get(f"/api/v1/namespaces/{name}"))
         self.apply([{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": dict(labels)}}])
-        path = f"/api/v1/namespaces/{name}/serviceaccounts/default"
-        self.wait(f"the default ServiceAccount of {name}", lambda: self.api.get(path))
+        self._wait_service_account(name)
         yield name
         self.kubectl("delete", "namespace", name, "--wait=false")
 

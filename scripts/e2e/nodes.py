@@ -4,7 +4,7 @@ driver do it. kwok runs nothing on them, but lets pods become ready and go."""
 ZONES = ("a", "b", "c")
 ROOM = {"cpu": "32", "memory": "256Gi", "ephemeral-storage": "500Gi", "pods": "110"}
 # Whole GPUs, shares in time and slices, so that each way of asking for one is scheduled.
-GPUS = {"nvidia.com/gpu": "4", "nvidia.com/gpu.shared": "8", "nvidia.com/mig-1g.10gb": "7"}
+GPUS = {"nvidia.com/gpu": "8", "nvidia.com/gpu.shared": "8", "nvidia.com/mig-1g.10gb": "14"}
 GPU_LABEL = {"nvidia.com/gpu.present": "true"}
 GPU_TAINT = {"key": "nvidia.com/gpu", "value": "true", "effect": "NoSchedule"}
 FAKE = {"kwok.x-k8s.io/node": "fake"}
@@ -34,7 +34,7 @@ def nodes():
 
 
 def devices():
-    """What the DRA driver publishes: its class, and four devices on each node with GPUs."""
+    """What the DRA driver publishes: its class, and eight devices on each node with GPUs."""
     expression = f"device.driver == '{DRIVER}'"
     kind = {"apiVersion": "resource.k8s.io/v1"}
     device_class = kind | {
@@ -47,7 +47,7 @@ def devices():
             "spec": {
                 "driver": DRIVER, "nodeName": name,
                 "pool": {"name": name, "generation": 1, "resourceSliceCount": 1},
-                "devices": [{"name": f"gpu-{number}", "attributes": {"type": {"string": "gpu"}}} for number in range(4)],
+                "devices": [{"name": f"gpu-{number}", "attributes": {"type": {"string": "gpu"}}} for number in range(8)],
             },
         }
         for name in ("gpu-1", "gpu-2")
