@@ -26,3 +26,35 @@ def plain(cluster):
         expect(not changed, "applied a second time, k8s/ changed something:", *changed)
         expect(cluster.get("deployment", RELEASE, namespace)["spec"]["replicas"] == 3, "the replicas were set back")
         cluster.kubectl("delete", "--kustomize", K8S)
+
+
+# What is under deploy/ for controllers of others, and the definitions that it needs.
+DEPLOYED = {
+    "deploy/argo-rollouts": ("argo-rollouts", "gateway-api", "prometheus-operator"),
+    "deploy/kserve": ("kserve",),
+}
+
+
+@scenario
+def deploy(cluster):
+    """deploy/argo-rollouts and deploy/kserve: every manifest is taken by the API server with the controllers' definitions"""
+    with cluster.namespace("production"):
+        for folder, groups in DEPLOYED.items():
+            cluster.install_crds(*groups)
+            found = list(sources(Path(folder)))
+            expect(found, f"{folder} has no manifests")
+            for options in found:
+                said = cluster.kubectl("apply", *options, "--dry-run=server", "--validate=strict").err
+                expect(not said.strip(), f"the API server warned of {options[1]}:", said)
+
+
+def sources(folder):
+    """How kubectl is given what is in a folder: a kustomization whole, else each file by itself."""
+    if (folder / "kustomization.yaml").exists():
+        yield "--kustomize", folder
+        return
+    for path in sorted(folder.iterdir()):
+        if path.is_dir():
+            yield from sources(path)
+        elif path.suffix in (".yaml", ".yml") and all("kind" in it for it in objects(path.read_text())):
+            yield "--filename", path
