@@ -14,7 +14,7 @@ class Api:
     """Requests of the cluster's administrator."""
 
     def __init__(self, port, pki):
-        self.port = port
+        self.port, self.plurals = port, {}
         self.context = ssl.create_default_context(cafile=pki.file("ca.crt"))
         self.context.load_cert_chain(pki.file("admin.crt"), pki.file("admin.key"))
 
@@ -36,6 +36,27 @@ class Api:
         """The object at a path; None where there is none."""
         status, answer = self.call("GET", path)
         return answer if status == 200 else None
+
+
+    def try_to_create(self, thing):
+        """Whether the API server would take a new object, unknown fields refused, and what it says: why not, or its warnings.
+        Nothing is stored."""
+        prefix = "/api/v1" if thing["apiVersion"] == "v1" else f"/apis/{thing['apiVersion']}"
+        plural = self._plural(prefix, thing["kind"])
+        path = f"{prefix}/namespaces/{thing['metadata']['namespace']}/{plural}?dryRun=All&fieldValidation=Strict"
+        with contextlib.closing(self.connect(30)) as connection:
+            connection.request("POST", path, json.dumps(thing), {"content-type": "application/json"})
+            answer = connection.getresponse()
+            said = json.loads(answer.read())
+            if answer.status == 201:
+                return True, " ".join(answer.headers.get_all("warning", []))
+            return False, said["message"]
+
+    def _plural(self, prefix, kind):
+        if (prefix, kind) not in self.plurals:
+            found = [it["name"] for it in self.get(prefix)["resources"] if it["kind"] == kind and "/" not in it["name"]]
+            self.plurals[prefix, kind] = found[0]
+        return self.plurals[prefix, kind]
 
 
 class Watch:

@@ -90,6 +90,8 @@ class Cluster:
         key = self.pki.file
         self.spawn("kube-apiserver", [
             tools.program("kube-apiserver"), "--etcd-servers", self.etcd, "--authorization-mode", "RBAC",
+            # As clusters are set up: what pods may do is decided by pod security, so it must be what refuses them.
+            "--allow-privileged=true",
             "--bind-address", "127.0.0.1", "--advertise-address", "127.0.0.1", "--secure-port", self.secure_port,
             # Nobody can route to a loopback address, so it is not published.
             "--endpoint-reconciler-type", "none", "--service-cluster-ip-range", "10.0.0.0/22",
