@@ -38,6 +38,15 @@ class Api:
         return answer if status == 200 else None
 
 
+    def namespaced_kinds(self):
+        """Of each kind that lives in namespaces and can be listed: where its group is, its plural, its name."""
+        groups = [it["preferredVersion"]["groupVersion"] for it in self.get("/apis")["groups"]]
+        for prefix in ["/api/v1", *(f"/apis/{group}" for group in groups)]:
+            # None where an aggregated API is out of reach.
+            for it in (self.get(prefix) or {"resources": []})["resources"]:
+                if it["namespaced"] and "list" in it["verbs"] and "/" not in it["name"]:
+                    yield prefix, it["name"], it["kind"]
+
     def try_to_create(self, thing):
         """Whether the API server would take a new object, unknown fields refused, and what it says: why not, or its warnings.
         Nothing is stored."""

@@ -7,17 +7,20 @@ from pathlib import Path
 import yaml
 
 from .cluster import condition
-from .failure import expect
+from .failure import Failure, expect
 
 CHART = Path("helm/ml-inference-api")
 CI_VALUES = sorted((CHART / "ci").glob("*-values.yaml"))
 RELEASE = "ml-inference-api"
 PODS = f"app.kubernetes.io/instance={RELEASE},app.kubernetes.io/component=server"
-# All foreign kinds that some value of the chart makes.
-GROUPS = ("argo-rollouts", "external-secrets", "gateway-api", "keda", "prometheus-operator")
-# What every namespace has, and what controllers make of other objects and take away with them.
+# All foreign kinds that some value of the chart makes. The API server takes seconds for each large definition.
+GROUPS = (
+    "argo-rollouts", "external-secrets/external-secrets.io_externalsecrets", "gateway-api", "keda/keda.sh_scaledobjects",
+    "prometheus-operator/*monitors", "prometheus-operator/*prometheusrules",
+)  # fmt: skip
+# What every namespace has, and the kinds that tell of objects that are gone.
 ALWAYS = {"ServiceAccount/default", "ConfigMap/kube-root-ca.crt"}
-FLEETING = ("events", "events.events.k8s.io", "endpoints", "leases.coordination.k8s.io")
+FLEETING = {"Event", "Lease"}
 
 
 def objects(text):
@@ -99,19 +102,28 @@ def wait_available(cluster, namespace, replicas, seconds=90):
 
 def leftovers(cluster, namespace):
     """Every object of a namespace, of whatever kind, as Kind/name, without what is always there."""
-    known = cluster.kubectl("api-resources", "--verbs=list", "--namespaced", "--output=name").out.split()
-    kinds = ",".join(name for name in known if name not in FLEETING)
-    found = {f"{it['kind']}/{it['metadata']['name']}" for it in cluster.list(kinds, namespace)}
+    found = set()
+    for prefix, plural, kind in cluster.api.namespaced_kinds():
+        if kind not in FLEETING:
+            listing = cluster.api.get(f"{prefix}/namespaces/{namespace}/{plural}")
+            found |= {f"{kind}/{it['metadata']['name']}" for it in listing["items"]} if listing else set()
     return found - ALWAYS
 
 
 def uninstall(cluster, namespace, stays=frozenset()):
     """Uninstalls the release; what then stays is what is meant to, and nothing else."""
-    cluster.helm("uninstall", RELEASE, "--namespace", namespace, "--wait", "--timeout", "120s")
-    cluster.wait(
-        f"nothing but {sorted(stays) or 'nothing'} to stay in {namespace} after 'helm uninstall' (there is "
-        f"{sorted(leftovers(cluster, namespace))})", lambda: leftovers(cluster, namespace) == set(stays), 60, 1,
-    )  # fmt: skip
+    cluster.helm("uninstall", RELEASE, "--namespace", namespace)
+    seen = set()
+
+    def clean():
+        seen.clear()
+        seen.update(leftovers(cluster, namespace))
+        return seen == set(stays)
+
+    try:
+        cluster.wait(f"'helm uninstall' to leave {sorted(stays) or 'nothing'} in {namespace}", clean)
+    except Failure as failure:
+        raise Failure(f"{failure}; there is {sorted(seen)}") from None
 
 
 class ReadyCount:

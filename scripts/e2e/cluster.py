@@ -214,12 +214,12 @@ class Cluster:
         text = self.kubectl("get", kinds, "--namespace", namespace, *which, "--output", "json").out
         return json.loads(text)["items"]
 
-    def install_crds(self, *groups):
-        """Teaches the API server foreign kinds, by groups of scripts/tools/crds.sh, and waits until it serves them."""
-        missing = [group for group in groups if group not in self.installed]
+    def install_crds(self, *names):
+        """Teaches the API server foreign kinds, by names as of `tools.crds`, and waits until it serves them."""
+        missing = [name for name in names if name not in self.installed]
         if not missing:
             return
-        files = [part for group in missing for path in tools.crds(group) for part in ("--filename", path)]
+        files = [part for name in missing for path in tools.crds(name) for part in ("--filename", path)]
         # Server-side: client-side would put each definition into an annotation, for which many are too large.
         self.kubectl("apply", "--server-side", "--force-conflicts", *files)
         self.kubectl("wait", "--for=condition=Established", "--timeout=120s", *files)

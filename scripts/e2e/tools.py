@@ -35,11 +35,12 @@ def stages():
     return sorted((_provided("kubernetes.sh") / "stages").glob("*.yaml"))
 
 
-def crds(group):
-    """The files with the definitions of a group of foreign kinds."""
-    folder = _provided("crds.sh") / group
-    files = sorted(folder.glob("*.yaml"))
+def crds(name):
+    """The files with the definitions of foreign kinds: of a whole project (`keda`), or of some of it (`keda/keda.sh_*`)."""
+    project, _, pattern = name.partition("/")
+    folder = _provided("crds.sh")
+    files = sorted((folder / project).glob(f"{pattern or '*'}.yaml"))
     if not files:
-        groups = ", ".join(sorted(it.name for it in folder.parent.iterdir()))
-        raise Failure(f"there are no definitions '{group}', but: {groups}")
+        there = ", ".join(sorted(it.name for it in folder.iterdir()))
+        raise Failure(f"there are no definitions '{name}'; there are projects: {there}")
     return files
