@@ -33,8 +33,8 @@ def tell(text):
     print(f"e2e: {text}", flush=True)
 
 
-def run_one(cluster, name, function):
-    """Whether a scenario passed; says so, and why not."""
+def run_one(cluster, name, function, keep):
+    """Whether a scenario passed; says so, and why not. What it leaves is removed, unless it is to be kept."""
     begun = time.monotonic()
     try:
         function(cluster)
@@ -42,6 +42,8 @@ def run_one(cluster, name, function):
         tell(f"{name}: FAILED after {time.monotonic() - begun:.1f} s")
         print(error if isinstance(error, Failure) else traceback.format_exc(), flush=True)
         print(f"\nthe cluster at that moment:\n{cluster.state()}\n", flush=True)
+        if not keep:
+            cluster.clean()
         return False
     tell(f"{name}: passed in {time.monotonic() - begun:.1f} s")
     return True
@@ -53,7 +55,7 @@ def run_all(cluster, chosen, keep):
     tell("starting etcd, API server, controllers, scheduler and nodes")
     with cluster:
         tell(f"the control plane is ready after {time.monotonic() - begun:.1f} s")
-        failed = [name for name, function in chosen.items() if not run_one(cluster, name, function)]
+        failed = [name for name, function in chosen.items() if not run_one(cluster, name, function, keep)]
         if keep:
             tell(f"look at it with KUBECONFIG={cluster.kubeconfig}; Ctrl-C ends it")
             signal.pause()

@@ -39,7 +39,7 @@ class Cluster:
         self.variables = environment(self.folder)
         self.processes = Processes(self.logs, self.variables)
         self.ports = Ports()
-        self.installed = set()
+        self.installed, self.namespaces = set(), set()
 
     def __enter__(self):
         try:
@@ -221,18 +221,32 @@ class Cluster:
             return
         files = [part for name in missing for path in tools.crds(name) for part in ("--filename", path)]
         # Server-side: client-side would put each definition into an annotation, for which many are too large.
-        self.kubectl("apply", "--server-side", "--force-conflicts", *files)
-        self.kubectl("wait", "--for=condition=Established", "--timeout=120s", *files)
+        made = self.kubectl("apply", "--server-side", "--force-conflicts", "--output=name", *files).out.split()
+        for path in (f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{name.partition('/')[2]}" for name in made):
+            self.wait(f"{path} to be established", lambda path=path: condition(self.api.get(path), "Established"), 120)
         self.installed.update(missing)
 
     @contextlib.contextmanager
     def namespace(self, name, labels=RESTRICTED):
-        """A namespace with pod security `restricted`, which goes when the block ends well and stays to be looked at otherwise."""
-        self.wait(f"the namespace {name} of an earlier scenario to go", lambda: not self.api.get(f"/api/v1/namespaces/{name}"))
-        self.apply([{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": dict(labels)}}])
-        self._wait_service_account(name)
+        """A namespace with pod security `restricted`, which goes when the block ends well, else by `clean`: until then its
+        state can be looked at. With no labels the block makes it itself."""
+        # One of an earlier scenario is left to end by itself.
+        self.wait(f"the earlier namespace {name} to go", lambda: not self.api.get(f"/api/v1/namespaces/{name}"), 90)
+        self.namespaces.add(name)
+        if labels is not None:
+            self.apply([{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": dict(labels)}}])
+            self._wait_service_account(name)
         yield name
-        self.kubectl("delete", "namespace", name, "--wait=false")
+        self._delete_namespaces(name)
+
+    def clean(self):
+        """Deletes the namespaces of a scenario that failed."""
+        self._delete_namespaces(*sorted(self.namespaces))
+
+    def _delete_namespaces(self, *names):
+        if names:
+            self.kubectl("delete", "namespace", *names, "--ignore-not-found", "--wait=false")
+        self.namespaces.difference_update(names)
 
     def state(self):
         """What a reader of a failure wants to see: workloads, pods and the latest events, then the ends of all logs."""
@@ -242,7 +256,7 @@ class Cluster:
             ("get", "events", "--all-namespaces", "--sort-by", ".metadata.creationTimestamp"),
         ):
             try:
-                parts.append("\n".join(self.kubectl(*command).out.splitlines()[-40:]))
+                parts.append("\n".join(line[:200] for line in self.kubectl(*command).out.splitlines()[-40:]))
             except Failure as failure:
                 parts.append(str(failure))
         return "\n\n".join([*parts, self.processes.tails()])
@@ -250,5 +264,6 @@ class Cluster:
 
 def condition(thing, kind):
     """Whether a condition of an object is true."""
-    conditions = thing.get("status", {}).get("conditions", [])
+    # Null where a manifest has written so.
+    conditions = thing.get("status", {}).get("conditions") or []
     return any(it["type"] == kind and it["status"] == "True" for it in conditions)
