@@ -15,6 +15,9 @@ use crate::units::{ByteSize, Timespan};
 const DOCS: &str = include_str!("../../docs/configuration.md");
 const BEGIN: &str = "<!-- keys: begin -->\n";
 const END: &str = "<!-- keys: end -->";
+const CHART: &str = include_str!("../../helm/ml-inference-api/values.schema.json");
+const CHART_BEGIN: &str = "\"configuration\": ";
+const CHART_END: &str = "\n  }\n}\n";
 
 fn sources(toml: &str, env: &[(&str, &str)]) -> Sources {
     Sources {
@@ -489,6 +492,26 @@ fn the_documentation_is_not_stale() {
         assert!(
             DOCS == fresh,
             "docs/configuration.md is stale; run `BLESS=1 cargo test --release --lib config::`"
+        );
+    }
+}
+
+/// The chart refuses a key of `config` that the server would refuse: its schema of the values has ours inside.
+#[test]
+fn the_schema_of_the_charts_values_has_this_one() {
+    let mut schema: Json = serde_json::from_str(&json_schema()).unwrap();
+    schema.as_object_mut().unwrap().remove("$schema");
+    let (head, rest) = CHART.split_once(CHART_BEGIN).expect("values.schema.json has a configuration");
+    let (_, tail) = rest.rsplit_once(CHART_END).expect("the configuration ends the schema");
+    let own = format!("{schema:#}").replace('\n', "\n    ");
+    let fresh = format!("{head}{CHART_BEGIN}{own}{CHART_END}{tail}");
+    if option_env!("BLESS").is_some() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/helm/ml-inference-api/values.schema.json");
+        fs::write(path, fresh).unwrap();
+    } else {
+        assert!(
+            CHART == fresh,
+            "helm/ml-inference-api/values.schema.json is stale; run `BLESS=1 cargo test --release --lib config::`"
         );
     }
 }
