@@ -3,6 +3,7 @@
 
 mod exports;
 mod hostile;
+mod kserve;
 mod layouts;
 mod pictures;
 mod providers;
