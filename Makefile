@@ -66,7 +66,7 @@ test: prerequisites runtime models ## run every test, against real collectors, c
 	exec cargo test --release --locked $(ARGS)
 
 .PHONY: check
-check: check-scripts check-dockerfile check-fmt check-fuzz check-alerts check-clippy check-docs ## the fast checks: scripts, format, alerts, clippy, documentation
+check: check-scripts check-dockerfile check-fmt check-fuzz check-alerts check-chart check-clippy check-docs ## the fast checks: scripts, format, alerts, chart, clippy, documentation
 
 .PHONY: check-scripts
 check-scripts:
@@ -97,6 +97,10 @@ check-alerts: prerequisites ## check alerts, their tests, dashboards, routes and
 .PHONY: check-expressions
 check-expressions: build models ## let a real Prometheus evaluate every query of rules, dashboards and runbooks
 	@scripts/observability/evaluate.sh $(RELEASE)/ml-inference-api
+
+.PHONY: check-chart
+check-chart: prerequisites ## check the Helm chart, k8s/ and deploy/kserve without a cluster: lint, tests, schemas, agreement, policies
+	@scripts/chart/check.sh
 
 .PHONY: check-clippy
 check-clippy: prerequisites
@@ -159,6 +163,10 @@ exports: build ## serve real exports with no configuration and compare them with
 image: ## build the container image with docker, podman or buildah, then run and prove it
 	@scripts/image/build.sh $(TARGET)
 	scripts/image/verify.sh $(TARGET)
+
+.PHONY: chart
+chart: prerequisites ## render k8s/, the golden files and the README of the Helm chart, and package it into target/chart
+	@scripts/chart/make.sh
 
 .PHONY: fuzz
 fuzz: prerequisites ## fuzz what reads clients' bytes: ARGS='SECONDS [TARGET...]', 60 s for each target

@@ -1,0 +1,43 @@
+#!/usr/bin/env bash
+# usage: check.sh
+# Checks the Helm chart without a cluster, one line a check: helm's lint, the tests of the templates, what is kept of the chart
+# (golden renders, k8s/, README), values and their schema, schemas of every object, whether objects agree with each other, what
+# the policies let through, and what kube-score and checkov say. `make e2e` does what needs a real API server.
+set -euo pipefail
+shopt -s inherit_errexit
+
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+source scripts/lib/cache.sh
+source scripts/chart/programs.sh
+
+KUBECONFORM=$(scripts/tools/program.sh kubeconform)
+KUBE_SCORE=$(scripts/tools/program.sh kube-score)
+unittest=$(scripts/tools/program.sh helm-unittest)
+SCHEMAS=$(scripts/tools/schemas.sh)
+CHECKOV=$(scripts/tools/environment.sh checkov checkov)
+export KUBECONFORM KUBE_SCORE SCHEMAS CHECKOV
+folder=$(mktemp -d)
+trap 'rm -rf "$folder"' EXIT
+
+# check WHAT COMMAND...: run it, show what it says only where it fails.
+check() {
+    local what=$1
+    shift
+    "$@" >"$folder/said" 2>&1 || {
+        cat "$folder/said" >&2
+        fail "$what (the reasons are above)"
+    }
+}
+
+newest=$(sed -n 's/^SCHEMAS_KUBERNETES=.* \(.*\).$/\1/p' scripts/tools/versions.env)
+check "helm lint refuses the chart's defaults" "$HELM" lint --strict --quiet --kube-version "$newest" "$chart"
+for values in "$chart"/ci/*-values.yaml; do
+    check "helm lint refuses $values" "$HELM" lint --strict --quiet --kube-version "$newest" --values "$values" "$chart"
+done
+echo "helm lint --strict takes the defaults and the $(find "$chart/ci" -name '*-values.yaml' | wc -l) cases of ci/"
+
+check "a test of $chart/tests fails" "$unittest" --color=false --strict "$chart"
+echo "$(grep -c '^ PASS' "$folder/said") suites of the templates pass: $(sed -n 's/^Tests: *//p' "$folder/said")"
+for script in refusals values render check mutate conform linters; do
+    "$python" "scripts/chart/$script.py" || fail "the chart is not right: scripts/chart/$script.py says above what is wrong"
+done

@@ -1,0 +1,104 @@
+"""What the checks of the chart have in common: the values that are tried, what helm makes of them, and how objects of
+Kubernetes point at each other. Used by the other scripts of this folder; HELM names the program.
+"""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import yaml
+
+CHART = Path("helm/ml-inference-api")
+RELEASE = "ml-inference-api"
+NAMESPACE = "production"
+# The newest Kubernetes that the chart is checked against; the oldest is the chart's own kubeVersion.
+KUBERNETES = ("1.31.0", "1.36.0")
+WORKLOADS = {"Deployment", "Rollout"}
+
+
+def cases():
+    """Name to the file of values: of the defaults (None) and of every ci/NAME-values.yaml."""
+    files = sorted((CHART / "ci").glob("*-values.yaml"))
+    return {"default": None} | {file.name.removesuffix("-values.yaml"): file for file in files}
+
+
+def run(command, what):
+    """A program's stdout, or the end with what it said."""
+    done = subprocess.run(command, text=True, capture_output=True, check=False)
+    if done.returncode:
+        sys.exit(f"error: {what}:\n{(done.stderr or done.stdout).strip()}")
+    return done.stdout
+
+
+def helm(*arguments, what):
+    """helm, told which Kubernetes to think of: its own idea depends on how it was built."""
+    return run([os.environ["HELM"], *arguments], what)
+
+
+def render(values):
+    """The text that helm makes of a file of values (None: of the defaults)."""
+    command = ["template", RELEASE, str(CHART), "--namespace", NAMESPACE, "--kube-version", KUBERNETES[-1]]
+    return helm(*command, *(["--values", str(values)] if values else []), what=f"helm refuses {values or 'the defaults'}")
+
+
+def parse(text):
+    return [it for it in yaml.load_all(text, yaml.CSafeLoader) if it]
+
+
+def merged(values):
+    """All values of a case: those of the file over the defaults, as helm merges them."""
+
+    def over(below, above):
+        if isinstance(below, dict) and isinstance(above, dict):
+            return below | {key: over(below.get(key), value) for key, value in above.items()}
+        return above
+
+    defaults = yaml.safe_load((CHART / "values.yaml").read_text())
+    return over(defaults, yaml.safe_load(values.read_text()) or {}) if values else defaults
+
+
+def of_kind(objects, *kinds):
+    return [it for it in objects if it["kind"] in kinds]
+
+
+def name(it):
+    return f"{it['kind']} {it['metadata']['name']}"
+
+
+def template(it):
+    """The pod template of a workload; of a Pod the Pod itself."""
+    return it if it["kind"] == "Pod" else it["spec"]["template"]
+
+
+def pods(objects):
+    """(workload, pod template) of all that makes pods."""
+    return [(it, template(it)) for it in of_kind(objects, *WORKLOADS, "Pod")]
+
+
+def containers(pod):
+    return [*pod["spec"].get("initContainers", []), *pod["spec"].get("containers", [])]
+
+
+def ports(pod):
+    """Name to number of the ports that the pod's containers declare."""
+    return {it.get("name"): it["containerPort"] for container in containers(pod) for it in container.get("ports", [])}
+
+
+def selects(selector, labels):
+    """Whether a label selector takes these labels. An empty one takes all, none at all nothing."""
+    if selector is None:
+        return False
+    if any(labels.get(key) != value for key, value in (selector.get("matchLabels") or {}).items()):
+        return False
+    for it in selector.get("matchExpressions") or []:
+        key, operator, values = it["key"], it["operator"], it.get("values") or []
+        holds = {
+            "In": labels.get(key) in values,
+            "NotIn": labels.get(key) not in values,
+            "Exists": key in labels,
+            "DoesNotExist": key not in labels,
+        }[operator]
+        if not holds:
+            return False
+    return True
