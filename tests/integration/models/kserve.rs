@@ -37,8 +37,11 @@ fn ones(input: &Value) -> Value {
 fn serves(runtime: &str, folder: &Path) {
     let arguments = arguments(runtime, folder);
     assert_eq!(arguments[0], "serve");
-    let server =
-        arguments[1..].iter().fold(Server::builder(), |builder, argument| builder.arg(argument)).start();
+    let mut builder = Server::builder();
+    for argument in &arguments[1..] {
+        builder = builder.arg(argument);
+    }
+    let server = builder.start();
     assert_eq!(server.get(&format!("/v2/models/{NAME}/ready")).status, 200);
     assert_eq!(server.get(&format!("/v1/models/{NAME}")).ok()["ready"], true);
     let metadata = server.get(&format!("/v2/models/{NAME}")).ok();
