@@ -6,7 +6,8 @@ in a folder of models, and a change of them rolls the pods. */}}
 {{- if ne .Values.models.source "image" }}
 - name: models
   mountPath: {{ .Values.models.mountPath }}
-  readOnly: true
+  {{- /* A container runtime cannot make the place of a file below in what is mounted read-only (kubernetes/kubernetes#121294). */}}
+  readOnly: {{ not (and (eq .Values.models.source "init") .Values.models.manifests) }}
   {{- if and (eq .Values.models.source "pvc") .Values.models.pvc.subPath }}
   subPath: {{ .Values.models.pvc.subPath }}
   {{- end }}
