@@ -5,6 +5,7 @@ Each check takes the objects and the case's values, and yields a sentence for ea
 """
 
 import json
+import re
 
 import manifests
 import yaml
@@ -229,6 +230,19 @@ def keys(objects, values):
                 yield f"{name(it)}: wants the key {key} of the ConfigMap {source}, which has none"
 
 
+def addresses(objects, values):
+    """Whoever asks a Service of this namespace by its name, finds it and the port: the pod of `helm test`, analyses."""
+    known = {it["metadata"]["name"]: {port["port"] for port in it["spec"]["ports"]} for it in of_kind(objects, "Service")}
+    asked = [(it, arg) for it, pod in manifests.pods(objects) for c in containers(pod) for arg in c.get("args", [])]
+    asked += [(it, metric["provider"]["web"]["url"]) for it in of_kind(objects, "AnalysisTemplate")
+              for metric in it["spec"]["metrics"] if "web" in metric["provider"]]  # fmt: skip
+    for it, text in asked:
+        for host, port in re.findall(r"https?://([^/:]+):(\d+)", text):
+            service, _, rest = host.partition(".")
+            if rest in ("", f"{manifests.NAMESPACE}.svc") and int(port) not in known.get(service, ()):
+                yield f"{name(it)}: asks {host}:{port}, and there is no such Service or port"
+
+
 def scalers(objects, values):
     """One workload, one scaler at most, and a number of replicas exactly where nothing scales."""
     own = [it for it, _ in server_pods(objects)]
@@ -332,7 +346,7 @@ def names(objects, values):
 CHECKS = {
     check.__name__: check
     for check in (
-        pod_ports, service_ports, policy_ports, monitors, selectors, references, keys, scalers, routes, weights, analyses,
+        pod_ports, service_ports, policy_ports, monitors, selectors, references, keys, addresses, scalers, routes, weights, analyses,
         copies, names,
     )
 }  # fmt: skip

@@ -1,5 +1,5 @@
-"""Runs every check of objects (agreement.py, safety.py, policy.py) over each case of the chart and over k8s/, and holds k8s/
-against the chart object by object. Prints every problem and exits with 1 if there is one. Called by check.sh; HELM names the program.
+"""Runs every check of objects (agreement.py, safety.py, policy.py) over each case of the chart and over k8s/, holds k8s/
+against the chart object by object, and looks at deploy/kserve. Prints every problem and exits with 1 if there is one. Called by check.sh; HELM names the program.
 """
 
 import copy
@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import agreement
+import kserve
 import manifests
 import policy
 import safety
@@ -72,10 +73,13 @@ def main():
     found += [("k8s", "differences", it) for it in differences(plain, rendered)]
     if sorted(listed) != sorted(it.name for it in K8S.glob("*") if it.name != "kustomization.yaml"):
         found.append(("k8s", "kustomization", "does not list every file of k8s/"))
+    serving = kserve.objects()
+    found += [("kserve", "kserve", it) for it in kserve.problems(serving)]
     for case, name, sentence in found:
         print(f"error: {case}: {name}: {sentence}", file=sys.stderr)
-    print(f"{total + len(plain)} objects of {len(manifests.cases())} renders and k8s/ agree by {len(CHECKS)} checks")
-    return 1 if found or not plain else 0
+    total += len(plain) + len(serving)
+    print(f"{total} objects of {len(manifests.cases())} renders, k8s/ and deploy/kserve agree by {len(CHECKS) + 2} checks")
+    return 1 if found or not plain or not serving else 0
 
 
 if __name__ == "__main__":

@@ -42,8 +42,23 @@ def render(values):
     return helm(*command, *(["--values", str(values)] if values else []), what=f"helm refuses {values or 'the defaults'}")
 
 
+class Loader(yaml.CSafeLoader):
+    """YAML that refuses a key twice in one mapping: the last would win here, and a strict API server refuses it."""
+
+    def construct_mapping(self, node, deep=False):
+        keys = [key.value for key, _ in node.value]
+        for key, _ in node.value:
+            if keys.count(key.value) > 1:
+                raise yaml.constructor.ConstructorError(None, None, f"the key {key.value} is there twice", key.start_mark)
+        return super().construct_mapping(node, deep)
+
+
 def parse(text):
-    return [it for it in yaml.load_all(text, yaml.CSafeLoader) if it]
+    """The objects of a text, or the end with what is wrong with it."""
+    try:
+        return [it for it in yaml.load_all(text, Loader) if it]
+    except yaml.YAMLError as error:
+        sys.exit(f"error: what the chart renders is no YAML: {error}")
 
 
 def merged(values):

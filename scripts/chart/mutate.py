@@ -8,6 +8,7 @@ import copy
 import sys
 
 import check
+import kserve
 import manifests
 import policy
 from manifests import of_kind
@@ -77,6 +78,9 @@ MUTATIONS = [
     ("gpu-dra", lambda o: drop(o, one(o, "ResourceClaimTemplate")), "references", "ResourceClaimTemplate"),
     ("default", lambda o: server(o)["volumeMounts"].append({"name": "models", "mountPath": "/m"}), "references", "volume models"),
     ("default", lambda o: one(o, "ConfigMap")["data"].pop("model_name"), "keys", "model_name"),
+    ("default", lambda o: one(o, "Service")["spec"]["ports"][0].update(port=8080), "addresses", "ml-inference-api:80"),
+    ("blue-green", lambda o: one(o, "AnalysisTemplate")["spec"]["metrics"][0]["provider"]["web"].update(url="http://x.production.svc:80/p"),
+     "addresses", "x.production.svc"),
     ("default", lambda o: one(o, "Deployment")["spec"].update(replicas=3), "scalers", "beside"),
     ("gpu-dra", lambda o: one(o, "Deployment")["spec"].pop("replicas"), "scalers", "neither"),
     ("default", lambda o: another(o, "HorizontalPodAutoscaler"), "scalers", "both scale"),
@@ -163,6 +167,34 @@ def broken_copies(renders):
             yield f"nobody notices that k8s/ was broken, with the word {word!r}"
 
 
+def runtime(objects):
+    return one(objects, "ServingRuntime")["spec"]["containers"][0]
+
+
+# What is done to the objects of deploy/kserve, and a word of the sentence that kserve.problems must say.
+RUNTIMES = [
+    (lambda o: runtime(o).update(name="server"), "kserve-container"),
+    (lambda o: runtime(o).update(args=["serve", "--models", "/mnt/models"]), "under the InferenceService's name"),
+    (lambda o: runtime(o)["livenessProbe"]["httpGet"].update(path="/health/ready"), "/health/live"),
+    (lambda o: runtime(o)["ports"][0].update(containerPort=8000), "8000"),
+    (lambda o: runtime(o).update(image="ghcr.io/myorg/ml-inference-api:0.0.1"), "0.0.1"),
+    (lambda o: runtime(o)["securityContext"].pop("seccompProfile"), "seccomp"),
+    (lambda o: runtime(o)["env"].pop(2), "kubelet kills it after 30 s"),
+    (lambda o: of_kind(o, "ServingRuntime")[1]["spec"]["supportedModelFormats"][0].update(autoSelect=True), "2 runtimes"),
+    (lambda o: one(o, "InferenceService")["spec"]["predictor"]["model"].update(runtime="x"), "does not serve onnx"),
+    (lambda o: one(o, "InferenceService")["spec"]["predictor"]["model"].update(protocolVersion="v3"), "does not speak v3"),
+]
+
+
+def broken_runtimes():
+    """A sentence for each mistake in deploy/kserve that nobody notices."""
+    for spoil, word in RUNTIMES:
+        some = kserve.objects()
+        spoil(some)
+        if not any(word in it for it in kserve.problems(some)):
+            yield f"nobody notices that deploy/kserve was broken, with the word {word!r}: {list(kserve.problems(some))}"
+
+
 def broken_tables(renders):
     """The table of connections itself, spoilt: a case and an actor that nobody knows."""
     for key, value in (("cases", {"nowhere": None}), ("always", {"in": {"nobody": ["http"]}})):
@@ -178,12 +210,12 @@ def main():
     for case, file in manifests.cases().items():
         renders[case] = manifests.parse(manifests.render(file))
         renders[case, "values"] = manifests.merged(file)
-    found = [*mutants(renders), *broken_copies(renders), *broken_tables(renders)]
+    found = [*mutants(renders), *broken_copies(renders), *broken_runtimes(), *broken_tables(renders)]
     untouched = check.CHECKS.keys() - {name for _, _, name, _ in MUTATIONS} - {"table"}
     found += [f"no mutation proves that the check {name} can fail" for name in sorted(untouched)]
     for sentence in found:
         print(f"error: {sentence}", file=sys.stderr)
-    print(f"{len(MUTATIONS) + len(DIFFERENCES) + 2} things broken on purpose are each seen by their check")
+    print(f"{len(MUTATIONS) + len(DIFFERENCES) + len(RUNTIMES) + 2} things broken on purpose are each seen by their check")
     return 1 if found else 0
 
 
