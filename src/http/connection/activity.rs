@@ -58,6 +58,8 @@ pub(super) struct Activity {
     reset: AtomicBool,
     /// An HTTP/2 peer sent more idle frames than it is due.
     flooded: AtomicBool,
+    /// GOAWAY is to be sent.
+    goaway: AtomicBool,
     phase: AtomicU8,
     /// Wakes the driver when the phase changes.
     waker: OnceLock<Waker>,
@@ -102,6 +104,7 @@ impl Activity {
             lingering: AtomicBool::new(false),
             reset: AtomicBool::new(false),
             flooded: AtomicBool::new(false),
+            goaway: AtomicBool::new(false),
             phase: AtomicU8::new(phase as u8),
             waker: OnceLock::new(),
         }
@@ -196,6 +199,16 @@ impl Activity {
     /// Whether to close by a reset.
     pub(super) fn is_to_reset(&self) -> bool {
         self.reset.load(Relaxed)
+    }
+
+    /// Has the stream send GOAWAY.
+    pub(super) fn say_goaway(&self) {
+        self.goaway.store(true, Relaxed);
+    }
+
+    /// Whether GOAWAY is to be sent; true once.
+    pub(super) fn takes_goaway(&self) -> bool {
+        self.goaway.load(Relaxed) && self.goaway.swap(false, Relaxed)
     }
 
     // === requests ===

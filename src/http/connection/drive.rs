@@ -128,7 +128,7 @@ where
         service_fn(move |request| answer(&service, request, &marks, (info, &observer)))
     ));
     let mut clock = pin!(tokio::time::sleep(common.options.shortest_timeout()));
-    let (mut told, mut stopping) = (false, false);
+    let (mut warned, mut told, mut stopping) = (false, false, false);
     let mut repoll = Repoll::default();
     poll_fn(|cx| {
         activity.keep_waker(cx.waker());
@@ -148,10 +148,20 @@ where
                 stopping = true;
                 clock.as_mut().reset(tokio::time::Instant::now());
             }
-            // While draining, an HTTP/2 client may make one request of a new connection: GOAWAY is
-            // only sent behind it.
-            let goaway = activity.is_at(Phase::Draining) && activity.is_h2() && activity.has_served();
-            if !told && (stop || goaway) {
+            // While draining, an HTTP/2 client may make one request of a new connection: GOAWAY is only
+            // sent behind it. The stream sends it: the library's own, with its ping, would lose what a
+            // client sends behind the ping's answer, and there is time for that until the stop.
+            if !warned
+                && !stop
+                && activity.is_at(Phase::Draining)
+                && activity.is_h2()
+                && activity.has_served()
+            {
+                warned = true;
+                activity.say_goaway();
+                continue;
+            }
+            if !told && stop {
                 told = true;
                 connection.as_mut().graceful_shutdown();
                 continue;

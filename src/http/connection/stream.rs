@@ -35,6 +35,9 @@ const LINGER: Duration = Duration::from_secs(1);
 /// Bytes thrown away meanwhile.
 const LINGER_BYTES: usize = 1 << 20;
 
+/// GOAWAY without a fault: no more streams, please; those that there are, whatever their number, go on.
+const GOAWAY: &[u8; 17] = b"\0\0\x08\x07\0\0\0\0\0\x7f\xff\xff\xff\0\0\0\0";
+
 /// A transport that keeps its connection's [`Activity`].
 #[derive(Debug)]
 pub(super) struct WatchedStream {
@@ -52,6 +55,9 @@ pub(super) struct WatchedStream {
     probe: Option<Probe>,
     /// The early byte is out: the response goes on behind it.
     first_byte_sent: bool,
+    /// What is still to be sent of a GOAWAY of ours. Begun behind a flush, which is where frames end, and
+    /// brought to its end before the HTTP library writes more.
+    goaway: &'static [u8],
     linger: Option<(Pin<Box<Sleep>>, usize)>,
 }
 
@@ -73,6 +79,7 @@ impl WatchedStream {
             ended: false,
             probe: None,
             first_byte_sent: false,
+            goaway: &[],
             linger: None,
         }
     }
@@ -136,6 +143,18 @@ impl WatchedStream {
             .inspect_err(|_flood| self.activity.flooded())
     }
 
+    /// Sends what is left of a GOAWAY.
+    fn write_goaway(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while !self.goaway.is_empty() {
+            let written = ready!(Pin::new(&mut self.stream).poll_write(cx, self.goaway))?;
+            if written == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            self.goaway = &self.goaway[written..];
+        }
+        Poll::Ready(Ok(()))
+    }
+
     /// Writes a response of which the first byte is out already.
     fn write_rest(&mut self, cx: &mut Context<'_>, response: &[u8]) -> Poll<io::Result<usize>> {
         let Some((_, rest)) = response.split_first().filter(|(first, _)| **first == FIRST_BYTE) else {
@@ -193,6 +212,7 @@ impl AsyncWrite for WatchedStream {
         if self.first_byte_sent && !bytes.is_empty() {
             return self.write_rest(cx, bytes);
         }
+        ready!(self.write_goaway(cx))?;
         Pin::new(&mut self.stream).poll_write(cx, bytes)
     }
 
@@ -205,6 +225,7 @@ impl AsyncWrite for WatchedStream {
             let first = slices.iter().find(|slice| !slice.is_empty()).map_or(&[][..], |slice| slice);
             return self.poll_write(cx, first);
         }
+        ready!(self.write_goaway(cx))?;
         Pin::new(&mut self.stream).poll_write_vectored(cx, slices)
     }
 
@@ -213,6 +234,10 @@ impl AsyncWrite for WatchedStream {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.activity.takes_goaway() {
+            self.goaway = GOAWAY;
+        }
+        ready!(self.write_goaway(cx))?;
         ready!(Pin::new(&mut self.stream).poll_flush(cx))?;
         Poll::Ready(self.watch(cx))
     }

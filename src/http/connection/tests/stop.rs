@@ -13,17 +13,38 @@ async fn draining_still_serves_old_and_new_connections() {
     streams.get(1, "/wait").await;
     server.heard.until(|heard| heard.waiting == 1).await;
     server.shutdown.advance(Phase::Draining);
-    // What is in flight is answered behind GOAWAY; then the connection ends.
-    streams.leave().await;
+    // What is in flight is answered behind GOAWAY.
+    streams.until(GOAWAY).await;
     server.gate.notify_one();
     streams.until(HEADERS).await;
-    Client(streams.0).rest().await;
     old.get().await;
     server.client().await.get().await;
     let (mut sender, connection) = h2_client(&server).await;
     assert_eq!(h2_text(sender.send_request(h2_get("/ok")).await.unwrap()).await, "ok");
     timeout(PATIENCE, connection).await.expect("no GOAWAY").unwrap().unwrap();
     server.shutdown.advance(Phase::Stopping);
+    streams.leave().await;
+    Client(streams.0).rest().await;
+    assert_eq!(server.report().await, ServeReport { forced: 0 });
+}
+
+#[tokio::test]
+async fn a_stream_that_waited_in_the_client_when_goaway_came_is_served() {
+    let server = Server::start(patient());
+    let mut streams = Frames::open(&server).await;
+    streams.get(1, "/ok").await;
+    streams.until(HEADERS).await;
+    server.shutdown.advance(Phase::Draining);
+    // No more streams, and none of those on the way is refused.
+    assert_eq!(streams.until(GOAWAY).await, b"\x7f\xff\xff\xff\0\0\0\0");
+    // A client's library may answer the library's ping before it sends what waits.
+    streams.0.write_all(b"\0\0\x08\x06\x01\0\0\0\0\x0b\x7b\xa2\xf0\x8b\x9b\xfe\x54").await.unwrap();
+    streams.get(3, "/ok").await;
+    streams.until(HEADERS).await;
+    server.shutdown.advance(Phase::Stopping);
+    streams.leave().await;
+    assert_eq!(streams.until(GOAWAY).await, b"\0\0\0\x03\0\0\0\0");
+    Client(streams.0).rest().await;
     assert_eq!(server.report().await, ServeReport { forced: 0 });
 }
 
