@@ -45,8 +45,9 @@ serve: build models ## build, assemble the models and serve them on http://local
 observe: build models ## serve them with a Collector, Prometheus and a load: ARGS=--once walks from alert to trace
 	@scripts/observability/observe.sh $(RELEASE)/ml-inference-api $(ARGS)
 
+# A run that names its tests leaves the chart alone.
 .PHONY: test
-test: prerequisites runtime models ## run every test, against real collectors, checkers and clients
+test: prerequisites runtime models $(if $(ARGS),,check-chart) ## run every test, against real collectors, checkers and clients
 	@otelcol=$$(scripts/tools/otelcol.sh)
 	promtool=$$(scripts/tools/promtool.sh)
 	prometheus=$$(scripts/tools/prometheus.sh)
