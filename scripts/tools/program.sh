@@ -25,7 +25,7 @@ cached=$CACHE_ROOT/$name/$MODULE_VERSION-${fingerprint:0:12}
 build() {
     cache_stage
     go_find "$GO_VERSION"
-    say "building $name $MODULE_VERSION out of its Go module (one to eight minutes, once)"
+    say "building $name $MODULE_VERSION out of its Go module (one to fifteen minutes, once)"
     local started=$SECONDS
     mkdir "$CACHE_STAGING/ready"
     # shellcheck disable=SC2086 # several settings
