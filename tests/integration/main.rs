@@ -20,6 +20,7 @@ mod predictions;
 mod protocols;
 mod repository;
 mod requests;
+mod rollout;
 mod telemetry;
 mod tls;
 mod v2;
