@@ -37,9 +37,9 @@ impl Endpoints {
 
     /// Replaces the file as a whole: a reader sees the list before or this one.
     pub(super) fn write(&self, replicas: impl Iterator<Item = Replica>) {
-        let text: String = replicas.map(|replica| format!("{} {}\n", replica.http, replica.grpc)).collect();
+        let lines: Vec<_> = replicas.map(|replica| format!("{} {}", replica.http, replica.grpc)).collect();
         let beside = self.folder.path().join("part");
-        fs::write(&beside, text).unwrap();
+        fs::write(&beside, lines.join("\n")).unwrap();
         fs::rename(beside, self.path()).unwrap();
     }
 }

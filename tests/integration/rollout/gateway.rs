@@ -38,11 +38,10 @@ impl Gateway {
     }
 
     async fn pass(self: Arc<Self>, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
-        let answer = match request.into_parts() {
-            (head, body) => match body.collect().await {
-                Ok(body) => self.forward(Request::from_parts(head, Full::new(body.to_bytes()))).await,
-                Err(error) => Err(error.to_string()),
-            },
+        let (head, body) = request.into_parts();
+        let answer = match body.collect().await {
+            Ok(body) => self.forward(Request::from_parts(head, Full::new(body.to_bytes()))).await,
+            Err(error) => Err(error.to_string()),
         };
         Ok(answer.unwrap_or_else(|failure| {
             let mut answer = Response::new(Full::new(failure.into()));

@@ -17,7 +17,7 @@ use crate::harness::wait::{self, PATIENCE};
 use crate::harness::{Connection, Repository, Request as Probe, Server, settings};
 
 /// `terminationGracePeriodSeconds`: a replica that is still there by then would be killed.
-const GRACE: Duration = Duration::from_secs(60);
+const GRACE: Duration = Duration::from_mins(1);
 /// Between two looks at the counts of a replica that leaves.
 const LOOK: Duration = Duration::from_millis(500);
 

@@ -106,7 +106,7 @@ impl Samples {
         let sample = |(index, scores): (usize, &Value)| {
             (Bytes::from(vectors::fraud_instance(index).to_string()), scores.clone())
         };
-        Self { samples: scores.iter().enumerate().map(sample).collect(), turn: AtomicUsize::new(0) }
+        Self { samples: scores.iter().enumerate().take(32).map(sample).collect(), turn: AtomicUsize::new(0) }
     }
 
     /// Sends the next one.
