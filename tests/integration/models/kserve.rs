@@ -23,6 +23,18 @@ fn arguments(runtime: &str, folder: &Path) -> Vec<String> {
         .collect()
 }
 
+/// The server's settings of a runtime, but the choice of a card: there is none here.
+fn settings_of(runtime: &str) -> Vec<(String, String)> {
+    let text = fs::read_to_string(settings::package(runtime)).unwrap();
+    let variables =
+        text.lines().filter_map(|line| line.trim().strip_prefix("- {name: ML_INFERENCE_")?.strip_suffix('}'));
+    let pairs = variables.filter_map(|pair| pair.split_once(", value: "));
+    pairs
+        .filter(|(name, _)| !name.ends_with("PROVIDERS"))
+        .map(|(name, value)| (format!("ML_INFERENCE_{name}"), value.to_owned()))
+        .collect()
+}
+
 /// A tensor of ones, or of short texts, for an input as the metadata describes it.
 fn ones(input: &Value) -> Value {
     let shape: Vec<_> =
@@ -41,7 +53,9 @@ fn serves(runtime: &str, folder: &Path) {
     for argument in &arguments[1..] {
         builder = builder.arg(argument);
     }
-    let server = builder.start();
+    let variables = settings_of(runtime);
+    assert_eq!(variables.len(), 3, "{variables:?}");
+    let server = variables.iter().fold(builder, |builder, (name, value)| builder.env(name, value)).start();
     assert_eq!(server.get(&format!("/v2/models/{NAME}/ready")).status, 200);
     assert_eq!(server.get(&format!("/v1/models/{NAME}")).ok()["ready"], true);
     let metadata = server.get(&format!("/v2/models/{NAME}")).ok();
