@@ -2,7 +2,7 @@
 # sentence where it cannot do its work. `make` alone lists them.
 # RUNTIME=cpu|openvino|cuda chooses the ONNX Runtime library beside the binary.
 # ARGS is handed to the server (`serve`), the test runner (`test`), `bench`, `e2e`, `gpu-check`, `instructions`, `observe`,
-# `soak`, `variants` or `fuzz`.
+# `soak`, `variants`, `check-chart` or `fuzz`.
 
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
@@ -100,8 +100,8 @@ check-expressions: build models ## let a real Prometheus evaluate every query of
 	@scripts/observability/evaluate.sh $(RELEASE)/ml-inference-api
 
 .PHONY: check-chart
-check-chart: prerequisites ## check the Helm chart, k8s/ and deploy/kserve without a cluster: lint, tests, schemas, agreement, policies
-	@scripts/chart/check.sh
+check-chart: prerequisites ## check the Helm chart, k8s/ and deploy/kserve without a cluster: lint, tests, schemas, agreement, policies: ARGS=--helm4
+	@scripts/chart/check.sh $(ARGS)
 
 .PHONY: check-clippy
 check-clippy: prerequisites

@@ -1,11 +1,13 @@
 #!/usr/bin/env bash
-# usage: check.sh
+# usage: check.sh [--helm4]
 # Checks the Helm chart without a cluster, one line a check: helm's lint, the tests of the templates, what is kept of the chart
 # (golden renders, k8s/, README), values and their schema, schemas of every object, whether objects agree with each other, what
 # the policies let through, and what kube-score and checkov say. `make e2e` does what needs a real API server.
+# --helm4 also holds Helm 4 against Helm 3, which is apart as it takes minutes to build.
 set -euo pipefail
 shopt -s inherit_errexit
 
+[[ $# -eq 0 || $* == --helm4 ]] || { echo "usage: check.sh [--helm4]" >&2; exit 64; }
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 source scripts/lib/cache.sh
 source scripts/chart/programs.sh
@@ -41,3 +43,7 @@ echo "$(grep -c '^ PASS' "$folder/said") suites of the templates pass: $(sed -n 
 for script in refusals values render check mutate conform linters; do
     "$python" "scripts/chart/$script.py" || fail "the chart is not right: scripts/chart/$script.py says above what is wrong"
 done
+if [[ $* == --helm4 ]]; then
+    helm4=$(scripts/tools/program.sh helm4)
+    "$python" scripts/chart/helm4.py "$helm4" || fail "Helm 4 does not take the chart as Helm 3 does (the reasons are above)"
+fi
