@@ -41,7 +41,7 @@ def spoilt(folder):
 
 def written(folder):
     """Writes every object into a file of its own: (case, object, file)."""
-    sources = {case: manifests.render(file) for case, file in manifests.cases().items()}
+    sources = {case: manifests.render(values) for case, values in (manifests.cases() | manifests.variants()).items()}
     for source in FOLDERS:
         files = sorted(Path(source).glob("**/*.yaml"))
         if not files:

@@ -2,6 +2,7 @@
 Kubernetes point at each other. Used by the other scripts of this folder; HELM names the program.
 """
 
+import json
 import os
 import subprocess
 import sys
@@ -23,22 +24,29 @@ def cases():
     return {"default": None} | {file.name.removesuffix("-values.yaml"): file for file in files}
 
 
-def run(command, what):
+def variants():
+    """Name to values of what variants.yaml has besides."""
+    return yaml.safe_load((Path(__file__).parent / "variants.yaml").read_text())
+
+
+def run(command, what, given=None):
     """A program's stdout, or the end with what it said."""
-    done = subprocess.run(command, text=True, capture_output=True, check=False)
+    done = subprocess.run(command, text=True, capture_output=True, check=False, input=given)
     if done.returncode:
         sys.exit(f"error: {what}:\n{(done.stderr or done.stdout).strip()}")
     return done.stdout
 
 
-def helm(*arguments, what):
-    """helm, told which Kubernetes to think of: its own idea depends on how it was built."""
-    return run([os.environ["HELM"], *arguments], what)
+def helm(*arguments, what, given=None):
+    return run([os.environ["HELM"], *arguments], what, given)
 
 
 def render(values):
-    """The text that helm makes of a file of values (None: of the defaults)."""
+    """The text that helm makes of values: of a file, of a mapping, or of the defaults (None). It is told which Kubernetes to think
+    of: its own idea depends on how it was built."""
     command = ["template", RELEASE, str(CHART), "--namespace", NAMESPACE, "--kube-version", KUBERNETES[-1]]
+    if isinstance(values, dict):
+        return helm(*command, "--values", "-", what=f"helm refuses {values}", given=json.dumps(values))
     return helm(*command, *(["--values", str(values)] if values else []), what=f"helm refuses {values or 'the defaults'}")
 
 
@@ -62,7 +70,7 @@ def parse(text):
 
 
 def merged(values):
-    """All values of a case: those of the file over the defaults, as helm merges them."""
+    """All values of a case: those of a file or a mapping over the defaults, as helm merges them."""
 
     def over(below, above):
         if isinstance(below, dict) and isinstance(above, dict):
@@ -70,7 +78,8 @@ def merged(values):
         return above
 
     defaults = yaml.safe_load((CHART / "values.yaml").read_text())
-    return over(defaults, yaml.safe_load(values.read_text()) or {}) if values else defaults
+    given = values if isinstance(values, dict) else yaml.safe_load(values.read_text()) if values else {}
+    return over(defaults, given)
 
 
 def of_kind(objects, *kinds):
