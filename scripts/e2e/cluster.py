@@ -125,7 +125,8 @@ class Cluster:
         self.spawn("kube-scheduler", common("kube-scheduler"))
 
     def _start_kwok(self):
-        configs = [part for path in tools.stages() for part in ("--config", path)]
+        stages = nodes.stages(tools.stages(), self.folder / "stages")
+        configs = [part for path in stages for part in ("--config", path)]
         self.spawn("kwok", [
             tools.program("kwok"), "--kubeconfig", self.kubeconfig, "--manage-all-nodes=false",
             "--manage-nodes-with-annotation-selector", "kwok.x-k8s.io/node=fake",

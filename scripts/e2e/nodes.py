@@ -1,6 +1,8 @@
 """The fake nodes: six in three zones, and two with GPUs, labelled, tainted and filled as NVIDIA's device plugin and DRA
 driver do it. kwok runs nothing on them, but lets pods become ready and go."""
 
+import yaml
+
 ZONES = ("a", "b", "c")
 ROOM = {"cpu": "32", "memory": "256Gi", "ephemeral-storage": "500Gi", "pods": "110"}
 # Whole GPUs, shares in time and slices, so that each way of asking for one is scheduled.
@@ -9,6 +11,8 @@ GPU_LABEL = {"nvidia.com/gpu.present": "true"}
 GPU_TAINT = {"key": "nvidia.com/gpu", "value": "true", "effect": "NoSchedule"}
 FAKE = {"kwok.x-k8s.io/node": "fake"}
 DRIVER = "gpu.nvidia.com"
+# What replaces a pod is not there at once, or nothing could be seen of the time in between.
+READY_MILLISECONDS = 1000
 
 
 def node(name, zone, room=None, labels=None, taints=None):
@@ -53,3 +57,14 @@ def devices():
         for name in ("gpu-1", "gpu-2")
     ]  # fmt: skip
     return [device_class, *slices]
+
+
+def stages(published, folder):
+    """kwok's stages, in files of a folder, as they are published except that a pod takes its time to become ready."""
+    folder.mkdir()
+    for path in published:
+        stage = yaml.safe_load(path.read_text())
+        if stage["metadata"]["name"] == "pod-ready":
+            stage["spec"]["delay"] = {"durationMilliseconds": READY_MILLISECONDS}
+        (folder / path.name).write_text(yaml.safe_dump(stage))
+        yield folder / path.name
