@@ -74,11 +74,12 @@ def promtool_test(found, cases, rules):
     for case in cases:
         query, limit = found[case["metric"]]
         samples = {SUCCESS: (1, 0), FAILURE: (0, 1), NOT_A_NUMBER: (0, 0), NOTHING: (None, None)}[case["verdict"]]
+        # promtool names no case in what it prints, so that the answer does.
+        name = json.dumps(case["name"])
         asked = [
             {
-                # promtool names no case in what it prints, so that the answer does.
-                "expr": f"label_replace(({query}\n) {comparison} bool {limit}, 'case', {json.dumps(case['name'])}, '', '')",
-                "eval_time": AT, "exp_samples": [] if value is None else [{"labels": "{case=%s}" % json.dumps(case["name"]), "value": value}],
+                "expr": f"label_replace(({query}\n) {comparison} bool {limit}, 'case', {name}, '', '')", "eval_time": AT,
+                "exp_samples": [] if value is None else [{"labels": f"{{case={name}}}", "value": value}],
             }
             for comparison, value in zip(("<=", ">"), samples)
         ]  # fmt: skip
