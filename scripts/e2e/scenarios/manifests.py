@@ -45,6 +45,8 @@ DEPLOYED = {"deploy/argo-rollouts": chart.GROUPS, "deploy/kserve": ("kserve/*ser
 def deploy(cluster):
     """deploy/argo-rollouts and deploy/kserve: every manifest is taken by the API server with the controllers' definitions"""
     with cluster.namespace("production"):
+        # Where Argo's controller and its configuration are; scenarios with the controller make it too.
+        cluster.apply([{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "argo-rollouts"}}])
         for folder, groups in DEPLOYED.items():
             cluster.install_crds(*groups)
             found = sources(Path(folder))
