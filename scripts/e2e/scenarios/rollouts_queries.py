@@ -36,7 +36,8 @@ ERRORS = (
     ("just enough requests", SUCCESS, requests(CANARY, s200=6.3), requests(STABLE, s200=300)),
     ("only probes and scrapes", NOTHING, *(requests(CANARY, route=it, s200=30) for it in
         ("/health/ready", "/health", "/metrics", "/v2/health/live", "/ping", "/grpc.health.v1.Health/Check"))),
-    ("probes do not thin out failures", FAILURE, requests(CANARY, s200=28.5, s500=1.5), requests(CANARY, route="/health/live", s200=3000)),
+    ("probes do not thin out failures", FAILURE,
+        requests(CANARY, s200=28.5, s500=1.5), requests(CANARY, route="/health/live", s200=3000)),
     ("client errors are the clients'", SUCCESS, requests(CANARY, s200=20, s400=10), requests(STABLE, s200=300)),
     ("by gRPC, too", FAILURE, requests(CANARY, route="/inference.GRPCInferenceService/ModelInfer", s200=20, s500=10)),
     ("series without the hash are of neither", NOTHING, requests(None, s200=300)),
@@ -60,8 +61,10 @@ LATENCY = (
     ("over the last bound", FAILURE, requests(CANARY, **ENOUGH), durations(CANARY, 60), durations(STABLE, 0.25)),
     ("no traffic", NOTHING, requests(CANARY, s200=0), durations(CANARY, 0.25, growth=0), durations(STABLE, 0.25)),
     ("too few requests", NOTHING, requests(CANARY, s200=3), durations(CANARY, 5, growth=3), durations(STABLE, 0.25)),
-    ("none of the canary's requests succeeds", NOTHING, requests(CANARY, s500=30), durations(CANARY, 5, status="500"), durations(STABLE, 0.25)),
-    ("none of them succeeds any more", NOT_A_NUMBER, requests(CANARY, s500=30), durations(CANARY, 5, growth=0), durations(STABLE, 0.25)),
+    ("none of the canary's requests succeeds", NOTHING,
+        requests(CANARY, s500=30), durations(CANARY, 5, status="500"), durations(STABLE, 0.25)),
+    ("none of them succeeds any more", NOT_A_NUMBER,
+        requests(CANARY, s500=30), durations(CANARY, 5, growth=0), durations(STABLE, 0.25)),
     ("failures do not make it look fast", FAILURE, requests(CANARY, **ENOUGH), durations(CANARY, 0.75),
         durations(CANARY, 0.001, growth=3000, status="503"), durations(STABLE, 0.25)),
     ("series without the hash are of neither", NOTHING, requests(None, **ENOUGH), durations(None, 0.25)),
@@ -72,18 +75,22 @@ EVENLY = {f"l{number}": 0.3 for number in range(100)}
 PREDICTIONS = (
     ("the same distribution", SUCCESS, predictions(CANARY, FRAUD), predictions(STABLE, {"legitimate": 270, "fraud": 30})),
     ("a distribution that has shifted", FAILURE, predictions(CANARY, SHIFTED), predictions(STABLE, FRAUD)),
-    ("one label for everything", FAILURE, predictions(CANARY, {"legitimate": 30}), predictions(STABLE, {"legitimate": 15, "fraud": 15})),
+    ("one label for everything", FAILURE,
+        predictions(CANARY, {"legitimate": 30}), predictions(STABLE, {"legitimate": 15, "fraud": 15})),
     ("a label that stable does not know", FAILURE, predictions(CANARY, {"legitimate": 15, "new": 15}), predictions(STABLE, FRAUD)),
     ("not one label in common", FAILURE, predictions(CANARY, {"1": 30}), predictions(STABLE, FRAUD)),
-    ("a rare label that has gone", SUCCESS, predictions(CANARY, {"legitimate": 30}), predictions(STABLE, {"legitimate": 297, "fraud": 3})),
-    ("another version of the model, the same distribution", SUCCESS, predictions(CANARY, FRAUD, version="2"), predictions(STABLE, FRAUD)),
+    ("a rare label that has gone", SUCCESS,
+        predictions(CANARY, {"legitimate": 30}), predictions(STABLE, {"legitimate": 297, "fraud": 3})),
+    ("another version of the model, the same distribution", SUCCESS,
+        predictions(CANARY, FRAUD, version="2"), predictions(STABLE, FRAUD)),
     ("another version of the model, shifted", FAILURE, predictions(CANARY, SHIFTED, version="2"), predictions(STABLE, FRAUD)),
     ("one of two models has shifted", FAILURE, predictions(CANARY, FRAUD), predictions(STABLE, FRAUD),
         predictions(CANARY, {"a": 27, "b": 3}, "topics"), predictions(STABLE, {"a": 3, "b": 27}, "topics")),
     ("one of two models has too few predictions", SUCCESS, predictions(CANARY, FRAUD), predictions(STABLE, FRAUD),
         predictions(CANARY, {"a": 1}, "topics"), predictions(STABLE, {"b": 300}, "topics")),
     ("too few predictions, all shifted", NOTHING, predictions(CANARY, {"fraud": 9}), predictions(STABLE, FRAUD)),
-    ("the canary predicts nothing, by series at rest", NOTHING, predictions(CANARY, {"legitimate": 0, "fraud": 0}), predictions(STABLE, FRAUD)),
+    ("the canary predicts nothing, by series at rest", NOTHING,
+        predictions(CANARY, {"legitimate": 0, "fraud": 0}), predictions(STABLE, FRAUD)),
     ("stable has predicted too little to compare with", NOTHING, predictions(CANARY, FRAUD), predictions(STABLE, {"fraud": 2})),
     ("stable has no series", NOTHING, predictions(CANARY, FRAUD)),
     ("a hundred labels, each as often as in stable", SUCCESS, predictions(CANARY, EVENLY), predictions(STABLE, EVENLY)),
@@ -110,7 +117,8 @@ def cases():
 def canary_queries(cluster):
     """the queries of the canary's analysis, each on a table of traffic: none, little, NaN, one side only, noise"""
     manifest = chart.render(cluster, "production", VALUES)
-    found = queries(next(it for it in manifest if it["kind"] == "AnalysisTemplate" and it["metadata"]["name"].endswith("-canary")))
+    templates = (it for it in manifest if it["kind"] == "AnalysisTemplate")
+    found = queries(next(it for it in templates if it["metadata"]["name"].endswith("-canary")))
     rules, test = cluster.folder / "canary.rules.json", cluster.folder / "canary.test.json"
     recorded = [{"record": f"canary:{name.replace('-', '_')}", "expr": query} for name, (query, _) in found.items()]
     rules.write_text(json.dumps({"groups": [{"name": "canary", "rules": recorded}]}))
