@@ -75,18 +75,20 @@ def main():
         signal.signal(ending, end)
     known = load()
     options = parsed(known)
-    begun, cluster, failed = time.monotonic(), Cluster(), ["the control plane"]
+    begun, cluster = time.monotonic(), Cluster()
     try:
         failed = run_all(cluster, {name: known[name] for name in options.scenario or known}, options.keep)
     except Failure as failure:
         print(f"error: {failure}", flush=True)
-    finally:
-        if failed:
-            tell(f"FAILED: {', '.join(failed)}; the logs are in {cluster.logs}")
-        else:
-            cluster.forget()
+        failed = ["the control plane"]
+    except SystemExit:
+        tell("interrupted; everything that was started has ended")
+        cluster.forget()
+        raise
     if failed:
+        tell(f"FAILED: {', '.join(failed)}; the logs are in {cluster.logs}")
         sys.exit(1)
+    cluster.forget()
     tell(f"all passed in {time.monotonic() - begun:.0f} s")
 
 

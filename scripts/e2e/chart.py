@@ -39,8 +39,8 @@ def render(cluster, namespace, values=None, *arguments):
 
 
 def install(cluster, namespace, values=None, *arguments, chart=CHART):
-    """Installs the chart, or upgrades what is there, with values. An API server's warning is a failure: helm passes them on by stderr,
-    where it has nothing else to say."""
+    """Installs the chart, or upgrades what is there, with values. An API server's warning is a failure: helm passes them on
+    by stderr, where it has nothing else to say."""
     done = cluster.helm(
         "upgrade", "--install", RELEASE, chart, "--namespace", namespace, "--values", "-", *arguments,
         stdin=json.dumps(values or {}),

@@ -9,7 +9,6 @@ from .failure import Failure
 
 SCRIPTS = Path("scripts/tools")
 CONTROL_PLANE = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubectl", "kwok")
-OWN_SCRIPT = ("prometheus", "promtool", "prometheus-adapter", "argo-rollouts")
 
 
 @cache
@@ -22,10 +21,10 @@ def _provided(*command):
 
 
 def program(name):
-    """The path of a program."""
+    """The path of a program: of the control plane, of a script of its own, or out of a Go module."""
     if name in CONTROL_PLANE:
         return _provided("kubernetes.sh") / "bin" / name
-    if name in OWN_SCRIPT:
+    if (SCRIPTS / f"{name}.sh").exists():
         return _provided(f"{name}.sh")
     return _provided("program.sh", name)
 

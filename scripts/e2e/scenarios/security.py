@@ -62,7 +62,8 @@ def check_deployment(cluster, namespace, rendered, deployment):
     account = chart.only(rendered, "ServiceAccount")
     root = changed(deployment, "spec.template.spec.securityContext.runAsUser", 0)
     said = cluster.apply([account, root]).err
-    expect("would violate PodSecurity" in said and "runAsUser=0" in said, "nothing warned of a Deployment that runs as root:", said)
+    warned = "would violate PodSecurity" in said and "runAsUser=0" in said
+    expect(warned, "nothing warned of a Deployment that runs as root:", said)
 
     def failed():
         conditions = chart.deployment(cluster, namespace).get("status", {}).get("conditions", [])
