@@ -69,7 +69,7 @@ class Controller:
 
     def __exit__(self, *_):
         self.cluster.end(self.process)
-        # A controller that ends while it sets a weight starts its plugin anew and leaves it: it is in the same session.
+        # A controller that ends while it sets a weight starts its plugin anew and leaves it: it is in the same process group.
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.process.child.pid, signal.SIGKILL)
         if self.routes:
