@@ -152,8 +152,8 @@ describe: build models ## let Schemathesis send thousands of requests made of th
 	@ORT_DYLIB_PATH=$(RELEASE)/libonnxruntime.so exec scripts/openapi/run.sh $(RELEASE)/ml-inference-api $(ARGS)
 
 .PHONY: e2e
-e2e: ## install, upgrade, scale and break the chart on a real Kubernetes control plane: ARGS='[--keep] [SCENARIO...]', --help
-	@exec scripts/e2e/run.sh $(ARGS)
+e2e: build ## install, upgrade, scale and break the chart on a real Kubernetes control plane: ARGS='[--keep] [SCENARIO...]', --help
+	@ML_INFERENCE_API=$(RELEASE)/ml-inference-api exec scripts/e2e/run.sh $(ARGS)
 
 .PHONY: exports
 exports: build ## serve real exports with no configuration and compare them with Python: ARGS='[--write] [NAME...]'

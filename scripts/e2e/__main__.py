@@ -8,20 +8,21 @@ import traceback
 
 from .cluster import Cluster
 from .failure import Failure
-from .scenario import load
+from .scenario import BY_NAME, load
 
 ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def parsed(scenarios):
     """The options."""
-    listing = "\n".join(f"  {name:18} {function.__doc__.splitlines()[0]}" for name, function in scenarios.items())
+    mark = {name: " (only by its name)" for name in BY_NAME}
+    listing = "\n".join(f"  {name:18} {it.__doc__.splitlines()[0]}{mark.get(name, '')}" for name, it in scenarios.items())
     parser = argparse.ArgumentParser(
         prog="make e2e", usage="make e2e ARGS='[--keep] [SCENARIO...]'", epilog=f"scenarios:\n{listing}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )  # fmt: skip
     parser.add_argument("--keep", action="store_true", help="after the scenarios, keep the cluster until Ctrl-C, to look at it")
-    parser.add_argument("scenario", nargs="*", help="those to run; all without any")
+    parser.add_argument("scenario", nargs="*", help="those to run; without any all that need not be named")
     options = parser.parse_args()
     if unknown := [name for name in options.scenario if name not in scenarios]:
         parser.error(f"there is no scenario {' or '.join(unknown)}, but: {', '.join(scenarios)}")
@@ -77,7 +78,7 @@ def main():
     options = parsed(known)
     begun, cluster = time.monotonic(), Cluster()
     try:
-        failed = run_all(cluster, {name: known[name] for name in options.scenario or known}, options.keep)
+        failed = run_all(cluster, {name: known[name] for name in options.scenario or (it for it in known if it not in BY_NAME)}, options.keep)
     except Failure as failure:
         print(f"error: {failure}", flush=True)
         failed = ["the control plane"]
@@ -90,6 +91,8 @@ def main():
         sys.exit(1)
     cluster.forget()
     tell(f"all passed in {time.monotonic() - begun:.0f} s")
+    if not options.scenario:
+        tell(f"not run, since they run only by name: {', '.join(sorted(BY_NAME))} (docs/kubernetes.md says why)")
 
 
 if __name__ == "__main__":

@@ -4,6 +4,8 @@ import importlib
 import pkgutil
 
 SCENARIOS = {}
+# Those that run only when they are named: they need a program that not every registry gives.
+BY_NAME = set()
 
 
 def scenario(function):
@@ -12,6 +14,12 @@ def scenario(function):
     if name in SCENARIOS:
         raise ValueError(f"two scenarios are named {name}")
     SCENARIOS[name] = function
+    return function
+
+
+def by_name(function):
+    """Registers one that runs only when it is named."""
+    BY_NAME.add(scenario(function).__name__.replace("_", "-"))
     return function
 
 

@@ -58,6 +58,11 @@ annotations:
 {{- if ne .Values.delivery.mode "rolling" }}true{{ end -}}
 {{- end }}
 
+{{/* Whether a gateway divides the traffic of a canary. */}}
+{{- define "ml.isRouted" -}}
+{{- if and (eq .Values.delivery.mode "canary") (eq .Values.delivery.canary.trafficRouting "gatewayAPI") }}true{{ end -}}
+{{- end }}
+
 {{/* What runs the pods, for autoscalers. */}}
 {{- define "ml.workloadReference" -}}
 {{- if include "ml.isRollout" . -}}

@@ -1,4 +1,5 @@
-"""Progressive delivery by the real Argo Rollouts: canaries with weights of the Gateway API, judged by a real Prometheus."""
+"""Progressive delivery by the real Argo Rollouts, judged by a real Prometheus: canaries whose weights are shares of pods, and such
+with weights of the Gateway API."""
 
 import contextlib
 import json
@@ -10,11 +11,13 @@ from ..api import Watch
 from ..chart import RELEASE
 from ..failure import Failure, expect
 from ..prometheus import WINDOW, Prometheus
-from ..scenario import scenario
+from ..scenario import by_name, scenario
 from ..series import Fleet, Profile
 
 CANARY_SERVICE = f"{RELEASE}-canary"
 REPLICAS = 3
+# Of which 10, 30 and 60 % are whole pods.
+REPLICAS_BY_PODS = 10
 WEIGHTS = [10, 30, 60, 100]
 OTHER_MODEL = {"model": {"name": "ticket-topic"}}
 # The first pause in seconds of a good version, of one that is not known to be, and of one that does not come to its end. Prometheus
@@ -78,7 +81,8 @@ class Gateway:
         profiles = {}
         route = self.cluster.api.get(route_path(namespace, "httproutes", RELEASE))
         shares = {name: 0.0 for name in (it["metadata"]["name"] for it in pods)}
-        for service, weight in weights(route).items() if route else ():
+        # Without a route clients come by the Service.
+        for service, weight in (weights(route) if route else {RELEASE: 100}).items():
             wanted = argo.service_hash(self.cluster, namespace, service)
             behind = [it for it in pods if wanted in (None, it["metadata"]["labels"][argo.HASH])]
             for pod in behind:
@@ -104,15 +108,26 @@ class Weights:
 
 
 class Delivery:
-    """A release with canaries in a namespace, and what its scenarios share."""
+    """A release with canaries in a namespace, whose weights are set in its routes, and what its scenarios share."""
+
+    replicas = REPLICAS
+    values = staticmethod(values)
 
     def __init__(self, cluster, namespace, prometheus, gateway):
         self.cluster, self.namespace, self.prometheus, self.gateway = cluster, namespace, prometheus, gateway
 
+    def leads_to(self, stable, canary_hash):
+        """To which revisions the Services must lead while a canary goes on."""
+        return {RELEASE: stable, CANARY_SERVICE: canary_hash}
+
+    def kept(self, _canary_pods):
+        """How many of stable's pods must be those that were there."""
+        return self.replicas
+
     def upgrade(self, tag, **more):
         """helm upgrade to an image; returns the hash of its revision once the controller has begun."""
         before = (argo.rollout(self.cluster, self.namespace) or {}).get("status", {}).get("currentPodHash")
-        chart.install(self.cluster, self.namespace, values(self.prometheus, tag, **more))
+        chart.install(self.cluster, self.namespace, self.values(self.prometheus, tag, **more))
 
         def begun():
             now = argo.rollout(self.cluster, self.namespace)
@@ -147,26 +162,84 @@ class Delivery:
                 expect(recorder.seen == wanted, f"the canary was to get {wanted} of the {kind}, and got {recorder.seen}")
 
 
+class ByPods(Delivery):
+    """One without a plugin and without a route: the one Service leads to all pods, and a weight is the canary's share of them."""
+
+    replicas = REPLICAS_BY_PODS
+
+    @staticmethod
+    def values(prometheus, tag, first=LONG, **more):
+        made = values(prometheus, tag, first, **more) | {"autoscaling": {"mode": "none"}, "replicaCount": REPLICAS_BY_PODS}
+        del made["httpRoute"]
+        made["delivery"]["canary"]["trafficRouting"] = "none"
+        return made
+
+    def leads_to(self, stable, canary_hash):
+        return {RELEASE: None}
+
+    def kept(self, canary_pods):
+        return self.replicas - canary_pods
+
+    def weight(self):
+        pods = [it for it in chart.pods(self.cluster, self.namespace) if chart.is_ready(it)]
+        new = argo.rollout(self.cluster, self.namespace)["status"]["currentPodHash"]
+        # A pod that ends beside the new ones, and one more than are wanted, are of a change that goes on.
+        return 100 * sum(it["metadata"]["labels"][argo.HASH] == new for it in pods) // self.replicas if len(pods) == self.replicas else None
+
+    @contextlib.contextmanager
+    def watched(self, wanted):
+        """The canary never has more of the pods than it is to get."""
+        most, stable = max(wanted), argo.rollout(self.cluster, self.namespace)["status"]["stableRS"]
+        counts = Shares(stable)
+        with Watch(self.cluster.api, chart.pods_path(self.namespace), counts):
+            yield
+        expect(counts.most <= self.replicas * most // 100, f"the canary was to get {most} %, and had {counts.most} ready pods of {self.replicas}")
+
+
+class Shares:
+    """Given to a watch of pods: how many of another revision than stable were ready at most."""
+
+    def __init__(self, stable):
+        self.stable, self.most = stable, 0
+
+    def __call__(self, pods):
+        ready = [it for it in pods.values() if chart.is_ready(it)]
+        self.most = max(self.most, sum(it["metadata"]["labels"].get(argo.HASH) != self.stable for it in ready))
+
+
 @scenario
 def canary(cluster):
-    """a canary walks 10, 30, 60, 100; failing, slow, shifted, unknown and unready ones end, and stable is left alone"""
+    """a canary walks 10, 30, 60, 100 % of the pods; failing, slow, shifted, unknown and unready ones end, and stable serves on"""
+    walk(cluster, ByPods)
+
+
+@by_name
+def canary_by_routes(cluster):
+    """the same with three pods by weights of HTTPRoute and GRPCRoute, with the plugin for the Gateway API, and upgrades in between"""
+    walk(cluster, Delivery)
+
+
+def walk(cluster, kind):
+    """Good and bad versions, one after the other."""
     gateway = Gateway(cluster)
-    with argo.Controller(cluster), cluster.namespace("canary") as namespace:
+    routes = kind is Delivery
+    with argo.Controller(cluster, routes=routes), cluster.namespace("canary") as namespace:
         fleet = Fleet(cluster, [namespace], gateway)
         with fleet:
             # The monitor comes with the chart: first without an address of Prometheus.
-            chart.install(cluster, namespace, values(Nowhere, "1.0.0"))
+            chart.install(cluster, namespace, kind.values(Nowhere, "1.0.0"))
             with Prometheus(cluster, fleet) as prometheus:
-                delivery = Delivery(cluster, namespace, prometheus, gateway)
+                delivery = kind(cluster, namespace, prometheus, gateway)
                 argo.wait_phase(cluster, namespace, "Healthy")
-                cluster.wait("the autoscaler to ask for three", lambda: len(chart.pods(cluster, namespace)) == REPLICAS)
+                cluster.wait("all replicas", lambda: len(chart.pods(cluster, namespace)) == kind.replicas)
                 promoted(delivery)
                 # Before any abort: Argo Rollouts 1.10.1 counts no deadline as long as the mark of an aborted revision's last delay
                 # is left on its ReplicaSet, which is for ever at times.
                 unready(delivery)
                 for tag, metric in BAD.items():
                     aborted(delivery, tag, metric)
-                touched(delivery)
+                if routes:
+                    touched(delivery)
                 unknown(delivery)
         kept = argo.configurations(cluster, namespace)
         expect(len(kept) == 2, "of two configurations there are not two ConfigMaps:", kept)
@@ -195,11 +268,13 @@ def promoted(delivery):
         canary_hash = delivery.upgrade("1.1.0", first=GOOD, **OTHER_MODEL)
         for weight in WEIGHTS[:-1]:
             delivery.wait_weight(weight)
-            hashes = [argo.service_hash(cluster, namespace, it) for it in (RELEASE, CANARY_SERVICE)]
-            expect(hashes == [stable, canary_hash], f"at {weight} % the Services lead to {hashes}, not {[stable, canary_hash]}")
+            wanted = delivery.leads_to(stable, canary_hash)
+            found = {it: argo.service_hash(cluster, namespace, it) for it in wanted}
+            expect(found == wanted, f"at {weight} % the Services lead to {found}, not {wanted}")
             new = argo.pods(cluster, namespace, canary_hash)
-            expect(len(new) == math.ceil(REPLICAS * weight / 100), f"at {weight} % the canary has {len(new)} pods")
-            expect(delivery.names(stable) == old_pods, f"at {weight} % stable's pods are others, or fewer")
+            expect(len(new) == math.ceil(delivery.replicas * weight / 100), f"at {weight} % the canary has {len(new)} pods")
+            left = delivery.names(stable)
+            expect(left <= old_pods and len(left) == delivery.kept(len(new)), f"at {weight} % stable's pods are others, or fewer")
             expect({config_of(it) for it in new}.isdisjoint({old_config}), "the canary reads the old configuration")
             expect(cluster.get("configmap", old_config, namespace), "the configuration of stable's pods is gone")
         argo.wait_phase(cluster, namespace, "Healthy", 90)
@@ -208,7 +283,7 @@ def promoted(delivery):
     enough = all(it.get("successful", 0) >= 3 and not it.get("failed") for it in metrics.values())
     expect(enough, "it measured too little, or found a fault:", metrics)
     expect(argo.rollout(cluster, namespace)["status"]["stableRS"] == canary_hash, "the canary has not become stable")
-    expect(argo.service_hash(cluster, namespace, RELEASE) == canary_hash, "the Service does not lead to the new version")
+    expect(argo.service_hash(cluster, namespace, RELEASE) == delivery.leads_to(canary_hash, None)[RELEASE], "the Service does not lead to the new version")
     expect(cluster.get("configmap", old_config, namespace), "the old revision's configuration is gone, and with it the way back")
 
 
@@ -231,8 +306,9 @@ def check_stable(delivery, stable, old_pods):
     cluster, namespace = delivery.cluster, delivery.namespace
     status = argo.rollout(cluster, namespace)["status"]
     expect(status["stableRS"] == stable and status.get("abort"), "the Rollout is not aborted, or has another stable version:", status)
-    expect(argo.service_hash(cluster, namespace, RELEASE) == stable, "the Service does not lead to stable")
-    expect(delivery.names(stable) == old_pods, "stable's pods are others, or fewer")
+    expect(argo.service_hash(cluster, namespace, RELEASE) == delivery.leads_to(stable, None)[RELEASE], "the Service does not lead to stable")
+    back = cluster.wait("all of stable's pods", lambda: len(now := delivery.names(stable)) == delivery.replicas and now)
+    expect(len(back & old_pods) >= delivery.kept(1), "stable's pods are others")
 
 
 def touched(delivery):

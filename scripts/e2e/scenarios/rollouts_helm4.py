@@ -6,7 +6,7 @@ from .. import argo, chart, tools
 from ..api import Watch
 from ..chart import RELEASE
 from ..failure import expect
-from ..scenario import scenario
+from ..scenario import by_name
 from .rollouts import CANARY_SERVICE, Nowhere, Weights, route_path, values
 
 CLIENT = "--server-side=false"
@@ -19,7 +19,7 @@ def without_analysis(tag, **more):
     return made
 
 
-@scenario
+@by_name
 def canary_by_helm4(cluster):
     """Helm 4 by itself conflicts with the controller over selectors and weights; with --server-side=false it leaves them alone"""
 
