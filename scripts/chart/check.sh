@@ -10,6 +10,7 @@ shopt -s inherit_errexit
 [[ $# -eq 0 || $* == --helm4 ]] || { echo "usage: check.sh [--helm4]" >&2; exit 64; }
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 source scripts/lib/cache.sh
+source scripts/lib/check.sh
 source scripts/chart/programs.sh
 
 KUBECONFORM=$(scripts/tools/program.sh kubeconform)
@@ -18,18 +19,6 @@ unittest=$(scripts/tools/program.sh helm-unittest)
 SCHEMAS=$(scripts/tools/schemas.sh)
 CHECKOV=$(scripts/tools/environment.sh checkov checkov)
 export KUBECONFORM KUBE_SCORE SCHEMAS CHECKOV
-folder=$(mktemp -d)
-trap 'rm -rf "$folder"' EXIT
-
-# check WHAT COMMAND...: run it, show what it says only where it fails.
-check() {
-    local what=$1
-    shift
-    "$@" >"$folder/said" 2>&1 || {
-        cat "$folder/said" >&2
-        fail "$what (the reasons are above)"
-    }
-}
 
 newest=$(sed -n 's/^SCHEMAS_KUBERNETES=.* \(.*\).$/\1/p' scripts/tools/versions.env)
 check "helm lint refuses the chart's defaults" "$HELM" lint --strict --quiet --kube-version "$newest" "$chart"
@@ -39,7 +28,7 @@ done
 echo "helm lint --strict takes the defaults and the $(find "$chart/ci" -name '*-values.yaml' | wc -l) cases of ci/"
 
 check "a test of $chart/tests fails" "$unittest" --color=false --strict "$chart"
-echo "$(grep -c '^ PASS' "$folder/said") suites of the templates pass: $(sed -n 's/^Tests: *//p' "$folder/said")"
+echo "$(grep -c '^ PASS' "$CHECK_FOLDER/said") suites of the templates pass: $(sed -n 's/^Tests: *//p' "$CHECK_FOLDER/said")"
 for script in refusals values render argo check mutate conform linters; do
     "$python" "scripts/chart/$script.py" || fail "the chart is not right: scripts/chart/$script.py says above what is wrong"
 done

@@ -8,32 +8,21 @@ shopt -s inherit_errexit
 
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 source scripts/lib/cache.sh
+source scripts/lib/check.sh
 
 export PYTHONDONTWRITEBYTECODE=1
 promtool=$(scripts/tools/promtool.sh)
 amtool=$(scripts/tools/amtool.sh)
-folder=$(mktemp -d)
-trap 'rm -rf "$folder"' EXIT
-
-# check WHAT COMMAND...: run it, show what it says only where it fails.
-check() {
-    local what=$1
-    shift
-    "$@" >"$folder/said" 2>&1 || {
-        cat "$folder/said" >&2
-        fail "$what (the reasons are above)"
-    }
-}
 
 check "a rule file of deploy/observability/rules is wrong" "$promtool" check rules deploy/observability/rules/*.yml
 python3 scripts/observability/dashboards.py
 # The queries of the runbooks are written into a rule file of their own, so that promtool reads them too.
-python3 scripts/observability/check.py "$folder/runbooks.yml"
-check "a query of docs/runbooks or docs/slo.md is not PromQL" "$promtool" check rules "$folder/runbooks.yml"
+python3 scripts/observability/check.py "$CHECK_FOLDER/runbooks.yml"
+check "a query of docs/runbooks or docs/slo.md is not PromQL" "$promtool" check rules "$CHECK_FOLDER/runbooks.yml"
 check "a test of deploy/observability/tests fails" "$promtool" test rules deploy/observability/tests/*.yml
 # In the container the rules lie beside the configuration.
-cp -rL deploy/observability/compose/prometheus.yml deploy/observability/rules "$folder"
-check "deploy/observability/compose/prometheus.yml is wrong" "$promtool" check config "$folder/prometheus.yml"
+cp -rL deploy/observability/compose/prometheus.yml deploy/observability/rules "$CHECK_FOLDER"
+check "deploy/observability/compose/prometheus.yml is wrong" "$promtool" check config "$CHECK_FOLDER/prometheus.yml"
 check "deploy/observability/alertmanager.yml is wrong" "$amtool" check-config deploy/observability/alertmanager.yml
 # route RECEIVER LABEL=VALUE...: such an alert comes to that receiver.
 route() {
