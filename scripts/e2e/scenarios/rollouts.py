@@ -184,7 +184,9 @@ class ByPods(Delivery):
         pods = [it for it in chart.pods(self.cluster, self.namespace) if chart.is_ready(it)]
         new = argo.rollout(self.cluster, self.namespace)["status"]["currentPodHash"]
         # A pod that ends beside the new ones, and one more than are wanted, are of a change that goes on.
-        return 100 * sum(it["metadata"]["labels"][argo.HASH] == new for it in pods) // self.replicas if len(pods) == self.replicas else None
+        if len(pods) != self.replicas:
+            return None
+        return 100 * sum(it["metadata"]["labels"][argo.HASH] == new for it in pods) // self.replicas
 
     @contextlib.contextmanager
     def watched(self, wanted):
@@ -193,7 +195,8 @@ class ByPods(Delivery):
         counts = Shares(stable)
         with Watch(self.cluster.api, chart.pods_path(self.namespace), counts):
             yield
-        expect(counts.most <= self.replicas * most // 100, f"the canary was to get {most} %, and had {counts.most} ready pods of {self.replicas}")
+        allowed = self.replicas * most // 100
+        expect(counts.most <= allowed, f"the canary was to have {allowed} pods of {self.replicas}, and had {counts.most}")
 
 
 class Shares:
@@ -231,7 +234,7 @@ def walk(cluster, kind):
             with Prometheus(cluster, fleet) as prometheus:
                 delivery = kind(cluster, namespace, prometheus, gateway)
                 argo.wait_phase(cluster, namespace, "Healthy")
-                cluster.wait("all replicas", lambda: len(chart.pods(cluster, namespace)) == kind.replicas)
+                cluster.wait("all replicas", lambda: sum(map(chart.is_ready, chart.pods(cluster, namespace))) == kind.replicas)
                 promoted(delivery)
                 # Before any abort: Argo Rollouts 1.10.1 counts no deadline as long as the mark of an aborted revision's last delay
                 # is left on its ReplicaSet, which is for ever at times.
@@ -283,7 +286,8 @@ def promoted(delivery):
     enough = all(it.get("successful", 0) >= 3 and not it.get("failed") for it in metrics.values())
     expect(enough, "it measured too little, or found a fault:", metrics)
     expect(argo.rollout(cluster, namespace)["status"]["stableRS"] == canary_hash, "the canary has not become stable")
-    expect(argo.service_hash(cluster, namespace, RELEASE) == delivery.leads_to(canary_hash, None)[RELEASE], "the Service does not lead to the new version")
+    led = argo.service_hash(cluster, namespace, RELEASE)
+    expect(led == delivery.leads_to(canary_hash, None)[RELEASE], f"the Service leads to {led}, not to the new version")
     expect(cluster.get("configmap", old_config, namespace), "the old revision's configuration is gone, and with it the way back")
 
 
@@ -306,7 +310,8 @@ def check_stable(delivery, stable, old_pods):
     cluster, namespace = delivery.cluster, delivery.namespace
     status = argo.rollout(cluster, namespace)["status"]
     expect(status["stableRS"] == stable and status.get("abort"), "the Rollout is not aborted, or has another stable version:", status)
-    expect(argo.service_hash(cluster, namespace, RELEASE) == delivery.leads_to(stable, None)[RELEASE], "the Service does not lead to stable")
+    led = argo.service_hash(cluster, namespace, RELEASE)
+    expect(led == delivery.leads_to(stable, None)[RELEASE], f"the Service leads to {led}, not to stable")
     back = cluster.wait("all of stable's pods", lambda: len(now := delivery.names(stable)) == delivery.replicas and now)
     expect(len(back & old_pods) >= delivery.kept(1), "stable's pods are others")
 
