@@ -101,7 +101,9 @@ fn assert_linked(collector: &Collector, size: usize) {
 #[test]
 fn members_and_batch_are_linked_both_ways_at_every_size_and_nothing_is_an_orphan() {
     let collector = Collector::start();
-    let manifest = format!("{}\n[batching]\nmax_batch_size = 128\n", models::slow_manifest(200));
+    // Warm-up takes long enough to be measured: of runs of microseconds half the size may look as good as the whole.
+    let manifest =
+        format!("{}[queue]\nmax_size = 200\n[batching]\nmax_batch_size = 128\n", models::slow_warmup(20));
     let builder = Server::builder().repository(Repository::new().model("slow", "slow", &manifest));
     let server = collector.by_grpc(builder).start();
     // The largest first: the eighth batch of a model is one of half the size, to learn whether that is better.
