@@ -29,7 +29,7 @@ echo "helm lint --strict takes the defaults and the $(find "$chart/ci" -name '*-
 
 check "a test of $chart/tests fails" "$unittest" --color=false --strict "$chart"
 echo "$(grep -c '^ PASS' "$CHECK_FOLDER/said") suites of the templates pass: $(sed -n 's/^Tests: *//p' "$CHECK_FOLDER/said")"
-for script in refusals values render argo check mutate conform linters; do
+for script in refusals values render check mutate check_schemas conform linters; do
     "$python" "scripts/chart/$script.py" || fail "the chart is not right: scripts/chart/$script.py says above what is wrong"
 done
 if [[ $* == --helm4 ]]; then

@@ -1,18 +1,16 @@
-"""usage: check_schemas.py KUBECONFORM SCHEMAS
-
-Proves that the schemas of scripts/tools/schemas.sh are good for something: kubeconform accepts what is right in
+"""Proves that the schemas of scripts/tools/schemas.sh are good for something: kubeconform accepts what is right in
 schemas.yaml, and refuses each of it with one field misspelt or of a wrong type, naming the field.
+Called by check.sh; KUBECONFORM names the program, SCHEMAS the folder of schemas.
 """
 
 import copy
-import json
 import pathlib
-import subprocess
 import sys
 
+import conform
+import manifests
 import yaml
 
-VERSIONS = ("1.31.0", "1.36.0")
 HERE = pathlib.Path(__file__).parent
 # Kind, the field as a path, and what stands in its place: another name, or a value of the wrong type.
 MISTAKES = [
@@ -51,19 +49,11 @@ def spoil(document, path, instead):
     return spoilt, last
 
 
-def judge(kubeconform, schemas, version, documents):
+def judge(version, documents):
     """kubeconform's verdict on each document."""
-    command = [
-        kubeconform, "-strict", "-output", "json", "-verbose", "-kubernetes-version", version,
-        "-schema-location", f"{schemas}/core/{{{{ .NormalizedKubernetesVersion }}}}/"
-        "{{ .ResourceKind }}{{ .KindSuffix }}.json",
-        "-schema-location", f"{schemas}/crds/{{{{ .Group }}}}/"
-        "{{ .ResourceKind }}_{{ .ResourceAPIVersion }}.json",
-    ]  # fmt: skip
-    done = subprocess.run(command, input=yaml.safe_dump_all(documents), capture_output=True, text=True)
-    verdicts = {verdict["name"]: verdict for verdict in json.loads(done.stdout)["resources"]}
+    verdicts = {it["name"]: it for it in conform.kubeconform(version, given=yaml.safe_dump_all(documents))}
     if len(verdicts) != len(documents):
-        sys.exit(f"error: kubeconform judged {len(verdicts)} of {len(documents)} documents: {done.stderr}")
+        sys.exit(f"error: kubeconform judged {len(verdicts)} of {len(documents)} documents")
     return verdicts
 
 
@@ -72,17 +62,17 @@ def renamed(document, name):
     return document
 
 
-def main(kubeconform, schemas):
+def main():
     good = {document["kind"]: document for document in yaml.safe_load_all((HERE / "schemas.yaml").read_text())}
     wrong = 0
-    for version in VERSIONS:
+    for version in manifests.KUBERNETES:
         documents = [renamed(copy.deepcopy(document), kind.lower()) for kind, document in good.items()]
         sought = {}
         for number, (kind, path, instead) in enumerate(MISTAKES):
             spoilt, word = spoil(good[kind], path, instead)
             documents.append(renamed(spoilt, f"mistake-{number}"))
             sought[f"mistake-{number}"] = (f"{kind} with a wrong {path}", word)
-        for name, verdict in judge(kubeconform, schemas, version, documents).items():
+        for name, verdict in judge(version, documents).items():
             what, word = sought.get(name, (f"a good {name}", None))
             fine = verdict["status"] == ("statusInvalid" if word else "statusValid")
             if not fine or word and word not in verdict["msg"]:
@@ -90,11 +80,9 @@ def main(kubeconform, schemas):
                 wrong += 1
     if wrong:
         sys.exit(1)
-    print(f"for Kubernetes {' and '.join(VERSIONS)} alike the schemas accept {len(good)} good objects and refuse "
+    print(f"for Kubernetes {' and '.join(manifests.KUBERNETES)} alike the schemas accept {len(good)} good objects and refuse "
           f"{len(MISTAKES)} mistakes")
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 3:
-        sys.exit(__doc__)
-    main(*sys.argv[1:])
+    main()

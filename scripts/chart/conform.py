@@ -55,8 +55,8 @@ def written(folder):
                 yield case, manifests.name(it), str(file)
 
 
-def verdicts(version, files):
-    """File to what kubeconform says of it, nothing where it is right."""
+def kubeconform(version, *files, given=None):
+    """What kubeconform says of each object, of files or of a text that it is given."""
     schemas = os.environ["SCHEMAS"]
     command = [
         os.environ["KUBECONFORM"], "-strict", "-verbose", "-output", "json", "-kubernetes-version", version,
@@ -64,11 +64,16 @@ def verdicts(version, files):
         "-schema-location", f"{schemas}/crds/{{{{ .Group }}}}/{{{{ .ResourceKind }}}}_{{{{ .ResourceAPIVersion }}}}.json",
         *files,
     ]  # fmt: skip
-    done = subprocess.run(command, text=True, capture_output=True, check=False)
+    done = subprocess.run(command, text=True, capture_output=True, check=False, input=given)
     try:
-        found = json.loads(done.stdout)["resources"]
+        return json.loads(done.stdout)["resources"]
     except ValueError:
         sys.exit(f"error: kubeconform has no answer:\n{done.stderr.strip()}")
+
+
+def verdicts(version, files):
+    """File to what kubeconform says of it, nothing where it is right."""
+    found = kubeconform(version, *files)
     return {it["filename"]: "" if it["status"] == "statusValid" else it["msg"] or it["status"] for it in found}
 
 

@@ -10,7 +10,6 @@ source scripts/lib/cache.sh
 source scripts/chart/programs.sh
 
 "$python" scripts/chart/render.py --write
-"$python" scripts/chart/argo.py --write
 mkdir -p target/chart
 "$HELM" package --destination target/chart "$chart" >/dev/null || fail "helm does not package the chart (its reason is above)"
 echo "target/chart has $(cd target/chart && printf '%s ' *.tgz)"

@@ -1,8 +1,8 @@
 """usage: render.py [--write]
 
 What is made of the chart and kept in the repository: the golden renders of the defaults and of every ci/*-values.yaml
-(helm/ml-inference-api/tests/golden), the plain manifests of the defaults (k8s/) and the chart's README. Without --write
-it says what differs and exits with 1. HELM and HELM_DOCS name the programs.
+(helm/ml-inference-api/tests/golden), the plain manifests of the defaults (k8s/) and of the values of deploy/argo-rollouts,
+and the chart's README. Without --write it says what differs and exits with 1. HELM and HELM_DOCS name the programs.
 """
 
 import difflib
@@ -15,6 +15,7 @@ import manifests
 
 GOLDEN = manifests.CHART / "tests/golden"
 K8S = Path("k8s")
+ARGO = Path("deploy/argo-rollouts")
 README = manifests.CHART / "README.md"
 # Objects that are files of the chart as they are: agreement.py holds them to those files, and a golden copy would only
 # bury what a reviewer has to see.
@@ -31,6 +32,11 @@ FILES = {
     "network-policy.yaml": ["NetworkPolicy"],
 }
 HEAD = "# Rendered from helm/ml-inference-api by `make chart`: change the chart, not this file.\n"
+# For deploy/argo-rollouts: what a reader came for first; the rest in the order of the chart.
+FIRST = ("Rollout", "AnalysisTemplate", "Service", "HTTPRoute", "GRPCRoute")
+ARGO_HEAD = """# Rendered from helm/ml-inference-api with {values} by `make chart`: change the chart or the values, not this file.
+# Apply it in place of k8s/, or install the chart with these values: README.md.
+"""
 NAMESPACE = f"""apiVersion: v1
 kind: Namespace
 metadata:
@@ -68,25 +74,36 @@ def golden(text):
 
 
 def plain(text):
-    """A document without what only Helm needs."""
-    text = re.sub(r"^# Source: .*\n", "", text, flags=re.M)
-    return re.sub(r"^ +(?:helm\.sh/chart|app\.kubernetes\.io/managed-by): .*\n", "", text, flags=re.M)
+    """(kind, document) of a render, without what only Helm needs. Hooks are left out: only Helm runs them."""
+    for _, it in documents(text):
+        if "helm.sh/hook:" in it:
+            continue
+        it = re.sub(r"^# Source: .*\n", "", it, flags=re.M)
+        it = re.sub(r"^ +(?:helm\.sh/(?:chart|resource-policy)|app\.kubernetes\.io/managed-by): .*\n", "", it, flags=re.M)
+        yield re.search(r"^kind: (\w+)", it, re.M)[1], it
 
 
 def k8s(text):
-    """File to content of the plain manifests. Hooks are left out: only Helm runs them."""
+    """File to content of the plain manifests."""
     found = {name: [] for name in FILES}
     found["namespace.yaml"] = [NAMESPACE]
     of_kind = {kind: name for name, kinds in FILES.items() for kind in kinds}
-    for _, it in documents(text):
-        kind = re.search(r"^kind: (\w+)", it, re.M)[1]
-        if "helm.sh/hook:" in it:
-            continue
+    for kind, it in plain(text):
         if kind not in of_kind:
             sys.exit(f"error: the chart's defaults have a {kind}, and FILES in scripts/chart/render.py no file for it")
-        found[of_kind[kind]].append(plain(it))
+        found[of_kind[kind]].append(it)
     files = {name: HEAD + "---\n".join(parts) for name, parts in found.items() if parts}
     files["kustomization.yaml"] = HEAD + KUSTOMIZATION + "".join(f"  - {name}\n" for name in files)
+    return files
+
+
+def argo():
+    """File to content of what the values of deploy/argo-rollouts make."""
+    files = {}
+    for values in sorted(ARGO.glob("*-values.yaml")):
+        found = sorted(plain(manifests.render(values)), key=lambda it: FIRST.index(it[0]) if it[0] in FIRST else len(FIRST))
+        text = ARGO_HEAD.format(values=values.name) + "---\n".join(it for _, it in found)
+        files[ARGO / values.name.replace("-values", "")] = text
     return files
 
 
@@ -105,7 +122,7 @@ def generated():
     renders = {name: manifests.render(values) for name, values in manifests.cases().items()}
     files = {GOLDEN / f"{name}.yaml": golden(text) for name, text in renders.items()}
     files |= {K8S / name: text for name, text in k8s(renders["default"]).items()}
-    return files | {README: readme()}
+    return files | argo() | {README: readme()}
 
 
 def difference(file, text):

@@ -128,7 +128,7 @@ where
         service_fn(move |request| answer(&service, request, &marks, (info, &observer)))
     ));
     let mut clock = pin!(tokio::time::sleep(common.options.shortest_timeout()));
-    let (mut warned, mut told, mut stopping) = (false, false, false);
+    let (mut warned, mut stopping) = (false, false);
     let mut repoll = Repoll::default();
     poll_fn(|cx| {
         activity.keep_waker(cx.waker());
@@ -147,6 +147,8 @@ where
             if stop && !stopping {
                 stopping = true;
                 clock.as_mut().reset(tokio::time::Instant::now());
+                connection.as_mut().graceful_shutdown();
+                continue;
             }
             // While draining, an HTTP/2 client may make one request of a new connection: GOAWAY is only
             // sent behind it. The stream sends it: the library's own, with its ping, would lose what a
@@ -159,11 +161,6 @@ where
             {
                 warned = true;
                 activity.say_goaway();
-                continue;
-            }
-            if !told && stop {
-                told = true;
-                connection.as_mut().graceful_shutdown();
                 continue;
             }
             break;
