@@ -102,3 +102,13 @@ name: {{ include "ml.fullname" . }}
 {{- end -}}
 {{ toJson $files }}
 {{- end }}
+
+{{/* The names of those files, each once, as a JSON list. */}}
+{{- define "ml.secretNames" -}}
+{{ include "ml.secretFiles" . | fromJson | values | uniq | sortAlpha | toJson }}
+{{- end }}
+
+{{/* Whether a Prometheus without operator is to find the pods, by their annotations and on the public port. */}}
+{{- define "ml.isFoundByAnnotations" -}}
+{{- if and .Values.metrics.annotations (not .Values.metrics.monitor.enabled) }}true{{ end -}}
+{{- end }}

@@ -56,7 +56,7 @@ httpGet: {path: {{ .path }}, port: admin, scheme: HTTP}
 
 {{- define "ml.podAnnotations" -}}
 {{- $all := dict "checksum/config" (include "ml.configData" . | sha256sum) "kubectl.kubernetes.io/default-container" "ml-inference-api" -}}
-{{- if and .Values.metrics.annotations (not .Values.metrics.monitor.enabled) -}}
+{{- if include "ml.isFoundByAnnotations" . -}}
 {{- $_ := set $all "prometheus.io/scrape" "true" -}}
 {{- $_ := set $all "prometheus.io/port" (toString .Values.ports.http) -}}
 {{- $_ := set $all "prometheus.io/path" "/metrics" -}}
@@ -76,7 +76,7 @@ vault.hashicorp.com/agent-init-first: "true"
 vault.hashicorp.com/agent-inject-containers: ml-inference-api
 vault.hashicorp.com/agent-run-as-user: {{ .Values.podSecurityContext.runAsUser | toString | quote }}
 vault.hashicorp.com/agent-run-as-group: {{ .Values.podSecurityContext.runAsGroup | toString | quote }}
-{{- range $file := include "ml.secretFiles" . | fromJson | values | uniq | sortAlpha }}
+{{- range $file := include "ml.secretNames" . | fromJsonArray }}
 vault.hashicorp.com/agent-inject-secret-{{ $file }}: {{ $.Values.secrets.vault.path | quote }}
 vault.hashicorp.com/agent-inject-template-{{ $file }}: |
   {{ printf "{{- with secret %q -}}{{ index .Data.data %q }}{{- end -}}" $.Values.secrets.vault.path $file }}

@@ -76,7 +76,7 @@ in a folder of models, and a change of them rolls the pods. */}}
     secretName: {{ .Values.secrets.name }}
     defaultMode: 0440
     items:
-      {{- range include "ml.secretFiles" . | fromJson | values | uniq | sortAlpha }}
+      {{- range include "ml.secretNames" . | fromJsonArray }}
       - {key: {{ . }}, path: {{ . }}}
       {{- end }}
 {{- end }}
