@@ -103,6 +103,29 @@ check-expressions: build models ## let a real Prometheus evaluate every query of
 check-chart: prerequisites ## check the Helm chart, k8s/ and deploy/kserve without a cluster: lint, tests, schemas, agreement, policies: ARGS=--helm4
 	@scripts/chart/check.sh $(ARGS)
 
+.PHONY: check-workflows
+check-workflows: prerequisites ## check .github/workflows: actionlint, pins, permissions, and that each step is a make target that there is
+	@scripts/workflows/check.sh
+
+.PHONY: check-terraform
+check-terraform: prerequisites ## check deploy/terraform: format, static checks, validations of variables, checkov
+	@scripts/terraform/check.sh
+
+.PHONY: check-gitops
+check-gitops: prerequisites ## check deploy/gitops: schemas of Argo CD's and Flux's objects, and that they agree with the chart
+	@scripts/gitops/check.sh
+
+.PHONY: check-pipelines
+check-pipelines: build ## check pipelines/: ruff, pytest with a real MLflow server, the Argo Workflow against its schema
+	@scripts/pipelines/check.sh $(RELEASE)/ml-inference-api
+
+.PHONY: check-delivery
+check-delivery: check-workflows check-terraform check-gitops check-pipelines ## all four: from commit to cluster, from data to model
+
+.PHONY: pipeline
+pipeline: build ## walk data-prep, train, evaluate, deploy against a real MLflow server, then serve what came out: docs/models.md
+	@scripts/pipelines/walk.sh $(RELEASE)/ml-inference-api $(ARGS)
+
 .PHONY: check-clippy
 check-clippy: prerequisites
 	@cargo clippy --release --locked --all-targets -- -D warnings
