@@ -55,6 +55,7 @@ class Cluster:
     def start(self):
         """Starts everything and returns when nodes are ready and pods can be created."""
         self.secure_port = self.ports.next()
+        self.behind = nodes.Behind(self.ports.next(), self.ports.next(), self.folder / "pods.log")
         self.pki = Pki(self.folder / "pki")
         self.api = Api(self.secure_port, self.pki)
         self.pki.kubeconfig(self.kubeconfig, self.secure_port, "admin")
@@ -125,13 +126,15 @@ class Cluster:
         self.spawn("kube-scheduler", common("kube-scheduler"))
 
     def _start_kwok(self):
-        stages = nodes.stages(tools.stages(), self.folder / "stages")
+        stages = [*nodes.stages(tools.stages(), self.folder / "stages"), nodes.behind(self.folder / "behind.yaml", self.behind)]
         configs = [part for path in stages for part in ("--config", path)]
+        kubelet = self.ports.next()
         self.spawn("kwok", [
             tools.program("kwok"), "--kubeconfig", self.kubeconfig, "--manage-all-nodes=false",
             "--manage-nodes-with-annotation-selector", "kwok.x-k8s.io/node=fake",
             "--node-lease-duration-seconds", "40", "--node-ip", "127.0.0.1", "--cidr", "10.245.0.0/16",
-            "--server-address", f"127.0.0.1:{self.ports.next()}", *configs,
+            # Where the API server finds what a kubelet would answer: logs, port-forward.
+            "--server-address", f"127.0.0.1:{kubelet}", "--node-port", kubelet, *configs,
         ])  # fmt: skip
 
     def _api_ready(self):

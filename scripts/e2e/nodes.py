@@ -1,6 +1,9 @@
 """The fake nodes: six in three zones, and two with GPUs, labelled, tainted and filled as NVIDIA's device plugin and DRA
 driver do it. kwok runs nothing on them, but lets pods become ready and go."""
 
+from dataclasses import dataclass
+from pathlib import Path
+
 import yaml
 
 ZONES = ("a", "b", "c")
@@ -68,3 +71,25 @@ def stages(published, folder):
             stage["spec"]["delay"] = {"durationMilliseconds": READY_MILLISECONDS}
         (folder / path.name).write_text(yaml.safe_dump(stage))
         yield folder / path.name
+
+
+@dataclass
+class Behind:
+    """What a scenario may put behind every pod, since nothing runs in them: a process that listens on these ports of the loopback
+    address, and a log in the form of container runtimes."""
+
+    http: int
+    admin: int
+    log: Path
+
+
+def behind(path, there):
+    """A configuration of kwok that answers `kubectl logs` and `kubectl port-forward` with that."""
+    kind = {"apiVersion": "kwok.x-k8s.io/v1alpha1", "metadata": {"name": "behind"}}
+    target = lambda port: {"address": "127.0.0.1", "port": port}  # noqa: E731
+    forwards = [{"ports": [8080], "target": target(there.http)}, {"ports": [8082], "target": target(there.admin)}]
+    log = {"logsFile": str(there.log), "previousLogsFile": str(there.log)}
+    path.write_text(yaml.safe_dump_all([
+        kind | {"kind": "ClusterPortForward", "spec": {"forwards": forwards}}, kind | {"kind": "ClusterLogs", "spec": {"logs": [log]}},
+    ]))  # fmt: skip
+    return path

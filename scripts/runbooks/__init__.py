@@ -1,0 +1,1 @@
+"""The safe remedies of docs/runbooks as commands: run.sh says how they are called."""
