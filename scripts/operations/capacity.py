@@ -46,25 +46,30 @@ def parsed(arguments):
     return options
 
 
+def number(value):
+    """A number as people write it: two decimals where it has them."""
+    return f"{value:,.2f}".rstrip("0").rstrip(".")
+
+
 def replicas(options):
     """How many, with a line for each step."""
     usable = options.per_replica * options.utilisation
     busy = ceil(options.rate / usable)
-    yield "usable of a replica", f"{options.per_replica:g}/s x {options.utilisation:g}", f"{usable:.4g}/s", usable
+    yield "usable of a replica", f"{number(options.per_replica)}/s x {options.utilisation:g}", f"{number(usable)}/s", usable
     if options.within_p99 is not None:
         usable, other = min(usable, options.within_p99), usable
-        yield "and within the p99", f"min({other:.4g}, {options.within_p99:g})", f"{usable:.4g}/s", usable
-    yield "for the peak", f"ceil({options.rate:g} / {usable:.4g})", f"{busy}", busy
+        yield "and within the p99", f"min({number(other)}, {number(options.within_p99)})", f"{number(usable)}/s", usable
+    yield "for the peak", f"ceil({number(options.rate)} / {number(usable)})", f"{busy}", busy
     away = busy + options.spare
     yield f"with {options.spare} away", f"{busy} + {options.spare}", f"{away}", away
     wanted = away
     if options.zones > 1:
-        left = options.zones - 1
-        wanted = max(away, ceil(ceil(options.rate / options.per_replica) / left) * options.zones)
-        saturated = f"ceil(ceil({options.rate:g} / {options.per_replica:g}) / {left}) x {options.zones}"
-        yield f"with one of {options.zones} zones lost, the rest not over 100 %", f"max({away}, {saturated})", f"{wanted}", wanted
-    number = max(wanted, options.fewest)
-    yield "not fewer than the least", f"max({wanted}, {options.fewest})", f"{number}", number
+        need = ceil(options.rate / options.per_replica)
+        while wanted - ceil(wanted / options.zones) < need:
+            wanted += 1
+        left = f"{wanted} - ceil({wanted} / {options.zones}) >= ceil({number(options.rate)} / {number(options.per_replica)}) = {need}"
+        yield f"with one of {options.zones} zones lost", left, f"{wanted}", wanted
+    yield "not fewer than the least", f"max({wanted}, {options.fewest})", f"{max(wanted, options.fewest)}", max(wanted, options.fewest)
 
 
 def per_node(options):
@@ -81,19 +86,19 @@ def per_node(options):
 def table(options):
     """The lines of the table: what, arithmetic, result; and nothing where a replica does not fit."""
     rows = [(what, how, text) for what, how, text, _ in replicas(options)]
-    number = list(replicas(options))[-1][3]
+    count = list(replicas(options))[-1][3]
     fit, how = per_node(options)
     if not fit:
         raise SystemExit(f"error: a replica does not fit on such a node ({how}): take a larger node or a smaller replica")
-    nodes = max(ceil(number / fit), options.zones)
-    rows += [("replicas on a node", how, f"{fit}"), ("nodes", f"max(ceil({number} / {fit}), {options.zones} zones)", f"{nodes}")]
-    load = options.rate / (number * options.per_replica)
-    rows.append(("load of a replica at the peak", f"{options.rate:g} / ({number} x {options.per_replica:g})", f"{load:.0%}"))
+    nodes = max(ceil(count / fit), options.zones)
+    rows += [("replicas on a node", how, f"{fit}"), ("nodes", f"max(ceil({count} / {fit}), {options.zones} zones)", f"{nodes}")]
+    load = options.rate / (count * options.per_replica)
+    rows.append(("load of a replica at the peak", f"{number(options.rate)} / ({count} x {number(options.per_replica)})", f"{load:.0%}"))
     average = options.average or 0.4 * options.rate
     hours, monthly = SECONDS_A_MONTH / 3600, average * SECONDS_A_MONTH / MILLION
-    rows.append(("million predictions in 30 days", f"{average:g} x {SECONDS_A_MONTH} / 10^6", f"{monthly:,.0f}"))
+    rows.append(("million predictions in 30 days", f"{number(average)} x {SECONDS_A_MONTH:,} / 10^6", number(monthly)))
     share = nodes * hours / monthly
-    rows.append(("node hours for a million", f"{nodes} x {hours:g} / {monthly:,.0f}", f"{share:.3g}"))
+    rows.append(("node hours for a million", f"{nodes} x {hours:g} / {number(monthly)}", f"{share:.3g}"))
     if options.price is None:
         rows.append(("cost of a million", "node hours x P", f"{share:.3g} P"))
     else:

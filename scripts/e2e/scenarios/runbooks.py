@@ -104,7 +104,7 @@ def pod_names(cluster, namespace):
 
 
 @contextlib.contextmanager
-def release(cluster, name, values=None, replicas=3):
+def release(cluster, name, values=None, replicas=3, stays=frozenset()):
     """The chart in a namespace of its own, calm, and its runbook."""
     with cluster.namespace(name) as namespace:
         chart.install(cluster, namespace, QUICK | (values or {}))
@@ -112,7 +112,7 @@ def release(cluster, name, values=None, replicas=3):
         runbook = Runbook(cluster, namespace)
         runbook.calm()
         yield namespace, runbook
-        chart.uninstall(cluster, namespace)
+        chart.uninstall(cluster, namespace, stays)
 
 
 @scenario
@@ -384,7 +384,7 @@ def runbook_admin(cluster):
 def runbook_diagnostics(cluster):
     """diagnostics keeps descriptions, events, logs and what each pod tells; it changes nothing, and no secret is in it"""
     secret = "hunter2-not-to-be-seen"
-    with served(cluster), release(cluster, "runbook-diagnostics") as (namespace, runbook):
+    with served(cluster), release(cluster, "runbook-diagnostics", stays={"Secret/ml-model-secrets"}) as (namespace, runbook):
         cluster.kubectl("create", "secret", "generic", "ml-model-secrets", f"--from-literal=token={secret}", "--namespace", namespace)
         cluster.kubectl("set", "env", f"deployment/{RELEASE}", f"API_TOKEN={secret}", f"OTEL_EXPORTER_OTLP_HEADERS=authorization=Bearer {secret}", "--namespace", namespace)
         chart.wait_available(cluster, namespace, 3)
