@@ -2,7 +2,8 @@
 # usage: check.sh
 # Checks deploy/observability: promtool takes every rule file and every test passes; dashboards are what their generator
 # makes of them (dashboards.py); alerts, tests, dashboards, runbooks and docs/telemetry.md agree with each other
-# (check.py); amtool takes Alertmanager's configuration, and each severity comes to its receiver.
+# (check.py); runbooks name commands that there are, pages of operations name tests that there are (scripts/operations/documents.py);
+# amtool takes Alertmanager's configuration, and each severity comes to its receiver.
 set -euo pipefail
 shopt -s inherit_errexit
 
@@ -18,6 +19,8 @@ check "a rule file of deploy/observability/rules is wrong" "$promtool" check rul
 python3 scripts/observability/dashboards.py
 # The queries of the runbooks are written into a rule file of their own, so that promtool reads them too.
 python3 scripts/observability/check.py "$CHECK_FOLDER/runbooks.yml"
+# What docs/ says of operations: the commands of the runbooks, and the tests that are named.
+python3 scripts/operations/documents.py
 check "a query of docs/runbooks or docs/slo.md is not PromQL" "$promtool" check rules "$CHECK_FOLDER/runbooks.yml"
 check "a test of deploy/observability/tests fails" "$promtool" test rules deploy/observability/tests/*.yml
 # In the container the rules lie beside the configuration.

@@ -16,15 +16,15 @@ LEFT, SPENT, UNKNOWN = 0, 1, 2
 SECONDS = 20
 
 
-def parsed():
+def parser():
     """The options."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("prometheus", help="its address, such as http://prometheus:9090; PROMETHEUS_TOKEN, if it is set, goes along as bearer")
-    parser.add_argument("--service", default="ml-inference-api")
-    parser.add_argument("--model", help="the budgets of this model, for one of its versions, in place of the service's")
-    parser.add_argument("--least", type=float, default=0.0, help="share that must be left; 0.1 for risky changes (0)")
-    parser.add_argument("--exception", metavar="REASON", help="a change that makes the service more reliable, or a security fix: passes, and says why")
-    return parser.parse_args()
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("prometheus", help="its address, such as http://prometheus:9090; PROMETHEUS_TOKEN, if it is set, goes along as bearer")
+    options.add_argument("--service", default="ml-inference-api")
+    options.add_argument("--model", help="the budgets of this model, for one of its versions, in place of the service's")
+    options.add_argument("--least", type=float, default=0.0, help="share that must be left; 0.1 for risky changes (0)")
+    options.add_argument("--exception", metavar="REASON", help="a change that makes the service more reliable, or a security fix: passes, and says why")
+    return options
 
 
 def asked(address, query):
@@ -51,7 +51,7 @@ def budgets(options):
 
 def main():
     """The exit code."""
-    options = parsed()
+    options = parser().parse_args()
     try:
         found = dict(budgets(options))
     except (OSError, ValueError, KeyError) as error:
