@@ -23,7 +23,7 @@ def parser():
     options.add_argument("--service", default="ml-inference-api")
     options.add_argument("--model", help="the budgets of this model, for one of its versions, in place of the service's")
     options.add_argument("--least", type=float, default=0.0, help="share that must be left; 0.1 for risky changes (0)")
-    options.add_argument("--exception", metavar="REASON", help="a change that makes the service more reliable, or a security fix: passes, and says why")
+    options.add_argument("--exception", metavar="REASON", help="a change that makes the service more reliable, a security fix, or what cannot be told: passes, and says why")
     return options
 
 
@@ -49,19 +49,26 @@ def budgets(options):
         yield slo, asked(options.prometheus, f"{prefix}{slo}_budget_remaining:ratio_30d{{{matchers}}}")
 
 
+def unknown(options, why):
+    """It cannot be told; a person may let it pass."""
+    if options.exception:
+        print(f"{why}; let pass: {options.exception}")
+        return LEFT
+    print(f"error: {why}", file=sys.stderr)
+    return UNKNOWN
+
+
 def main():
     """The exit code."""
     options = parser().parse_args()
     try:
         found = dict(budgets(options))
     except (OSError, ValueError, KeyError) as error:
-        print(f"error: {options.prometheus} gives no answer: {getattr(error, 'reason', error)}", file=sys.stderr)
-        return UNKNOWN
+        return unknown(options, f"{options.prometheus} gives no answer: {getattr(error, 'reason', error)}")
     for slo, left in found.items():
         print(f"{slo}: {'no series' if left is None else f'{left:.1%} of the budget of 30 days left'}")
     if found["availability"] is None:
-        print("error: Prometheus has no budget of this name: is the rule slo-budget.yml loaded, and is there traffic?", file=sys.stderr)
-        return UNKNOWN
+        return unknown(options, "Prometheus has no budget of this name: is the rule slo-budget.yml loaded, and is there traffic?")
     # Below nothing, or below what is asked for: exactly nothing left is not overspent.
     spent = [slo for slo, left in found.items() if left is not None and left < options.least]
     if not spent:

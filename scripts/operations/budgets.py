@@ -59,6 +59,7 @@ def main(binary, program):
         must("a change for reliability", LEFT, gate(prometheus.url, "--exception", "takes the slow model out"))
         prometheus.kill()
         must("Prometheus is away", UNKNOWN, gate(prometheus.url))
+        must("and a person lets it pass", LEFT, gate(prometheus.url, "--exception", "mends Prometheus"))
     return 0
 
 

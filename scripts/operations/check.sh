@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # usage: check.sh BINARY
 # What docs/operations.md and the pages beside it say, and what scripts/runbooks and scripts/operations do, tried with the real
-# server BINARY and a real Prometheus: documents.py, calculator.py, server.py, budgets.py. Only loopback addresses, on ports that the
+# server BINARY and a real Prometheus: documents.py, calculator.py, server.py, mutate.py, budgets.py. Only loopback addresses, on ports that the
 # system picks. What needs a cluster is tried by `make e2e ARGS='runbook-...'`.
 set -euo pipefail
 shopt -s inherit_errexit
@@ -16,4 +16,5 @@ python3 scripts/operations/documents.py
 python3 scripts/operations/calculator.py
 export PYTHONPATH=benches:scripts/observability:scripts
 python3 scripts/operations/server.py "$BINARY"
+python3 scripts/operations/mutate.py "$BINARY"
 python3 scripts/operations/budgets.py "$BINARY" "$prometheus"

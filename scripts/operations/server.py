@@ -1,7 +1,7 @@
-"""usage: server.py BINARY
+"""usage: server.py BINARY [NAME]
 
 Tries the runbooks that talk to the admin listener (scripts/runbooks) against the real server: what is only shown changes nothing,
---apply does it, refusals refuse, faults are told. Called by check.sh.
+--apply does it, refusals refuse, faults are told. All of it, or what NAME says. RUNBOOKS names another run.sh, for mutate.py. Called by check.sh.
 """
 
 import json
@@ -16,7 +16,7 @@ from pathlib import Path
 
 from stack import Inference, end_by_signals, get_json, post, quiet, status
 
-RUN = Path("scripts/runbooks/run.sh")
+RUN = Path(os.environ.get("RUNBOOKS", "scripts/runbooks/run.sh"))
 DONE, FAILED, USAGE, REFUSED = 0, 1, 2, 3
 SECRET = "hunter2-not-to-be-seen"
 PATIENCE = 30
@@ -149,7 +149,7 @@ def try_certificate(server, served, folder):
     expect("has no certificate" in call(FAILED, *own, "--at", public, "--file", served[0]), "")
 
 
-def main(binary):
+def main(binary, only=None):
     """All of them, each told when it passed."""
     end_by_signals()
     begun = time.monotonic()
@@ -163,10 +163,10 @@ def main(binary):
         tls = {"ML_INFERENCE_TLS__CERT_FILE": str(served[0]), "ML_INFERENCE_TLS__KEY_FILE": str(served[1])}
         other = Inference(binary, [folder / "models" / "fraud-detector"], folder, tls, "with-tls")
         tries = {
-            "load-model, unload-model": lambda: try_models(server, folder), "telemetry": lambda: try_telemetry(server, other),
+            "models": lambda: try_models(server, folder), "telemetry": lambda: try_telemetry(server, other),
             "diagnostics": lambda: try_diagnostics(server, folder), "certificate": lambda: try_certificate(other, served, folder),
         }  # fmt: skip
-        for what, function in tries.items():
+        for what, function in tries.items() if only is None else [(only, tries[only])]:
             try:
                 function()
             except Wrong as wrong:
@@ -182,4 +182,4 @@ def main(binary):
 
 if __name__ == "__main__":
     os.environ.pop("KUBECONFIG", None)
-    sys.exit(main(sys.argv[1]))
+    sys.exit(main(*sys.argv[1:]))

@@ -108,7 +108,9 @@ def carried_out(options, stack):
             print(f"problem: {problem}", file=sys.stderr)
         return FAILED if problems else 0
     if options.function is diagnostics.collect:
-        plan = diagnostics.collect(None if options.no_cluster else kube, admin.listeners(stack, kube, options), options)
+        missing = []
+        reached = admin.listeners(stack, kube, options, missing)
+        plan = diagnostics.collect(None if options.no_cluster else kube, reached, missing, options)
     elif "admin" in options:
         plan = options.function(admin.listeners(stack, kube, options), options)
     else:

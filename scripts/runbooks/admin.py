@@ -83,11 +83,20 @@ def forwarded(kube, pod):
         child.stdout.close()
 
 
-def listeners(stack, kube, options):
-    """Those that were named: by --admin, or, with --pods, of every pod of the release that serves or starts."""
+def listeners(stack, kube, options, missing=None):
+    """Those that were named: by --admin, or, with --pods, of every pod of the release that runs. What cannot be reached is a failure,
+    or, where a list is given, noted there."""
     if not options.pods:
         return [Admin(it, options.token_file) for it in options.admin]
     pods = [it for it in kube.pods() if it["status"].get("phase") == "Running" and "deletionTimestamp" not in it["metadata"]]
     if not pods:
         raise Refused(f"no pod of {kube.release} runs in {kube.namespace}")
-    return [stack.enter_context(forwarded(kube, it)) for it in sorted(pods, key=name)]
+    found = []
+    for pod in sorted(pods, key=name):
+        try:
+            found.append(stack.enter_context(forwarded(kube, pod)))
+        except Failed as failure:
+            if missing is None:
+                raise
+            missing.append(str(failure))
+    return found

@@ -56,8 +56,8 @@ def trace_ids(log):
 class Bundle:
     """A folder that fills; what could not be had is told in it."""
 
-    def __init__(self, folder):
-        self.folder, self.missing = Path(folder), []
+    def __init__(self, folder, missing):
+        self.folder, self.missing = Path(folder), [without_secrets(it) for it in missing]
 
     def write(self, path, text):
         """Writes a file that only its owner reads."""
@@ -100,12 +100,12 @@ def of_cluster(kube, pods):
         yield f"{pod}/log-before.jsonl", kube.words("logs", pod, "--previous", f"--tail={LOG_LINES}"), without_secrets
 
 
-def collect(kube, admins, options):
+def collect(kube, admins, missing, options):
     """keep what a restart would lose, in one folder without secrets"""
     folder = Path(options.to)
     if folder.exists() and any(folder.iterdir()):
         raise Refused(f"{folder} is not empty: name a new folder by --to")
-    plan, bundle = Plan(f"diagnostics into {folder}"), Bundle(folder)
+    plan, bundle = Plan(f"diagnostics into {folder}"), Bundle(folder, missing)
     if kube:
         plan.fact(kube.cluster())
         pods = [name(it) for it in kube.pods()]
