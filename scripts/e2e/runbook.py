@@ -18,7 +18,7 @@ REFUSED = 3
 STEPS, NOTHING = "\nsteps:\n", "Nothing was done."
 # What a remedy might change; what controllers write by themselves into these, once all is calm, is nothing.
 KINDS = ("deployments", "replicasets", "pods", "horizontalpodautoscalers", "poddisruptionbudgets", "services", "configmaps", "secrets")
-CALM_SECONDS = 3
+CALM_SECONDS = 2
 
 
 class Runbook:
