@@ -4,6 +4,8 @@
 # kube-controller-manager and kube-scheduler are the real programs; kwok takes the place of nodes and lets pods become ready.
 # Programs are pinned and built once into the cache (scripts/tools/). --help lists the scenarios.
 #
+# Pods' logs and ports are what a scenario puts behind all of them, one real server (nodes.Behind).
+#
 # What this cannot show, since nothing runs in the pods and no packet flows: whether a CNI enforces the NetworkPolicy; that
 # requests survive a rolling update, a drain or a shift of a gateway's weights (endpoints that lag behind); image pulls,
 # volumes, sidecars that are injected; GPUs handed out by NVIDIA's device plugin or DRA driver (the scheduler counts what

@@ -61,12 +61,17 @@ def abort(kube, plan, rollout):
 
 
 def by_helm(kube, options, plan, revisions):
-    """helm rollback to an earlier revision that went well, the newest unless one is named."""
+    """helm rollback to an earlier revision that went well: the one that is named, or the newest that is another than what is there."""
     last = revisions[-1]
     if last["status"].startswith("pending"):
         raise Refused(f"revision {last['revision']} is {last['status']}: another helm is at work. Wait; if it was killed, helm rollback by hand")
     earlier = [it for it in revisions[:-1] if it["status"] in GOOD]
-    wanted = next((it for it in earlier if it["revision"] == options.revision), None) if options.revision else (earlier or [None])[-1]
+    if options.revision:
+        wanted = next((it for it in earlier if it["revision"] == options.revision), None)
+    else:
+        # After a rollback the one before is what it went back to.
+        now = manifest(kube, last["revision"])
+        wanted = next((it for it in reversed(earlier) if manifest(kube, it["revision"]) != now), None)
     if wanted is None:
         there = ", ".join(str(it["revision"]) for it in earlier) or "none"
         raise Refused(f"there is no earlier revision {options.revision or ''} that went well; there are: {there}".replace("  ", " "))
@@ -82,9 +87,14 @@ def by_helm(kube, options, plan, revisions):
     return plan
 
 
+def manifest(kube, revision):
+    """What a revision asks for."""
+    return run(["helm", "--namespace", kube.namespace, "get", "manifest", kube.release, "--revision", str(revision)])
+
+
 def image_of(kube, revision):
     """The server's image in a revision's manifest."""
-    text = run(["helm", "--namespace", kube.namespace, "get", "manifest", kube.release, "--revision", str(revision)])
+    text = manifest(kube, revision)
     found = [line.split("image:", 1)[1].strip().strip("\"'") for line in text.splitlines() if line.strip().startswith(("image:", "- image:"))]
     return found[0] if found else "not known"
 
