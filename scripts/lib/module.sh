@@ -44,6 +44,15 @@ PYTHON
         fail "the Go module $module $MODULE_VERSION could not be had (the reason is above)"
 }
 
+# module_nested SOURCES: the modules that SOURCES' go.mod takes from folders of its own repository (`=> ./api`). A
+# published module has no other module inside, so each is unpacked where it is looked for.
+module_nested() {
+    local nested folder
+    while read -r nested folder; do
+        [[ -e $1/$folder ]] || module_unpack "$nested" "$1/$folder"
+    done < <(sed -nE 's/^(replace)?[[:space:]]*([^[:space:]]+) => (\.\/[^[:space:]]+)$/\2 \3/p' "$1/go.mod")
+}
+
 # module_build MODULE PACKAGE PROGRAM [VARIABLE=VALUE...]: PACKAGE, a folder of the module, built to the file PROGRAM
 # with the module's own go.sum, those variables set in it.
 module_build() {
@@ -51,6 +60,8 @@ module_build() {
     shift 3
     for setting in "$@"; do flags+=" -X $setting"; done
     module_unpack "$module" "$sources"
+    module_nested "$sources"
+    module_row "$module"
     (cd "$sources" && GOFLAGS=-mod=readonly go_run build -buildvcs=false -trimpath -ldflags="$flags" \
         -o "$program" "./$package") >&2 ||
         fail "$(basename "$program") did not build out of $module $MODULE_VERSION (Go's reason is above)"
