@@ -115,7 +115,7 @@ class Release:
 
     def __init__(self, cluster, environment, registry, public_key, **values):
         self.cluster, self.environment, self.values = cluster, environment, values
-        self.registry, self.public_key = registry, public_key
+        self.registry, self.public_key, self.ignores = registry, public_key, True
         self.texts = {it.name: it.read_text() for it in (ENVIRONMENTS / environment).glob("*.yaml")}
 
     def objects(self):
@@ -128,6 +128,8 @@ class Release:
         spec["verify"] = {"provider": spec["verify"]["provider"], "secretRef": {"name": KEYS}}
         # A test cannot wait for minutes.
         release["spec"] |= {"interval": "5s", "timeout": "90s", "values": self.values}
+        if not self.ignores:
+            del release["spec"]["driftDetection"]["ignore"]
         self._rename(release, files)
         secret = {
             "apiVersion": "v1", "kind": "Secret", "metadata": {"name": KEYS, "namespace": self.environment},
@@ -190,16 +192,16 @@ class Release:
         except Failure as failure:
             raise Failure(f"{failure}; Flux says {self.get().get('status', {}).get('conditions')}") from None
 
-    def reconcile(self):
+    def reconcile(self, kind="helmreleases", api=HELM):
         """Asks for a reconciliation as `flux reconcile` does, and waits for its end."""
         now = str(time.time())
-        path = f"/apis/{HELM}/namespaces/{self.environment}/helmreleases/{RELEASE}"
+        path = f"/apis/{api}/namespaces/{self.environment}/{kind}/{RELEASE}"
         body = {"metadata": {"annotations": {"reconcile.fluxcd.io/requestedAt": now}}}
         code, said = self.cluster.api.call("PATCH", path, body, MERGE)
         expect(code == 200, f"a reconciliation could not be asked for: {said}")
 
         def done():
-            return self.get()["status"].get("lastHandledReconcileAt") == now
+            return self.get(kind, api)["status"].get("lastHandledReconcileAt") == now
 
         self.cluster.wait("the reconciliation to be done", done, 60)
 

@@ -170,7 +170,7 @@ def syncing(tree):
         upgrade = spec.get("upgrade", {})
         if not upgrade.get("remediation", {}).get("retries") or upgrade["remediation"].get("strategy") != "rollback":
             yield f"the HelmRelease of {name} does not roll a failed upgrade back"
-        applied = [spec.get("install", {}).get("serverSideApply"), upgrade.get("serverSideApply"), spec.get("rollback", {}).get("serverSideApply")]
+        applied = [spec.get(action, {}).get("serverSideApply") for action in ("install", "upgrade", "rollback")]
         if applied != [False, "disabled", "disabled"]:
             yield f"the HelmRelease of {name} applies on the server's side: after a canary it conflicts with Argo Rollouts"
         waits = {it["kind"] for it in spec.get("healthCheckExprs", [])}
@@ -210,7 +210,8 @@ def signatures(tree):
     [policy] = of_kind(tree.policy, "ClusterImagePolicy")
     [identity] = [it for authority in policy["spec"]["authorities"] for it in authority["keyless"]["identities"]]
     signer = (identity["issuer"], identity["subjectRegExp"])
-    if signer[0] != ISSUER or policy["spec"].get("mode") != "enforce" or not re.match(r"\^https://github\\\.com/myorg/ml-inference-api/", signer[1]):
+    ours = signer[1].startswith("^" + GIT.replace(".", "\\.") + "/")
+    if signer[0] != ISSUER or policy["spec"].get("mode") != "enforce" or not ours:
         yield f"the ClusterImagePolicy lets through what {signer} signed, or only warns"
     for name, them in tree.flux.items():
         verify = one(them, "OCIRepository")["spec"].get("verify", {})
@@ -220,7 +221,8 @@ def signatures(tree):
     if not one(tree.sync, "GitRepository")["spec"].get("verify", {}).get("secretRef"):
         yield "Flux takes commits that nobody signed"
     checked = one(tree.argocd, "AppProject")["spec"].get("sourceIntegrity", {}).get("git", {}).get("policies", [])
-    if not any(GIT == repo["url"] for it in checked if it["gpg"]["mode"] in ("head", "strict") and it["gpg"]["keys"] for repo in it["repos"]):
+    trusting = [it for it in checked if it["gpg"]["mode"] in ("head", "strict") and it["gpg"]["keys"]]
+    if not any(GIT == repo["url"] for it in trusting for repo in it["repos"]):
         yield "Argo CD takes commits that nobody signed"
     for name, it in applications(tree.argocd).items():
         if it["spec"]["sources"][1].get("path") != f"{ROOT}/namespaces/{name}":

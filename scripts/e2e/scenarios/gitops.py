@@ -61,7 +61,7 @@ def gitops(cluster):
 def apply(cluster, found):
     """Applies all as both tools do, on the server's side, and returns the version of each object."""
     options = ("--server-side", "--validate=strict", "--output=json")
-    said = cluster.apply([it for it in found if it["kind"] == "Namespace"], *options)
+    cluster.apply([it for it in found if it["kind"] == "Namespace"], *options)
     said = cluster.apply(found, *options)
     expect(not said.err.strip(), "the API server warned of deploy/gitops:", said.err)
     return {(it["kind"], it["metadata"]["name"], it["metadata"].get("namespace")): it["metadata"]["generation"]
@@ -79,11 +79,6 @@ def remove(cluster, found):
             cluster.kubectl("delete", kind, it["metadata"]["name"], *where, "--ignore-not-found")
 
 
-def values_of(environment):
-    """The three files of an environment, as arguments for helm."""
-    return [part for name in FILES for part in ("--values", ROOT / "environments" / environment / name)]
-
-
 @scenario
 def gitops_argocd_apply(cluster):
     """what Argo CD applies in staging, on the server's side: the autoscaler's replicas stay, another drift is put back"""
@@ -92,7 +87,9 @@ def gitops_argocd_apply(cluster):
         # The project's namespace is what the pods must pass.
         cluster.apply(built(cluster, "namespaces/staging"))
         cluster.wait("the ServiceAccount", lambda: cluster.get("serviceaccount", "default", namespace))
-        made = objects(cluster.helm("template", RELEASE, chart.CHART, "--namespace", namespace, "--no-hooks", "--kube-version", "1.36.0", *values_of("staging")).out)
+        files = [part for name in FILES for part in ("--values", ROOT / "environments" / namespace / name)]
+        options = ("--namespace", namespace, "--no-hooks", "--kube-version", "1.36.0", *files)
+        made = objects(cluster.helm("template", RELEASE, chart.CHART, *options).out)
         options = ("--server-side", "--force-conflicts", "--field-manager=argocd-controller", "--output=name")
         cluster.apply(made, *options)
         # The autoscaler's least is what it sets, without any metric.
