@@ -18,8 +18,10 @@ from tree import FILES, ROOT, Tree, applications
 
 DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 VERSION = re.compile(r"\d+\.\d+\.\d+")
-GIT = "https://github.com/myorg/ml-inference-api"
-CHART = "oci://ghcr.io/myorg/charts"
+# Whose all this is: whoever takes it over replaces the name in the chart and in deploy/gitops.
+OWNER = manifests.merged(None)["image"]["repository"].split("/")[1]
+GIT = f"https://github.com/{OWNER}/ml-inference-api"
+CHART = f"oci://ghcr.io/{OWNER}/charts"
 INCLUDE = "policy.sigstore.dev/include"
 ISSUER = "https://token.actions.githubusercontent.com"
 
