@@ -11,8 +11,7 @@ data "aws_availability_zones" "this" {
 data "aws_partition" "this" {}
 
 locals {
-  zones     = length(var.availability_zones) > 0 ? var.availability_zones : slice(data.aws_availability_zones.this.names, 0, 3)
-  discovery = { "karpenter.sh/discovery" = var.name }
+  zones = length(var.availability_zones) > 0 ? var.availability_zones : slice(data.aws_availability_zones.this.names, 0, 3)
 }
 
 # Pods and nodes in private subnets, load balancers in public ones, the control plane's interfaces in subnets with no way out.

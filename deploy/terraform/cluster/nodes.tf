@@ -5,6 +5,9 @@ locals {
   # By it the chart (gpu.nodeSelector) and NVIDIA's device plugin find the nodes.
   gpu_labels = { "nvidia.com/gpu.present" = "true" }
 
+  # By it Karpenter finds the subnets and the security group for its nodes (../karpenter/nodes.tf).
+  discovery = { "karpenter.sh/discovery" = var.name }
+
   # Of every group. A pod is one hop further from the metadata service than its node: with 1 it cannot take the node's credentials.
   metadata_options = {
     http_endpoint               = "enabled"
