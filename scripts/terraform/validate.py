@@ -7,6 +7,7 @@ import json
 import re
 import sys
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import yaml
@@ -52,22 +53,27 @@ def refused(scratch, it):
     return None
 
 
+def of_folder(scratch, name):
+    """(number of tests that pass, what is wrong) of a folder."""
+    said = scratch.prepare(name) or scratch.tofu(scratch.folder(name), "validate")
+    if said:
+        return 0, [f"deploy/terraform/{name} is not valid: {said}"]
+    write_given(scratch.folder(name), CASES[name]["good"])
+    done = [passed(scratch.folder(name), *arguments) for arguments in ((), ("-test-directory=given",))]
+    tests = sum(count for count, _ in done)
+    problems = [f"deploy/terraform/{name}: a test fails: {wrong}" for _, wrong in done if wrong]
+    if not problems:
+        problems += [wrong for it in SPOILT if it["folder"] == name and (wrong := refused(scratch, it))]
+    return tests, problems
+
+
 def main():
     problems, tests = [], 0
-    with tempfile.TemporaryDirectory() as work:
+    with tempfile.TemporaryDirectory() as work, ThreadPoolExecutor(len(FOLDERS)) as pool:
         scratch = Scratch(work)
-        for name in FOLDERS:
-            said = scratch.prepare(name) or scratch.tofu(scratch.folder(name), "validate")
-            if said:
-                problems.append(f"deploy/terraform/{name} is not valid: {said}")
-                continue
-            write_given(scratch.folder(name), CASES[name]["good"])
-            for arguments in ((), ("-test-directory=given",)):
-                count, wrong = passed(scratch.folder(name), *arguments)
-                tests += count
-                problems += [f"deploy/terraform/{name}: a test fails: {wrong}"] if wrong else []
-        if not problems:
-            problems += [wrong for it in SPOILT if (wrong := refused(scratch, it))]
+        for count, wrong in pool.map(lambda name: of_folder(scratch, name), FOLDERS):
+            tests += count
+            problems += wrong
     for problem in problems:
         print(f"error: {problem}", file=sys.stderr)
     if problems:

@@ -1,18 +1,4 @@
-data "aws_availability_zones" "this" {
-  state = "available"
-
-  # No Local Zones: EKS puts no control plane there.
-  filter {
-    name   = "opt-in-status"
-    values = ["opt-in-not-required"]
-  }
-}
-
 data "aws_partition" "this" {}
-
-locals {
-  zones = length(var.availability_zones) > 0 ? var.availability_zones : slice(data.aws_availability_zones.this.names, 0, 3)
-}
 
 # Pods and nodes in private subnets, load balancers in public ones, the control plane's interfaces in subnets with no way out.
 module "vpc" {
@@ -21,7 +7,7 @@ module "vpc" {
 
   name = var.name
   cidr = var.vpc_cidr
-  azs  = local.zones
+  azs  = var.availability_zones
 
   private_subnets = [for number in range(3) : cidrsubnet(var.vpc_cidr, 4, number)]
   public_subnets  = [for number in range(3) : cidrsubnet(var.vpc_cidr, 8, number + 48)]

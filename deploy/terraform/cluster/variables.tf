@@ -43,13 +43,13 @@ variable "vpc_cidr" {
 }
 
 variable "availability_zones" {
-  description = "Three zones; empty: the region's first three. Not every zone has every GPU instance: see the README."
+  description = "Three zones, by name: asked of AWS they would change when it adds one, and subnets with them. Not every zone has every GPU instance: see the README."
   type        = list(string)
-  default     = []
+  default     = ["ap-northeast-2a", "ap-northeast-2b", "ap-northeast-2c"]
 
   validation {
-    condition     = contains([0, 3], length(distinct(var.availability_zones)))
-    error_message = "availability_zones must be three different zones, or empty."
+    condition     = length(distinct(var.availability_zones)) == 3 && alltrue([for it in var.availability_zones : can(regex("^${var.region}[a-z]$", it))])
+    error_message = "availability_zones must be three different zones of the region, such as ap-northeast-2a."
   }
 }
 

@@ -1,9 +1,5 @@
 # terraform init && terraform test: nothing is made, no account is asked. The modules are left out: what is tested is what they are given.
 mock_provider "aws" {
-  mock_data "aws_availability_zones" {
-    defaults = { names = ["ap-northeast-2a", "ap-northeast-2b", "ap-northeast-2c", "ap-northeast-2d"] }
-  }
-
   mock_data "aws_partition" {
     defaults = { partition = "aws" }
   }
@@ -68,15 +64,6 @@ run "groups_are_those_of_the_guide" {
   assert {
     condition     = output.kubeconfig_command == "aws eks update-kubeconfig --region ap-northeast-2 --name prod-cluster"
     error_message = "the command for the kubeconfig is another"
-  }
-}
-
-run "three_zones_of_four" {
-  command = plan
-
-  assert {
-    condition     = length(local.zones) == 3
-    error_message = "there are not three zones"
   }
 }
 
