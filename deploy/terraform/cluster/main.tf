@@ -44,7 +44,7 @@ module "eks" {
 
   endpoint_private_access      = true
   endpoint_public_access       = length(var.public_access_cidrs) > 0
-  endpoint_public_access_cidrs = var.public_access_cidrs
+  endpoint_public_access_cidrs = length(var.public_access_cidrs) > 0 ? var.public_access_cidrs : null
 
   authentication_mode                      = "API"
   enable_cluster_creator_admin_permissions = var.creator_is_admin

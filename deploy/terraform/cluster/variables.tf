@@ -32,7 +32,7 @@ variable "kubernetes_version" {
 }
 
 variable "vpc_cidr" {
-  description = "Addresses of the VPC. Each pod takes one of the private subnets, which are 1/16 of it each."
+  description = "Addresses of the VPC. Each pod takes an address of the private subnets, which are 1/16 of it each."
   type        = string
   default     = "10.0.0.0/16"
 
