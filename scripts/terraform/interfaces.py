@@ -207,10 +207,15 @@ def provider(name, package, used, work):
     return facts
 
 
+def used_in(files):
+    """(where, type) of all resources and data sources that files name, those that tests mock included."""
+    text = "\n".join(file.read_text() for file in files)
+    found = {("resources", it) for it in re.findall(r'^ *(?:mock_)?resource "(\w+)"', text, re.M)}
+    return found | {("data", it) for it in re.findall(r'^ *(?:mock_)?data "(\w+)"', text, re.M)}
+
+
 def main():
-    text = "\n".join(file.read_text() for file in sorted(FOLDERS.glob("*/*.tf")))
-    used = {("resources", it) for it in re.findall(r'^resource "(\w+)"', text, re.M)}
-    used |= {("data", it) for it in re.findall(r'^data "(\w+)"', text, re.M)}
+    used = used_in([*sorted(FOLDERS.glob("*/*.tf")), *sorted(FOLDERS.glob("*/tests/*.tftest.hcl"))])
     facts = {"made_by": "scripts/terraform/interfaces.py, which renews it", "modules": {}, "providers": {}}
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)

@@ -1,26 +1,22 @@
-# terraform init && terraform test: nothing is made, no account is asked. The modules are left out: what is tested is what they are given.
+# terraform init && terraform test: nothing is made, no account is asked. The modules are planned too.
 mock_provider "aws" {
   mock_data "aws_partition" {
     defaults = { partition = "aws" }
   }
-}
 
-override_module {
-  target  = module.vpc
-  outputs = { vpc_id = "vpc-1", private_subnets = ["subnet-1", "subnet-2", "subnet-3"], intra_subnets = ["subnet-4", "subnet-5", "subnet-6"] }
-}
-
-override_module {
-  target = module.eks
-  outputs = {
-    cluster_name           = "prod-cluster", cluster_endpoint = "https://example.com", cluster_version = "1.35"
-    node_security_group_id = "sg-1", kms_key_arn = "arn:aws:kms:ap-northeast-2:111122223333:key/1"
+  # What the module reads of the cluster that it makes.
+  mock_resource "aws_eks_cluster" {
+    defaults = {
+      arn                   = "arn:aws:eks:ap-northeast-2:111122223333:cluster/prod-cluster"
+      certificate_authority = [{ data = "" }]
+      identity              = [{ oidc = [{ issuer = "https://example.com" }] }]
+    }
   }
-}
 
-override_module {
-  target  = module.ebs_csi_identity
-  outputs = { iam_role_arn = "arn:aws:iam::111122223333:role/ebs-csi" }
+  # Else a name by chance, which is no policy.
+  mock_data "aws_iam_policy_document" {
+    defaults = { json = "{}" }
+  }
 }
 
 variables {
