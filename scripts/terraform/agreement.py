@@ -1,5 +1,5 @@
-"""Holds deploy/terraform against the chart and against itself: what OpenTofu computes out of the pure files (nodes.tf, addons.tf, values.tf)
-beside what helm renders of the chart with those values. Karpenter's objects are held against its own definitions. Each check is proven
+"""Holds deploy/terraform against the chart and against itself: what OpenTofu computes out of the pure files (nodes.tf, addons.tf,
+values.tf) beside what helm renders of the chart with those values. Karpenter's objects are held against its own definitions. Each check is proven
 on facts that are changed in one way. Called by check.sh; HELM, KUBECONFORM, SCHEMAS, TOFU and STAND_IN name programs and folders.
 """
 
@@ -171,8 +171,9 @@ def identity(facts):
     """The association names the service account that the chart makes, and the policy lets its pods out to the agent and to S3."""
     app = facts["app"]["bucket"]
     [account] = manifests.of_kind(facts["chart"]["bucket"], "ServiceAccount")
-    if account["metadata"]["name"] != app["service_account"] or pod(facts["chart"]["bucket"])["serviceAccountName"] != app["service_account"]:
-        yield f"the role is for {app['service_account']}, and the pods run as {account['metadata']['name']}"
+    names = {account["metadata"]["name"], pod(facts["chart"]["bucket"])["serviceAccountName"]}
+    if names != {app["service_account"]}:
+        yield f"the role is for {app['service_account']}, and the pods run as {sorted(names)}"
     if app["namespace"] != manifests.NAMESPACE or app["release"] != manifests.RELEASE:
         yield f"the release is {app['release']} in {app['namespace']}, and elsewhere {manifests.RELEASE} in {manifests.NAMESPACE}"
     [policy] = manifests.of_kind(facts["chart"]["bucket"], "NetworkPolicy")
@@ -268,7 +269,8 @@ MUTATIONS = [
     (scaling, change("app", "newest", "cluster_autoscaler_values", "image", "tag", value="v1.35.2"), "Cluster Autoscaler"),
     (identity, change("app", "bucket", "service_account", value="default"), "run as"),
     (identity, change("app", "bucket", "namespace", value="prod"), "in prod"),
-    (identity, lambda facts: manifests.of_kind(facts["chart"]["bucket"], "NetworkPolicy")[0]["spec"].update(egress=[]), "cuts the pods off"),
+    (identity, lambda facts: manifests.of_kind(facts["chart"]["bucket"], "NetworkPolicy")[0]["spec"].update(egress=[]),
+     "cuts the pods off"),
     (versions, change("about", "version", value="0.2.0"), "0.2.0"),
     (versions, change("values", "image", "repository", value="ghcr.io/other/ml-inference-api"), "ghcr.io/other"),
     (versions, text("cluster", '["1.35", "1.36"]', '["1.35", "1.37"]'), "not checked with"),

@@ -17,10 +17,10 @@ TOFU=$(scripts/tools/program.sh tofu)
 export TOFU PYTHONDONTWRITEBYTECODE=1
 
 with_providers() {
-    local folder
+    local folder platforms='-platform=linux_amd64 -platform=linux_arm64 -platform=darwin_arm64'
     for folder in deploy/terraform/{bootstrap,cluster,app,karpenter}; do
         [[ -f $folder/.terraform.lock.hcl ]] ||
-            fail "$folder has no .terraform.lock.hcl: write it with 'tofu -chdir=$folder providers lock -platform=linux_amd64 -platform=linux_arm64 -platform=darwin_arm64' and commit it"
+            fail "$folder has no .terraform.lock.hcl: write it with 'tofu -chdir=$folder providers lock $platforms' and commit it"
         check "$folder cannot be initialised by its lock file" \
             "$TOFU" -chdir="$folder" init -backend=false -input=false -lockfile=readonly -no-color
         check "$folder is not valid" "$TOFU" -chdir="$folder" validate -no-color

@@ -49,7 +49,7 @@ def modules(files, folder):
     for [name], body in blocks(of_folder(files, folder), "module"):
         facts = FACTS["modules"].get(body.get("source", "").strip('"'))
         if not facts:
-            yield f"the module {name} has the source {body.get('source')}, which interfaces.json does not know: add it to interfaces.py and run that"
+            yield f"the module {name} has the source {body.get('source')}, which interfaces.json does not know: run interfaces.py with it"
             continue
         if not satisfies(facts["version"], body.get("version", "")):
             yield f"the module {name} has the version {body.get('version')}, and must have ~> X.Y with {facts['version']} in it"
@@ -105,6 +105,7 @@ def backends(files, folder):
 
 
 RULES = [described, modules, releases, used, backends]
+SPARE = 'variable "spare" {\n  description = "None."\n  type        = string\n}\n\n'
 # Folder, file, what is replaced (once) by what, and a word of the complaint.
 MUTATIONS = [
     ("cluster", "variables.tf", "  type        = bool\n", "", "no type"),
@@ -116,7 +117,7 @@ MUTATIONS = [
     ("app", "platform.tf", "var.versions.keda", '"latest"', "keda"),
     ("app", "main.tf", "  atomic          = true\n", "", "atomic"),
     ("app", "main.tf", "  timeout         = var.deploy_seconds\n", "", "timeout"),
-    ("cluster", "variables.tf", 'variable "tags" {', 'variable "spare" {\n  description = "None."\n  type        = string\n}\n\nvariable "tags" {', "spare"),
+    ("cluster", "variables.tf", 'variable "tags" {', SPARE + 'variable "tags" {', "spare"),
     ("app", "values.tf", "locals {\n", "locals {\n  spare = 1\n", "spare"),
     ("app", "versions.tf", "    use_lockfile = true\n", "", "use_lockfile"),
     ("app", "versions.tf", "prod/ml-inference-api/terraform.tfstate", "prod/eks/terraform.tfstate", "one key"),
