@@ -66,6 +66,10 @@ test: prerequisites runtime models $(if $(ARGS),,check-chart) ## run every test,
 	export ORT_DYLIB_PATH=$(RELEASE)/libonnxruntime.so
 	exec cargo test --release --locked $(ARGS)
 
+.PHONY: coverage
+coverage: prerequisites ## which lines the tests reach, in target/coverage: ARGS='rust --lib', 'pipelines'
+	@exec scripts/coverage/run.sh $(ARGS)
+
 .PHONY: check
 check: check-scripts check-dockerfile check-fmt check-fuzz check-alerts check-chart check-clippy check-docs ## the fast checks: scripts, format, alerts, chart, clippy, documentation
 

@@ -49,6 +49,7 @@ pub(crate) fn run<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item = S>) -> Ru
     let mut command = Command::new(env!("CARGO_BIN_EXE_ml-inference-api"));
     command.args(arguments).env_clear().env("PATH", "/usr/bin:/bin").env("HOME", folder.path());
     command.env("ORT_DYLIB_PATH", settings::runtime_library()).current_dir(folder.path());
+    command.envs(settings::counters());
     Run { command, input: None, folder }
 }
 

@@ -100,6 +100,7 @@ impl Builder {
         command.arg("--ready-file").arg(self.ready_file()).args(&self.arguments);
         command.env_clear().env("PATH", "/usr/bin:/bin").env("HOME", &home).env("TMPDIR", home.join("tmp"));
         command.env("ORT_DYLIB_PATH", settings::runtime_library()).current_dir(&home);
+        command.envs(settings::counters());
         command.envs(self.variables.iter().map(|(name, value)| (name, value)));
         Process::spawn(command)
     }

@@ -1,5 +1,6 @@
 //! What the tests take from the environment. `make test` sets all of it.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 #[expect(clippy::disallowed_methods, reason = "the one place where the tests read the environment")]
@@ -10,6 +11,13 @@ fn path_of(name: &str) -> PathBuf {
     let path = PathBuf::from(value);
     assert!(path.exists(), "{name} names {}, which does not exist: run `make test`", path.display());
     path
+}
+
+/// Where a server whose build counts what is executed (`make coverage`) keeps its counters.
+#[expect(clippy::disallowed_methods, reason = "the one place where the tests read the environment")]
+pub(crate) fn counters() -> Option<(&'static str, OsString)> {
+    let name = "LLVM_PROFILE_FILE";
+    std::env::var_os(name).map(|path| (name, path))
 }
 
 /// The ONNX Runtime library that the server loads.
