@@ -13,6 +13,8 @@ import sys
 ROOT = pathlib.Path(__file__).resolve().parents[2] / "deploy/gitops/environments"
 REPOSITORY = "ghcr.io/myorg/ml-inference-api"
 DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+# What stands in a file to which nothing was delivered yet.
+NOTHING = f"sha256:{'0' * 64}"
 NAME = re.compile(r"[a-z0-9.-]+(?::[0-9]+)?(?:/[a-z0-9._-]+)+")
 FORM = re.compile(r"image:\n(?:  (?:repository|digest): \S+\n)*|image: \{[^{}\n]*\}\n|")
 HEAD = "# Written by scripts/delivery/set_image.py: which image runs here, by digest. Not by hand.\n"
@@ -50,7 +52,7 @@ def wanted(options):
         return options.repository, options.digest
     path = options.root / options.source / "image.yaml"
     _, repository, digest = read(path)
-    if not digest:
+    if digest in (None, NOTHING):
         sys.exit(f"error: {path} names no digest, so there is nothing to promote")
     return repository, digest
 
@@ -75,8 +77,8 @@ def main():
     except ValueError as error:
         sys.exit(f"error: {path}: {error}")
     repository, digest = repository or old_repository, digest or old_digest
-    if not digest or not DIGEST.fullmatch(digest):
-        sys.exit(f"error: '{digest or ''}' is no digest: expected sha256: and 64 hexadecimal digits")
+    if not DIGEST.fullmatch(digest or "") or digest == NOTHING:
+        sys.exit(f"error: '{digest or ''}' is no image's digest: expected sha256: and 64 hexadecimal digits, not all of them 0")
     if not NAME.fullmatch(repository):
         sys.exit(f"error: '{repository}' is no name of an image without tag and digest")
     if (repository, digest) != (old_repository, old_digest):
