@@ -80,5 +80,9 @@ say "deploying $image@$digest to $namespace (revision before: ${before:-none})"
 if "$helm" --namespace "$namespace" get manifest "$release" | grep -q '^kind: Rollout$'; then
     await_rollout
 fi
-"$helm" test "$release" --namespace "$namespace" --timeout "$timeout" --logs >&2 || back "helm test failed"
+if ! "$helm" test "$release" --namespace "$namespace" --timeout "$timeout" >&2; then
+    # Not by helm's --logs, which fails a test that passed where the logs cannot be had.
+    "$kubectl" --namespace "$namespace" logs "$release-test" --all-containers --tail 50 >&2 || true
+    back "helm test failed"
+fi
 say "$release in $namespace is $image@$digest"
