@@ -2,7 +2,7 @@
 # sentence where it cannot do its work. `make` alone lists them.
 # RUNTIME=cpu|openvino|cuda chooses the ONNX Runtime library beside the binary.
 # ARGS is handed to the server (`serve`), the test runner (`test`), `bench`, `e2e`, `gpu-check`, `instructions`, `observe`,
-# `soak`, `variants`, `check-chart` or `fuzz`.
+# `soak`, `variants`, `check-chart`, `coverage` or `fuzz`.
 
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c

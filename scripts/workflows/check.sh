@@ -14,6 +14,8 @@ export PYTHONDONTWRITEBYTECODE=1
 
 ACTIONLINT=$(scripts/tools/program.sh actionlint)
 export ACTIONLINT
+# The proofs run in an environment of their own, in which nothing is built.
+scripts/tools/program.sh helm >/dev/null
 python=$(scripts/tools/environment.sh workflows)
 tools=${python%/*}
 

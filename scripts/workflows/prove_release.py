@@ -4,7 +4,7 @@ import shutil
 import subprocess
 import sys
 
-from bench import expect
+from bench import IMAGE, NEW, OLD, expect
 from registry import Registry
 
 CHANGELOG = """# Changelog
@@ -92,6 +92,24 @@ def passed(bench):
     bench.run("scripts/release/passed.sh", commit, refused="has not passed")
 
 
+def releases(bench):
+    """a release has the notes, what belongs to it by digest, and the files; run again, it is renewed"""
+    versioned(bench)
+    bench.write("files/SHA256SUMS", "")
+    digests = [f"{IMAGE}@{OLD}", f"{IMAGE}@{NEW}"]
+    keep = 'for it in "$@"; do [[ ! -f $it || $it == */files/* ]] || cat "$it" >notes; done'
+    bench.stand_in("gh", f'[[ $2 != view ]] || exit 1\n{keep}')
+    bench.run("scripts/release/publish.sh", "v1.2.0", "files", *digests)
+    calls, notes = bench.called(), (bench.root / "notes").read_text(encoding="utf-8")
+    expect("gh release create v1.2.0" in calls and "files/SHA256SUMS" in calls and "--prerelease" not in calls, "it was made otherwise:", calls)
+    expect(notes == f"{NOTES}\n### By digest\n\n- {digests[0]}\n- {digests[1]}\n", "the notes are others:", notes)
+    bench.stand_in("gh", keep)
+    bench.run("scripts/release/publish.sh", "v1.2.0", "files", *digests)
+    calls = bench.called()
+    expect("gh release edit v1.2.0" in calls and "gh release upload v1.2.0 --clobber" in calls and "create" not in calls, "not renewed:", calls)
+    bench.run("scripts/release/publish.sh", "v1.2.0", "files", f"{IMAGE}:1.2.0", refused="by its digest")
+
+
 def packages(bench):
     """the chart's package is pushed by Helm, and the digest that is told is that under which it can be pulled, bit for bit"""
     bench.run("scripts/release/push_chart.sh", "no-such.tgz", refused="no-such.tgz")
@@ -110,4 +128,4 @@ def packages(bench):
     bench.run("scripts/release/push_chart.sh", package, "--plain-http", REGISTRY=place, refused="could not be pushed")
 
 
-PROOFS = [versions, archives, passed, packages]
+PROOFS = [versions, archives, passed, releases, packages]
