@@ -66,7 +66,8 @@ await_rollout() {
         failed) back "$sentence" ;;
         esac
         [[ $SECONDS -lt $deadline ]] ||
-            fail "the rollout is undecided after ${ROLLOUT_SECONDS:-3600} s and was left as it is, with most requests on the old version: $sentence. Promote or abort it (deploy/argo-rollouts/README.md)"
+            fail "the rollout is undecided after ${ROLLOUT_SECONDS:-3600} s: $sentence. It was left as it is, with most requests on the" \
+                "old version: promote or abort it (deploy/argo-rollouts/README.md)"
         sleep "${POLL_SECONDS:-5}"
     done
 }

@@ -14,7 +14,8 @@ pinned() {
     base=$(sed -n "s/^ARG $1=//p" Dockerfile)
     [[ -n $base ]] || fail "the Dockerfile has no ARG $1"
     if [[ $base != *@sha256:* ]]; then
-        digest=$(docker buildx imagetools inspect "$base" --format '{{json .Manifest}}' | python3 -c 'import json, sys; print(json.load(sys.stdin)["digest"])') ||
+        digest=$(docker buildx imagetools inspect "$base" --format '{{json .Manifest}}' |
+                python3 -c 'import json, sys; print(json.load(sys.stdin)["digest"])') ||
             fail "the digest of $base cannot be had (the reason is above)"
         base=$base@$digest
     fi

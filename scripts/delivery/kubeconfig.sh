@@ -11,11 +11,12 @@ file=${RUNNER_TEMP:?it is set in a job of GitHub Actions}/kubeconfig
 umask 077
 if [[ -n ${EKS_CLUSTER:-} ]]; then
     aws eks update-kubeconfig --name "$EKS_CLUSTER" --region "$AWS_REGION" --kubeconfig "$file" >&2 ||
-        fail "the cluster $EKS_CLUSTER in $AWS_REGION cannot be reached (AWS's reason is above): its role needs eks:DescribeCluster and an access entry"
+        fail "the cluster $EKS_CLUSTER in $AWS_REGION cannot be described (AWS's reason is above): the role needs eks:DescribeCluster"
 elif [[ -n ${KUBECONFIG_CONTENT:-} ]]; then
     printf '%s\n' "$KUBECONFIG_CONTENT" >"$file"
 else
-    fail "nothing leads to a cluster: set the variables AWS_ROLE_ARN and EKS_CLUSTER, or the secret KUBECONFIG, in the environment 'production' (docs/delivery.md)"
+    fail "nothing leads to a cluster: set the variables AWS_ROLE_ARN and EKS_CLUSTER, or the secret KUBECONFIG, in the environment" \
+        "'production' (docs/delivery.md)"
 fi
 kubectl --kubeconfig "$file" version >&2 || fail "the cluster does not answer (kubectl's reason is above)"
 echo "KUBECONFIG=$file" >>"${GITHUB_ENV:?it is set in a job of GitHub Actions}"

@@ -24,7 +24,8 @@ if [[ -z $(git status --porcelain -- "$file") ]]; then
 fi
 gh auth setup-git
 title="gitops: $environment runs ${image: -12}"
-body="$(printf '%s\n\n' "$environment is to run \`$image\`." "Made of $(git rev-parse HEAD).${GITHUB_SERVER_URL:+ The run that proposes it: $GITHUB_SERVER_URL/$GITHUB_REPOSITORY/actions/runs/$GITHUB_RUN_ID}")"
+body="$environment is to run \`$image\`, proposed at $(git rev-parse HEAD)."
+[[ -z ${GITHUB_RUN_ID:-} ]] || body+=" The run that proposes it: $GITHUB_SERVER_URL/$GITHUB_REPOSITORY/actions/runs/$GITHUB_RUN_ID"
 git switch --quiet --force-create "$branch"
 git add -- "$file"
 git -c user.name='github-actions[bot]' -c user.email='41898282+github-actions[bot]@users.noreply.github.com' \

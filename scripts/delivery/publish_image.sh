@@ -21,7 +21,8 @@ for file in "$folder"/*; do
     parts+=("$image@sha256:$name")
 done
 docker buildx imagetools create "${tags[@]}" "${parts[@]}" >&2 || fail "the tags could not be set (the reason is above)"
-digest=$(docker buildx imagetools inspect "$first" --format '{{json .Manifest}}' | python3 -c 'import json, sys; print(json.load(sys.stdin)["digest"])')
+digest=$(docker buildx imagetools inspect "$first" --format '{{json .Manifest}}' |
+    python3 -c 'import json, sys; print(json.load(sys.stdin)["digest"])')
 [[ $digest =~ ^sha256:[0-9a-f]{64}$ ]] || fail "$first has no digest, but '$digest'"
 say "$image@$digest: ${#parts[@]} architectures, tags $(paste -sd ' ' <<<"$TAGS")"
 echo "$digest"

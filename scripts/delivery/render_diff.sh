@@ -59,7 +59,8 @@ if [[ $code == 0 ]]; then
     echo "Nothing changes in $(find "$out/after" -name '*.yaml' | wc -l) renderings."
     exit
 fi
-echo "$(grep -c '^diff ' "$out/difference.diff") of $(find "$out/after" -name '*.yaml' | wc -l) renderings change: $(grep -c '^+[^+]' "$out/difference.diff" || true) lines come, $(grep -c '^-[^-]' "$out/difference.diff" || true) go."
+lines() { grep -c "$1" "$out/difference.diff" || true; }
+echo "$(lines '^diff ') of $(find "$out/after" -name '*.yaml' | wc -l) renderings change: $(lines '^+[^+]') lines come, $(lines '^-[^-]') go."
 echo
 # A summary holds 1 MiB; the artifact has all of it.
 printf '~~~~~diff\n%s\n~~~~~\n' "$(head -c 200000 "$out/difference.diff")"

@@ -68,7 +68,8 @@ class Bench:
     def stand_in(self, name, script=""):
         """A program of that name, which keeps its arguments, one call a line, and then does what the script says."""
         path = self.bin / name
-        path.write_text(f'#!/usr/bin/env bash\nprintf "%s" "{name}" >>"{self.calls}"; printf " %s" "${{@//$\'\\n\'/ }}" >>"{self.calls}"; echo >>"{self.calls}"\n{script}\n')
+        keep = f'{{ printf "%s" "{name}"; printf " %s" "${{@//$\'\\n\'/ }}"; echo; }} >>"{self.calls}"'
+        path.write_text(f"#!/usr/bin/env bash\n{keep}\n{script}\n")
         path.chmod(0o755)
 
     def called(self):

@@ -14,8 +14,10 @@ class Loader(yaml.SafeLoader):
     """YAML 1.2's booleans: `on` is a key here, not true."""
 
 
-Loader.yaml_implicit_resolvers = {key: [it for it in value if it[0] != "tag:yaml.org,2002:bool"] for key, value in yaml.SafeLoader.yaml_implicit_resolvers.items()}
-Loader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile(r"^(?:true|false)$"), list("tf"))
+BOOL = "tag:yaml.org,2002:bool"
+KNOWN = yaml.SafeLoader.yaml_implicit_resolvers
+Loader.yaml_implicit_resolvers = {key: [it for it in value if it[0] != BOOL] for key, value in KNOWN.items()}
+Loader.add_implicit_resolver(BOOL, re.compile(r"^(?:true|false)$"), list("tf"))
 
 
 class File:

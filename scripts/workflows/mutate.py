@@ -31,7 +31,7 @@ MUTATIONS = [
     (IMAGE, "    timeout-minutes: 20\n", "", "timeouts", "publish"),
     (WEEKLY, "timeout-minutes: 240", "timeout-minutes: 360", "timeouts", "more than"),
     (RELEASE, "concurrency:\n  group: release-${{ github.ref }}\n  cancel-in-progress: false\n", "", "concurrency", "no concurrency"),
-    (CI, "      group: deploy-production\n      cancel-in-progress: false", "      group: deploy-production\n      cancel-in-progress: true", "concurrency", "deploy"),
+    (CI, "deploy-production\n      cancel-in-progress: false", "deploy-production\n      cancel-in-progress: true", "concurrency", "deploy"),
     (CI, "  pull_request:\n", "  pull_request_target:\n", "triggers", "pull_request_target"),
     (PROMOTE, "  workflow_dispatch:\n", "  issue_comment:\n", "triggers", "issue_comment"),
     (CI, "    with:\n      cache: true", "    secrets: inherit\n    with:\n      cache: true", "triggers", "secrets"),
@@ -50,9 +50,8 @@ MUTATIONS = [
     (CI, "targets: test check-expressions", "targets: test", "whole_check", "check-expressions"),
     (CI, "&& vars.DELIVERY != 'push'", "&& vars.DELIVERY == 'push'", "delivery", "exactly one"),
     (CI, "&& vars.DELIVERY != 'push'", "&& vars.DELIVERY == 'gitops'", "delivery", "exactly one"),
-    (CI, "github.ref == 'refs/heads/main' && vars.DELIVERY == 'push'", "github.ref == 'refs/heads/develop' && vars.DELIVERY == 'push'", "delivery", "beside DELIVERY"),
-    (CI, "    needs: build\n    if: github.event_name == 'push' && github.ref == 'refs/heads/main' && vars.DELIVERY == 'push'",
-     "    needs: test\n    if: github.event_name == 'push' && github.ref == 'refs/heads/main' && vars.DELIVERY == 'push'", "delivery", "without the build"),
+    (CI, "refs/heads/main' && vars.DELIVERY == 'push'", "refs/heads/develop' && vars.DELIVERY == 'push'", "delivery", "beside DELIVERY"),
+    (CI, "    name: Deploy to production\n    needs: build", "    name: Deploy to production\n    needs: test", "delivery", "without the build"),
     (CI, "environments/*/image.yaml", "environments/*/images.yaml", "delivery", "without end"),
 ]  # fmt: skip
 

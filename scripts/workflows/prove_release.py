@@ -1,7 +1,7 @@
 """The proofs of what release.yml runs. Used by prove.py."""
 
+import platform
 import shutil
-import subprocess
 import sys
 
 from bench import IMAGE, NEW, OLD, expect
@@ -50,7 +50,8 @@ def versions(bench):
     expect(notes == NOTES, "the notes are others:", notes)
     bench.run(*tool, "check", "1.2.0", refused="no version")
     bench.run(*tool, "check", "v1.3.0", refused="CHANGELOG.md has no section")
-    for wrong, word in [({"cargo": "1.1.0"}, "Cargo.toml is 1.1.0"), ({"chart": "1.1.0"}, "version is 1.1.0"), ({"image": "1.1.0"}, "appVersion is 1.1.0")]:
+    wrongs = [({"cargo": "1.1.0"}, "Cargo.toml is 1.1.0"), ({"chart": "1.1.0"}, "version is 1.1.0"), ({"image": "1.1.0"}, "appVersion is 1.1.0")]
+    for wrong, word in wrongs:
         versioned(bench, **wrong)
         bench.run(*tool, "check", "v1.2.0", refused=word)
 
@@ -59,7 +60,7 @@ def archives(bench):
     """an archive is the same bit for bit when made twice, is for its architecture, and its sum sees a change"""
     # Any program of this machine's stands for ours.
     program = shutil.which("true")
-    machine = {"x86_64": "amd64", "aarch64": "arm64"}[subprocess.run(["uname", "-m"], capture_output=True, text=True, check=True).stdout.strip()]
+    machine = {"x86_64": "amd64", "aarch64": "arm64"}[platform.machine()]
     other = {"amd64": "arm64", "arm64": "amd64"}[machine]
     for place in ("root/usr/local/bin/ml-inference-api", "root/usr/local/lib/libonnxruntime.so"):
         bench.write(place, "")
