@@ -27,7 +27,7 @@ sys.path.insert(0, str(ROOT / "scripts" / "models"))
 
 import minilm_reference
 import ticket_reference
-from train import write
+from fraud.files import write
 
 SEED = 42
 NAME = "ticket-topic"

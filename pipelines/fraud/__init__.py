@@ -1,0 +1,1 @@
+"""What the steps of the training pipeline share. The steps themselves are the scripts beside this package."""
