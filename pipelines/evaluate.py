@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 import numpy as np
+
 from fraud import baseline, command, forest, gate, latency, manifest, scores
 from fraud.command import StepError
 from fraud.datasets import Data

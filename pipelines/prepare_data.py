@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+
 from fraud import command, datasets, tables, transactions
 from fraud.command import StepError
 from fraud.files import sha256
@@ -28,9 +29,9 @@ def arguments():
     parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="folder to write to")
     parser.add_argument("--input", metavar="FILE", default="", help=f"CSV or Parquet with the 30 features and {LABEL}; empty: generate")
     parser.add_argument("--rows", type=command.whole(200, 10_000_000), default=30_000, metavar="N", help="payments to generate (default: %(default)s)")
-    parser.add_argument("--seed", type=command.whole(0), default=42, metavar="N", help="seed of the payments and of the split (default: %(default)s)")
-    parser.add_argument("--test-share", type=command.number(0.05, 0.5), default=0.15, metavar="X", help="share that evaluate.py judges by (default: %(default)s)")
-    parser.add_argument("--validation-share", type=command.number(0, 0.4), default=0.10, metavar="X", help="share that train.py reports on (default: %(default)s)")
+    parser.add_argument("--seed", type=command.whole(0), default=42, metavar="N", help="of payments and split (default: %(default)s)")
+    parser.add_argument("--test-share", type=command.number(0.05, 0.5), default=0.15, metavar="X", help="share for evaluate.py (default: %(default)s)")
+    parser.add_argument("--validation-share", type=command.number(0, 0.4), default=0.10, metavar="X", help="share for train.py (default: %(default)s)")
     return parser.parse_args()
 
 

@@ -27,6 +27,7 @@ sys.path.insert(0, str(ROOT / "scripts" / "models"))
 
 import minilm_reference
 import ticket_reference
+
 from fraud.files import write
 
 SEED = 42
@@ -148,7 +149,7 @@ def readme_with(measured, text):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, default=FOLDER, help="folder to write to (default: models/ticket-topic)")
-    parser.add_argument("--no-test", action="store_true", 
+    parser.add_argument("--no-test", action="store_true",
                         help="cross-validate only: leave the test set alone, write nothing")
     args = parser.parse_args()
     reference = minilm_reference.Reference()

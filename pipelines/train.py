@@ -80,7 +80,7 @@ def main():
 
     from fraud import tracking  # takes seconds, and only a registered training needs it
 
-    candidate = tracking.register(args, parameters, data, model, graph, measured)
+    candidate = tracking.register(args, data, model, graph, measured)
     write(args.out / "model.onnx", graph)
     write_json(args.out / "candidate.json", candidate)
     say(f"registered {args.model} version {candidate['version']}, run {candidate['run_id']} of '{args.experiment}'")

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 import shutil
 from pathlib import Path
 
@@ -46,6 +45,6 @@ def replace_folder(staged, target):
     old = target.with_name(f".{target.name}.old")
     shutil.rmtree(old, ignore_errors=True)
     if target.exists():
-        os.rename(target, old)
-    os.rename(staged, target)
+        target.rename(old)
+    staged.rename(target)
     shutil.rmtree(old, ignore_errors=True)

@@ -40,8 +40,9 @@ def fetch(registry, model, version, pin):
     path = place(version, MANIFEST)
     manifest = registry.download(registry.run_root(found["run_id"]), path)
     _pinned(manifest, pin, f"{path} of {model} {version}")
+    named = _graph_digest(manifest, version, path)
     graph = registry.download(registry.model_root(model, version), GRAPH)
-    _pinned(graph, _graph_digest(manifest, version, path), f"{GRAPH} of {model} {version}")
+    _pinned(graph, named, f"{GRAPH} of {model} {version}")
     return {f"{version}/{GRAPH}": graph, MANIFEST: manifest}
 
 

@@ -3,6 +3,7 @@ no MLflow, and starts in a moment. The server must hand out artifacts itself (`m
 """
 
 import base64
+import contextlib
 import http.client
 import json
 import os
@@ -143,8 +144,6 @@ class Registry:
 def _message(error):
     """What a refusal says, in one line."""
     text = error.read().decode(errors="replace")
-    try:
+    with contextlib.suppress(ValueError, KeyError, TypeError):
         text = json.loads(text)["message"]
-    except (ValueError, KeyError, TypeError):
-        pass
     return " ".join(str(text).split())[:300]

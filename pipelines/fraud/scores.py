@@ -7,7 +7,7 @@ def measure(scores, labels):
     """The figures of a model's scores [N,2], rounded as they are published; a tie goes to the first label, as the server has it."""
     fraud, guess = scores[:, 1], scores.argmax(axis=1)
     return {
-        "rows": int(len(labels)),
+        "rows": len(labels),
         "fraud_rows": int(labels.sum()),
         "accuracy": round(float(metrics.accuracy_score(labels, guess)), 4),
         "accuracy_of_always_legitimate": round(float(1 - labels.mean()), 4),

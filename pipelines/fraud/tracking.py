@@ -27,7 +27,7 @@ from .schema import FEATURES, LABEL
 from .scores import named
 
 
-def register(args, parameters, data, model, graph, measured):
+def register(args, data, model, graph, measured):
     """Logs the run and registers the graph; returns what the next steps need to know of it."""
     registry = Registry(args.tracking_uri)
     mlflow.set_tracking_uri(registry.uri)
@@ -37,7 +37,7 @@ def register(args, parameters, data, model, graph, measured):
     try:
         mlflow.set_experiment(args.experiment)
         with mlflow.start_run(run_name=args.run_name) as run:
-            mlflow.log_params(parameters.as_dict())
+            mlflow.log_params({name: getattr(model, name) for name in ("n_estimators", "max_depth", "random_state")})
             mlflow.log_metrics(named(measured))
             mlflow.set_tags({"data_digest": data.digest, "data_source": data.about["source"]})
             version, kept = _log(args, data, model, graph)
