@@ -122,9 +122,9 @@ def tell(candidate, it):
     """The figures, side by side."""
     beside = f"beside champion version {it.then['version']}" if it.then else "without a champion"
     say(f"{candidate['model']} version {candidate['version']} {beside}, {len(it.rows)} test rows")
-    say(f"  {'':20} {'candidate':>10} {'champion' if it.then else '':>10}")
+    say(f"  {'':20} {'candidate':>10} {'champion' if it.then else '':>10}".rstrip())
     for name in ("f1", "average_precision", "accuracy", "precision", "recall", "roc_auc", "latency_us"):
-        say(f"  {name:20} {it.now[name]:10} {it.then[name] if it.then else '':>10}")
+        say(f"  {name:20} {it.now[name]:10} {it.then[name] if it.then else '':>10}".rstrip())
     say(f"  {'disagreement':20} {it.now['disagreement']:10.1e}")
 
 
