@@ -101,7 +101,7 @@ class Registry:
 
     def delete_alias(self, model, alias):
         """Takes an alias away; none is as good."""
-        self._json("DELETE", "registered-models/alias", {"name": model, "alias": alias})
+        self._json("DELETE", "registered-models/alias", body={"name": model, "alias": alias})
 
     def tag(self, model, version, **tags):
         """Sets tags of a version."""

@@ -266,6 +266,15 @@ def test_a_rollback_that_died_after_its_commit_ends_when_it_is_run_again(story):
     assert story.aliases() == ["1", None]
 
 
+def test_a_forest_that_was_tampered_with_is_not_read(story, judge):
+    candidate = read_json(story.steps.folder / "second/candidate/candidate.json")
+    root = story.registry.logged_root(candidate["forest"])
+    data = story.registry.download(root, "model.skops")
+    story.registry.upload(root, "model.skops", data[:-9] + bytes(9))
+    with pytest.raises(StepError, match=r"model\.skops is not what train\.py kept"):
+        judge("second")
+
+
 def test_what_was_tampered_with_is_not_fetched(story, judge, tmp_path):
     """Last, as it spoils version 1: its manifest and then its graph are changed on the server, and each is refused."""
     _, pin = story.committed()
@@ -294,12 +303,3 @@ def test_what_was_tampered_with_is_not_fetched(story, judge, tmp_path):
     done = story.deploy("--version", "1", "--out", story.folder / "tampered")
     assert done.returncode == 1
     assert "is not what was judged" in done.stdout
-
-
-def test_a_forest_that_was_tampered_with_is_not_read(story, judge):
-    candidate = read_json(story.steps.folder / "second/candidate/candidate.json")
-    root = story.registry.logged_root(candidate["forest"])
-    data = story.registry.download(root, "model.skops")
-    story.registry.upload(root, "model.skops", data[:-9] + bytes(9))
-    with pytest.raises(StepError, match=r"model\.skops is not what train\.py kept"):
-        judge("second")
