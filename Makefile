@@ -126,6 +126,10 @@ check-pipelines: build ## check pipelines/: ruff, pytest with a real MLflow serv
 .PHONY: check-delivery
 check-delivery: check-workflows check-terraform check-gitops check-pipelines ## all four: from commit to cluster, from data to model
 
+.PHONY: check-operations
+check-operations: build models ## try the runbooks' commands, the budget's gate and the capacity examples, with the real server and Prometheus
+	@scripts/operations/check.sh $(RELEASE)/ml-inference-api
+
 .PHONY: pipeline
 pipeline: build ## walk data-prep, train, evaluate, deploy against a real MLflow server, then serve what came out: docs/models.md
 	@scripts/pipelines/walk.sh $(RELEASE)/ml-inference-api $(ARGS)

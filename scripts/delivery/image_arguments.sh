@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # usage: image_arguments.sh
-# What the builds of all architectures must agree on, as lines for $GITHUB_OUTPUT: the image's name, each base of the Dockerfile by
+# What the builds of all architectures must agree on, as lines for $GITHUB_OUTPUT: the image's name, each base of the Dockerfiles by
 # the digest that it has now, the time of the commit. Needs docker's buildx.
 set -euo pipefail
 shopt -s inherit_errexit
@@ -8,11 +8,11 @@ shopt -s inherit_errexit
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 source scripts/lib/cache.sh
 
-# pinned BASE: the Dockerfile's default of that argument, by digest.
+# pinned BASE DOCKERFILE: the file's default of that argument, by digest.
 pinned() {
     local base digest
-    base=$(sed -n "s/^ARG $1=//p" Dockerfile)
-    [[ -n $base ]] || fail "the Dockerfile has no ARG $1"
+    base=$(sed -n "s/^ARG $1=//p" "$2")
+    [[ -n $base ]] || fail "$2 has no ARG $1"
     if [[ $base != *@sha256:* ]]; then
         digest=$(docker buildx imagetools inspect "$base" --format '{{json .Manifest}}' |
                 python3 -c 'import json, sys; print(json.load(sys.stdin)["digest"])') ||
@@ -24,8 +24,9 @@ pinned() {
 
 owner=${GITHUB_REPOSITORY_OWNER:-myorg}
 epoch=$(git log -1 --format=%ct)
-builder=$(pinned BUILDER_BASE)
-runtime=$(pinned RUNTIME_BASE)
+builder=$(pinned BUILDER_BASE Dockerfile)
+runtime=$(pinned RUNTIME_BASE Dockerfile)
+python=$(pinned PYTHON_BASE pipelines/Dockerfile)
 # A registry knows only lower case.
-printf '%s\n' "image=ghcr.io/${owner,,}/ml-inference-api" "builder=$builder" "runtime=$runtime" "epoch=$epoch" \
+printf '%s\n' "image=ghcr.io/${owner,,}/ml-inference-api" "builder=$builder" "runtime=$runtime" "python=$python" "epoch=$epoch" \
     "created=$(date -u -d "@$epoch" +%Y-%m-%dT%H:%M:%SZ)"

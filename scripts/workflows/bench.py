@@ -9,7 +9,10 @@ import tempfile
 
 from files import ROOT
 
-COPIED = ("scripts/lib", "scripts/tools", "scripts/delivery", "scripts/release", "scripts/models/venv.sh", "helm", "Dockerfile", "LICENSE")
+COPIED = (
+    "scripts/lib", "scripts/tools", "scripts/delivery", "scripts/release", "scripts/models/venv.sh", "helm", "Dockerfile", "pipelines/Dockerfile",
+    "LICENSE",
+)  # fmt: skip
 ENVIRONMENTS = "deploy/gitops/environments"
 IMAGE = "ghcr.io/myorg/ml-inference-api"
 OLD, NEW, NEWER = (f"sha256:{it * 64}" for it in "abc")

@@ -88,7 +88,7 @@ def pushes(bench):
     bench.stand_in("docker", digest)
     lines = dict(it.split("=", 1) for it in bench.run("scripts/delivery/image_arguments.sh", GITHUB_REPOSITORY_OWNER="MyOrg").splitlines())
     expect(lines["image"] == IMAGE and re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", lines["created"]), "wrong arguments:", lines)
-    expect(all(lines[it].endswith(f"@{NEW}") for it in ("builder", "runtime")), "a base is not pinned:", lines)
+    expect(all(lines[it].endswith(f"@{NEW}") for it in ("builder", "runtime", "python")), "a base is not pinned:", lines)
     bench.called()
     for it in "de":
         bench.write(f"digests/{it * 64}", "")
