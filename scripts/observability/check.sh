@@ -3,7 +3,8 @@
 # Checks deploy/observability: promtool takes every rule file and every test passes; dashboards are what their generator
 # makes of them (dashboards.py); alerts, tests, dashboards, runbooks and docs/telemetry.md agree with each other
 # (check.py); runbooks name commands that there are, pages of operations name tests that there are (scripts/operations/documents.py);
-# amtool takes Alertmanager's configuration, and each severity comes to its receiver.
+# amtool takes Alertmanager's configuration, and each severity comes to its receiver. And deploy/compose.yaml: the Compose
+# specification's own loader, a Collector and promtool take it and what it mounts (scripts/compose/check.py).
 set -euo pipefail
 shopt -s inherit_errexit
 
@@ -14,6 +15,9 @@ source scripts/lib/check.sh
 export PYTHONDONTWRITEBYTECODE=1
 promtool=$(scripts/tools/promtool.sh)
 amtool=$(scripts/tools/amtool.sh)
+otelcol=$(scripts/tools/otelcol.sh)
+compose=$(scripts/tools/program.sh compose)
+python=$(scripts/tools/environment.sh chart)
 
 check "a rule file of deploy/observability/rules is wrong" "$promtool" check rules deploy/observability/rules/*.yml
 python3 scripts/observability/dashboards.py
@@ -24,8 +28,13 @@ python3 scripts/operations/documents.py
 check "a query of docs/runbooks or docs/slo.md is not PromQL" "$promtool" check rules "$CHECK_FOLDER/runbooks.yml"
 check "a test of deploy/observability/tests fails" "$promtool" test rules deploy/observability/tests/*.yml
 # In the container the rules lie beside the configuration.
-cp -rL deploy/observability/compose/prometheus.yml deploy/observability/rules "$CHECK_FOLDER"
-check "deploy/observability/compose/prometheus.yml is wrong" "$promtool" check config "$CHECK_FOLDER/prometheus.yml"
+cp -rL deploy/compose/prometheus.yml deploy/observability/rules "$CHECK_FOLDER"
+check "deploy/compose/prometheus.yml is wrong" "$promtool" check config "$CHECK_FOLDER/prometheus.yml"
+check "deploy/compose/collector.yaml is wrong" "$otelcol" validate --config deploy/compose/collector.yaml
+for script in check mutate; do
+    COMPOSE=$compose "$python" "scripts/compose/$script.py" ||
+        fail "deploy/compose.yaml is not right: scripts/compose/$script.py says above what is wrong"
+done
 check "deploy/observability/alertmanager.yml is wrong" "$amtool" check-config deploy/observability/alertmanager.yml
 # route RECEIVER LABEL=VALUE...: such an alert comes to that receiver.
 route() {

@@ -10,12 +10,9 @@ source scripts/lib/cache.sh
 source scripts/tools/versions.env
 
 sources=scripts/tools/otelcol
-cached=$CACHE_ROOT/otelcol/$OTELCOL_VERSION
 fingerprint=$(cat "$sources"/{main.go,components.go,go.mod,go.sum} | sha256sum)
-
-up_to_date() {
-    [[ -x $cached/otelcol && -f $cached/sources.sha256 && $(<"$cached/sources.sha256") == "$fingerprint" ]]
-}
+# By its sources, so that clones of two revisions do not rebuild each other's.
+cached=$CACHE_ROOT/otelcol/$OTELCOL_VERSION-${fingerprint:0:12}
 
 build() {
     source scripts/lib/go.sh
@@ -27,14 +24,13 @@ build() {
     (cd "$sources" && GOFLAGS=-mod=readonly go_run build -buildvcs=false -trimpath -ldflags='-s -w' \
         -o "$CACHE_STAGING/ready/otelcol" .) >&2 ||
         fail "the OpenTelemetry Collector did not build (Go's reason is above)"
-    printf '%s\n' "$fingerprint" >"$CACHE_STAGING/ready/sources.sha256"
     "$CACHE_STAGING/ready/otelcol" --version >&2
     cache_publish "$CACHE_STAGING/ready" "$cached"
     say "built the OpenTelemetry Collector in $((SECONDS - started)) s"
 }
 
-if ! up_to_date; then
+if [[ ! -x $cached/otelcol ]]; then
     cache_lock otelcol
-    up_to_date || build
+    [[ -x $cached/otelcol ]] || build
 fi
 echo "$cached/otelcol"
