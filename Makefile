@@ -2,7 +2,7 @@
 # sentence where it cannot do its work. `make` alone lists them.
 # RUNTIME=cpu|openvino|cuda chooses the ONNX Runtime library beside the binary.
 # ARGS is handed to the server (`serve`), the test runner (`test`), `bench`, `e2e`, `gpu-check`, `instructions`, `observe`,
-# `soak`, `variants`, `check-chart`, `coverage` or `fuzz`.
+# `soak`, `variants`, `check-chart`, `coverage`, `pipeline`, `readme` or `fuzz`.
 
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
@@ -133,6 +133,10 @@ check-operations: build models ## try the runbooks' commands, the budget's gate 
 .PHONY: pipeline
 pipeline: build ## walk data-prep, train, evaluate, deploy against a real MLflow server, then serve what came out: docs/models.md
 	@scripts/pipelines/walk.sh $(RELEASE)/ml-inference-api $(ARGS)
+
+.PHONY: readme
+readme: prerequisites ## walk README.md in an empty clone, each answer held against the page: ARGS='[--target FOLDER] [--with-tests] [--with-pipeline]'
+	@scripts/readme/walk.sh $(ARGS)
 
 .PHONY: check-clippy
 check-clippy: prerequisites

@@ -1,12 +1,14 @@
 //! The documentation is true: its examples are sent to the real server, its tables are compared with
 //! the code and with what the server exposes, its links lead somewhere.
 //!
-//! `docs/example.rs` says what counts as an example. Tables are compared between marks in comments.
+//! `docs/example.rs` says what counts as an example, `docs/readme.rs` what runs which command of the README. Tables are compared between marks in comments.
 
 #[path = "docs/example.rs"]
 mod example;
 #[path = "docs/exposed.rs"]
 mod exposed;
+#[path = "docs/readme.rs"]
+mod readme;
 #[path = "docs/server.rs"]
 mod server;
 
@@ -28,7 +30,7 @@ fn examples_give_the_answers_that_the_documents_show() {
         "tests/fixtures/models/slow.onnx",
     ]);
     let (mut tried, mut wrong) = (BTreeMap::<&str, usize>::new(), Vec::new());
-    for file in ["README.md", "docs/api.md", "docs/models.md", "docs/operations.md"] {
+    for file in ["docs/api.md", "docs/models.md", "docs/operations.md"] {
         for example in examples(&read(file)) {
             *tried.entry(file).or_default() += 1;
             let answer = server.send(&example.request);
@@ -39,9 +41,87 @@ fn examples_give_the_answers_that_the_documents_show() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-    let enough = [("README.md", 3), ("docs/api.md", 12)];
+    let enough = [("docs/api.md", 12)];
     let short: Vec<_> = enough.iter().filter(|(file, least)| tried.get(file).unwrap_or(&0) < least).collect();
     assert!(short.is_empty(), "fewer examples than expected were found: {tried:?}");
+}
+
+#[test]
+fn the_readme_shows_what_its_commands_answer() {
+    let (ran, wrong) = readme::run(&read("README.md"));
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert!(ran >= 10, "only {ran} blocks of README.md were run");
+}
+
+#[test]
+fn an_answer_that_is_not_what_the_readme_shows_is_seen() {
+    let page = read("README.md");
+    let (begin, end) = ("\n```sh\ncp models/", "\n`tune` measures");
+    let section = page.find(begin).zip(page.find(end)).map(|(from, to)| &page[from..to]);
+    let section = section.expect("README.md checks a model and then tunes it");
+    let of = |old: &str, new: &str| readme::run(&section.replacen(old, new, 1));
+    assert_eq!(of("", "").1, Vec::<String>::new());
+    for (old, new) in [
+        ("30 features", "31 features"),
+        ("1 good, 0 problems", "1 good, 0 problems\nand more"),
+        ("      ...\n", ""),
+        ("check my.onnx", "check your.onnx"),
+    ] {
+        let (ran, wrong) = of(old, new);
+        let foreign = new.starts_with("check");
+        assert!(foreign || wrong.len() == 1, "{new:?} in place of {old:?} is not seen");
+        assert!(!foreign || ran == 0, "what lanes.json does not name was run");
+    }
+}
+
+#[test]
+fn every_command_of_the_readme_is_run_by_a_lane_and_each_lane_is_seen_to_be_missing() {
+    let (page, lanes, makefile) = (read("README.md"), readme::lanes(), read("Makefile"));
+    let wrong = readme::unaccounted(&page, &lanes, &makefile);
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    let wrong = readme::unknown_targets(&page, &makefile);
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    let walk = read("scripts/readme/walk.py");
+    for option in lanes.values().filter_map(|row| row.option.as_deref()) {
+        assert!(walk.contains(&format!("\"--{option}\"")), "the walk has no option --{option}");
+    }
+    // A new block, a command that went, and a lane that no longer has it are seen.
+    let new = format!("{page}\n```sh\nmake coffee\n```\n");
+    assert_eq!(readme::unaccounted(&new, &lanes, &makefile), ["nobody runs `make coffee`"]);
+    let without = page.replace("kubectl apply -k k8s", "kubectl apply -k k9s");
+    assert_eq!(readme::unaccounted(&without, &lanes, &makefile).len(), 2);
+    assert!(!readme::unaccounted(&page, &lanes, &makefile.replace("\ne2e: ", "\ne3e: ")).is_empty());
+    assert_eq!(readme::unknown_targets("Run `make coffee`.", &makefile), ["there is no `make coffee`"]);
+}
+
+#[test]
+fn the_readme_in_korean_is_the_same_page() {
+    let (english, korean) = (read("README.md"), read("README.ko.md"));
+    assert!(
+        english.contains("](README.ko.md)") && korean.contains("](README.md)"),
+        "the pages do not link each other"
+    );
+    assert_eq!(blocks(&korean), blocks(&english), "left: README.ko.md, right: README.md");
+    assert_eq!(readme::headings(&korean), readme::headings(&english), "left: README.ko.md, right: README.md");
+    assert_eq!(readme::links(&korean), readme::links(&english), "left: README.ko.md, right: README.md");
+    assert_eq!(readme::figures(&korean), readme::figures(&english), "left: README.ko.md, right: README.md");
+}
+
+#[test]
+fn figures_of_the_readme_are_those_of_the_pages_that_it_names() {
+    let page = read("README.md");
+    let rows = readme::figures(&page);
+    assert!(rows.len() >= 8, "README.md has only {} rows of figures", rows.len());
+    let exports = readme::rows_of_exports().to_string();
+    for (figures, source) in rows {
+        let text = read(source);
+        let mut known: BTreeSet<&str> = readme::numbers(&text).into_iter().collect();
+        if source == "docs/models.md" {
+            known = BTreeSet::from([exports.as_str()]);
+        }
+        let absent: Vec<_> = figures.iter().filter(|figure| !known.contains(*figure)).collect();
+        assert!(!figures.is_empty() && absent.is_empty(), "{source} does not have the README's {absent:?}");
+    }
 }
 
 #[test]
@@ -174,7 +254,7 @@ fn sources_below(folder: &Path, found: &mut Vec<PathBuf>) {
 #[test]
 fn links_between_the_documents_lead_somewhere() {
     let mut files: Vec<PathBuf> =
-        ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md"]
+        ["README.md", "README.ko.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md"]
             .iter()
             .map(|file| root().join(file))
             .collect();

@@ -19,7 +19,7 @@ const PATIENCE: Duration = Duration::from_mins(2);
 /// The real binary on free ports, killed when this is dropped.
 pub(crate) struct Server {
     child: Child,
-    address: String,
+    pub(crate) address: String,
     _folder: tempfile::TempDir,
 }
 
@@ -38,7 +38,11 @@ impl Server {
         ]);
         command.args(models.iter().flat_map(|model| ["--models", model])).arg("--ready-file").arg(&ready);
         // Spans on stderr, so that the metrics about spans are there too.
-        command.env("MODEL_NAME", "fraud-detector").env("OTEL_TRACES_EXPORTER", "console");
+        command.env("OTEL_TRACES_EXPORTER", "console");
+        // As `make serve` sets it; what has another name is the only model.
+        if models.iter().any(|model| model.starts_with("models")) {
+            command.env("MODEL_NAME", "fraud-detector");
+        }
         command
             .env("RUST_LOG", "info")
             .env("ML_INFERENCE_LOG__FORMAT", "json")
