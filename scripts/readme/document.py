@@ -67,6 +67,14 @@ def differs(block, came):
     return differs_text(block.answer.splitlines(), came.splitlines())
 
 
+def spoilt(block):
+    """The block with another first digit in what it shows: an answer that fits both proves nothing."""
+    at = next((index for index, character in enumerate(block.answer) if character.isdigit()), None)
+    if at is None:
+        return block
+    return block._replace(answer=f"{block.answer[:at]}{(int(block.answer[at]) + 1) % 10}{block.answer[at + 1 :]}")
+
+
 def differs_json(at, shown, came):
     """The first difference of two values."""
     if shown == ANYTHING:

@@ -18,7 +18,7 @@ import document
 ROOT = Path.cwd()
 # What the page's commands listen on: the server's three, the Collector's.
 PORTS = (8080, 8081, 8082, 4317)
-READY = "http://localhost:8080/health/ready"
+READY, LOGGED = "http://localhost:8080/health/ready", '"message":"ready"'
 # A first build takes long on few cores.
 PATIENCE, END_PATIENCE, SPAN_PATIENCE = 5400, 60, 20
 SHOWN = 2000
@@ -164,7 +164,8 @@ class Walk:
             self.staying.pop(kind).stop()
         begun = time.monotonic()
         self.staying[kind] = program = Program(block.text, self.clone, self.folder / f"{kind}.log")
-        what, ready = ("it is ready", answers) if kind == "server" else ("it listens", lambda: not is_free(PORTS[-1]))
+        # The log too: something else may have taken the port meanwhile, and answer.
+        what, ready = ("it is ready", lambda: LOGGED in program.text() and answers()) if kind == "server" else ("it listens", lambda: not is_free(PORTS[-1]))
         program.wait(what, ready, PATIENCE)
         tell(f"{what} after {time.monotonic() - begun:.0f} s")
         self.ran += 1
@@ -177,6 +178,8 @@ class Walk:
             raise Wrong(f"it ends with {done.returncode}; it says:\n{done.stderr[-3000:]}")
         if difference := document.differs(block, done.stdout):
             raise Wrong(f"the answer is not what the page shows: {difference}")
+        if block.answer is not None and not document.differs(document.spoilt(block), done.stdout):
+            raise Wrong("the answer also fits when a digit of what the page shows is another: show more of it")
         self.ran += 1
         if "traceresponse: " in done.stdout and "collector" in self.staying:
             self.see_trace(done.stdout.partition("traceresponse: ")[2].split("-")[1])

@@ -15,6 +15,8 @@ source scripts/lib/cache.sh
 for tool in curl git; do
     command -v "$tool" >/dev/null || fail "$tool is not on PATH: install it, then run this again"
 done
+# The page's ports are fixed: one walk at a time.
+cache_lock readme
 # What the page says to install for its client in Python, by the versions that are pinned here.
 client=$(scripts/tools/environment.sh tritonclient)
 # A newcomer's shell has none of these; those of make would hand this target's ARGS on to the page's own.

@@ -52,13 +52,16 @@ pub(crate) fn is_request(language: &str, block: &str) -> bool {
     language == "sh" && block.starts_with("curl ") && block.contains(" localhost:8080/")
 }
 
+/// A block's language and text.
+type Block<'a> = (&'a str, &'a str);
+
 /// Blocks of commands, each with the block of the answer that follows it.
-fn shown(text: &str) -> Vec<(&str, &str, Option<(&str, &str)>)> {
+fn shown(text: &str) -> Vec<(Block<'_>, Option<Block<'_>>)> {
     let blocks = blocks(text);
     let is_code = |language: &str| ["sh", "python"].contains(&language);
     let follows = |index: usize| blocks.get(index + 1).copied().filter(|(language, _)| !is_code(language));
     let code = blocks.iter().enumerate().filter(|(_, (language, _))| is_code(language));
-    code.map(|(index, (language, block))| (*language, *block, follows(index))).collect()
+    code.map(|(index, block)| (*block, follows(index))).collect()
 }
 
 /// A folder that looks like the clone after `make serve`, and the server that the page has started last.
@@ -78,7 +81,7 @@ pub(crate) fn run(page: &str) -> (usize, Vec<String>) {
     symlink(env!("CARGO_BIN_EXE_ml-inference-api"), binary).expect("a link to the binary");
     let mut walk = Walk { folder, server: None, lanes: lanes(), ran: 0 };
     let mut wrong = Vec::new();
-    for (language, block, answer) in shown(page) {
+    for ((language, block), answer) in shown(page) {
         if let Err(problem) = walk.block(language, block, answer) {
             wrong.push(format!("{block}\n  {problem}"));
         }
@@ -87,7 +90,7 @@ pub(crate) fn run(page: &str) -> (usize, Vec<String>) {
 }
 
 impl Walk {
-    fn block(&mut self, language: &str, block: &str, answer: Option<(&str, &str)>) -> Result<(), String> {
+    fn block(&mut self, language: &str, block: &str, answer: Option<Block<'_>>) -> Result<(), String> {
         if language == "python" {
             return self.finish(&[&triton_python(), "-c", block], answer);
         }
@@ -109,7 +112,7 @@ impl Walk {
     }
 
     /// Runs a command, at the address of the server in place of the page's, and compares its answer.
-    fn finish(&mut self, command: &[&str], answer: Option<(&str, &str)>) -> Result<(), String> {
+    fn finish(&mut self, command: &[&str], answer: Option<Block<'_>>) -> Result<(), String> {
         let address = self.server.as_ref().map_or("localhost:8080", |server| &server.address);
         let words = command.iter().map(|word| word.replace("localhost:8080", address));
         let words: Vec<String> = words.collect();
@@ -179,7 +182,7 @@ fn line_fits(shown: &str, came: &str) -> bool {
 pub(crate) fn unaccounted(page: &str, lanes: &Lanes, makefile: &str) -> Vec<String> {
     let mut wrong = Vec::new();
     let mut seen = Vec::new();
-    for (language, block, _) in shown(page) {
+    for ((language, block), _) in shown(page) {
         if language == "sh" && !is_request(language, block) {
             seen.extend(commands(block));
         }
