@@ -30,7 +30,9 @@ check "a test of deploy/observability/tests fails" "$promtool" test rules deploy
 # In the container the rules lie beside the configuration.
 cp -rL deploy/compose/prometheus.yml deploy/observability/rules "$CHECK_FOLDER"
 check "deploy/compose/prometheus.yml is wrong" "$promtool" check config "$CHECK_FOLDER/prometheus.yml"
-check "deploy/compose/collector.yaml is wrong" "$otelcol" validate --config deploy/compose/collector.yaml
+for config in deploy/compose/collector.yaml deploy/observability/print-traces.yaml; do
+    check "$config is wrong" "$otelcol" validate --config "$config"
+done
 for script in check mutate; do
     COMPOSE=$compose "$python" "scripts/compose/$script.py" ||
         fail "deploy/compose.yaml is not right: scripts/compose/$script.py says above what is wrong"
