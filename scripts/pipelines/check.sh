@@ -29,6 +29,8 @@ check "ruff complains of pipelines/ or scripts/pipelines/" lint
 check "hadolint complains of pipelines/Dockerfile" "$hadolint" pipelines/Dockerfile
 echo "ruff and hadolint have nothing to say of pipelines/"
 "$python" scripts/pipelines/argo.py || fail "pipelines/argo is not right: the reasons are above"
+check "MLflow does not run as deploy/compose.yaml starts it" "$python" scripts/compose/mlflow.py "$(dirname "$python")/mlflow"
+echo "MLflow runs with the options of deploy/compose.yaml"
 options=()
 [[ -z $COVERAGE ]] || options=(--cov --cov-config=pyproject.toml "--cov-report=xml:$COVERAGE" --cov-report=term)
 cd pipelines

@@ -58,6 +58,7 @@ def gather():
     facts["chart"]["shared"] = rendered(MINIMAL, {"gpu": {"enabled": True}, "model": {"name": "m"}}, app["shared"]["chart_values"])
     facts["about"] = yaml.safe_load((manifests.CHART / "Chart.yaml").read_text())
     facts["values"] = yaml.safe_load((manifests.CHART / "values.yaml").read_text())
+    facts["environments"] = {it.parent.name: yaml.safe_load(it.read_text()) for it in Path("deploy/gitops/environments").glob("*/values.yaml")}
     facts["objects"] = manifests.parse(manifests.helm(
         "template", "gpu-nodes", "deploy/terraform/karpenter/objects", "--values", "-", what="helm refuses Karpenter's objects",
         given=yaml.safe_dump({"objects": facts["karpenter"]["node_objects"]}),
@@ -167,6 +168,25 @@ def scaling(facts):
             yield f"the Cluster Autoscaler is {tag}, and the cluster {wanted}x"
 
 
+def environments(facts):
+    """What GitOps gives the chart fits what is installed: the monitors' labels, the metrics' server, the address of Prometheus."""
+    for name, given in facts["environments"].items():
+        for what in ("monitor", "rules"):
+            asked = given["metrics"].get(what, {})
+            labels = asked.get("labels")
+            # Alerts are production's.
+            if (asked.get("enabled") or what == "monitor") and labels != facts["app"]["hpa"]["monitor_labels"]:
+                yield f"{name}'s {what} has the labels {labels}, and Prometheus takes {facts['app']['hpa']['monitor_labels']}"
+        modes = {"cpu"} | {facts["app"][it]["chart_values"]["autoscaling"]["mode"] for it in ("hpa", "keda")}
+        if (mode := given["autoscaling"]["mode"]) not in modes:
+            yield f"{name} scales by {mode}, and there is {sorted(modes)}"
+        address = given.get("prometheus", facts["values"]["prometheus"])["address"]
+        if address != facts["app"]["hpa"]["chart_values"]["prometheus"]["address"]:
+            yield f"{name} asks Prometheus at {address}"
+    if facts["environments"].keys() < {"staging", "production"}:
+        yield f"there are only the environments {sorted(facts['environments'])}"
+
+
 def identity(facts):
     """The association names the service account that the chart makes, and the policy lets its pods out to the agent and to S3."""
     app = facts["app"]["bucket"]
@@ -238,7 +258,7 @@ def change(*way, value):
     return apply
 
 
-CHECKS = [gpu_nodes, gpu_resource, monitoring, scaling, identity, versions, karpenter]
+CHECKS = [gpu_nodes, gpu_resource, monitoring, scaling, environments, identity, versions, karpenter]
 POOL, CLASS = ("objects", 1), ("objects", 0)
 
 
@@ -267,6 +287,10 @@ MUTATIONS = [
     (monitoring, change("app", "hpa", "adapter_values", "prometheus", "url", value="http://prometheus"), "the adapter http://prometheus"),
     (scaling, change("app", "hpa", "adapter_values", "rules", "custom", value=[]), "the adapter gives []"),
     (scaling, change("app", "newest", "cluster_autoscaler_values", "image", "tag", value="v1.35.2"), "Cluster Autoscaler"),
+    (environments, change("environments", "staging", "metrics", "monitor", "labels", value={"release": "other"}), "staging's monitor"),
+    (environments, change("environments", "production", "autoscaling", "mode", value="none"), "scales by none"),
+    (environments, change("environments", "production", "prometheus", value={"address": "http://prometheus:9090"}), "asks Prometheus"),
+    (environments, change("environments", "staging", value=None), "only the environments"),
     (identity, change("app", "bucket", "service_account", value="default"), "run as"),
     (identity, change("app", "bucket", "namespace", value="prod"), "in prod"),
     (identity, lambda facts: manifests.of_kind(facts["chart"]["bucket"], "NetworkPolicy")[0]["spec"].update(egress=[]),
