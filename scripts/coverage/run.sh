@@ -3,7 +3,7 @@
 # Which lines the tests reach: target/coverage/rust.lcov and target/coverage/pipelines.xml (Cobertura), and the totals on
 # stdout. Without a name both are measured. Arguments after `rust` go to `cargo test`, to bound the run: `run.sh rust --lib`.
 #
-# Rust: `make test` in a build of its own, in which the compiler counts what is executed; only this package is counted, not its
+# Rust: `make test` in a build of its own, in which the compiler counts what is executed; only this package is reported, not its
 # dependencies. Servers that tests start count too, even where a test kills them: their counters are a mapped file, and the
 # harness hands them its name (tests/integration/harness). Counting makes code slow: a test that fails here and passes in
 # `make test` is told of and does not end the lane.
@@ -27,7 +27,7 @@ out=$ROOT/target/coverage
 mkdir -p "$out"
 
 rust() {
-    local tool sysroot profiles=$out/profiles
+    local tool sysroot
     tool=$(scripts/tools/cargo-llvm-cov.sh)
     sysroot=$(rustc --print sysroot)
     if ! compgen -G "$sysroot/lib/rustlib/*/bin/llvm-profdata" >/dev/null; then
@@ -35,22 +35,22 @@ rust() {
         rustup component add llvm-tools >&2 ||
             fail "the component llvm-tools is missing: run 'rustup component add llvm-tools' where rustup has the network"
     fi
-    rm -rf "$profiles" "$out/rust.lcov"
-    mkdir -p "$profiles"
     export CARGO_TARGET_DIR=$out/build
+    rm -f "$out/rust.lcov" "$CARGO_TARGET_DIR"/*.profraw
     # A counter that lives in a mapped file: without it a process that is killed leaves nothing.
     export RUSTFLAGS="${RUSTFLAGS:-} -C llvm-args=-runtime-counter-relocation"
     local settings
     settings=$("$tool" llvm-cov show-env --sh)
     eval "$settings"
-    export LLVM_PROFILE_FILE=$profiles/%m%c.profraw
+    # In the folder where the report looks for them: %m is one file for each program, %c keeps it mapped.
+    export LLVM_PROFILE_FILE=$CARGO_TARGET_DIR/%m%c.profraw
     local failed=0
     [[ $# -gt 0 ]] || set -- --tests
     make test ARGS="--no-fail-fast $*" || failed=$?
-    compgen -G "$profiles/*.profraw" >/dev/null || fail "the tests left nothing that was counted (their reasons are above)"
+    compgen -G "$CARGO_TARGET_DIR/*.profraw" >/dev/null || fail "the tests left nothing that was counted (their reasons are above)"
     "$tool" llvm-cov report --release --lcov --output-path "$out/rust.lcov"
     "$tool" llvm-cov report --release --summary-only | tail -n 1
-    rm -rf "$profiles"
+    rm -f "$CARGO_TARGET_DIR"/*.profraw
     [[ $failed == 0 ]] || say "some tests failed in the counting build: if 'make test' passes, they are too slow in it"
 }
 
