@@ -2,8 +2,9 @@
 rollout by a commit in the GitOps repository. With --rollback the champion before takes its place again.
 
 In this order, so that it can be run again wherever it ended: (1) the verdict is read; (2) the layout is exported and, with
---binary, checked by ml-inference-api; (3) `previous-champion`, then `champion` move; (4) the commit is pushed. Nobody sees
-anything before (4), which is the point of no return: from there the way back is --rollback.
+--binary, checked by ml-inference-api; (3) `previous-champion`, then `champion` move; (4) the commit is pushed, to a branch that
+is merged by a pull request. Nobody sees anything before that merge, which is the point of no return: from there the way back is
+--rollback.
 """
 
 import subprocess
@@ -38,8 +39,8 @@ def arguments():
     parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="folder of models to export to, and deployment.json")
     parser.add_argument("--binary", metavar="FILE", help="ml-inference-api, which loads what was exported and asks its golden samples")
     parser.add_argument("--repository", metavar="URL", default="", help="GitOps repository to commit to; empty: none")
-    parser.add_argument("--branch", default="main", help="its branch, made from --base where it is not there (default: %(default)s)")
-    parser.add_argument("--base", default="main", help="(default: %(default)s)")
+    parser.add_argument("--branch", help="its branch, made anew of --base: a proposal (default: delivery/model-ENVIRONMENT)")
+    parser.add_argument("--base", default="main", help="--branch of the same name: the commit goes there itself (default: %(default)s)")
     parser.add_argument("--environment", default="staging", choices=["staging", "production"], help="(default: %(default)s)")
     parser.add_argument("--token-file", metavar="FILE", help="file with the token of an https repository")
     parser.add_argument("--values", type=Path, metavar="FILE", help="write model.yaml there, in place of a commit or beside it")
@@ -128,9 +129,10 @@ def rollout(args, version, text):
         return None
     path = gitops.ENVIRONMENT.format(args.environment)
     word = "roll back to" if args.rollback else "serve"
-    repository = gitops.Repository(args.repository, args.branch, args.base, args.token_file)
+    branch = args.branch or f"delivery/model-{args.environment}"
+    repository = gitops.Repository(args.repository, branch, args.base, args.token_file)
     commit = repository.put(path, text, f"{args.environment}: {word} {args.model} {version}")
-    say(f"{path} on {args.branch}: {f'commit {commit}' if commit else 'is so already'}")
+    say(f"{path} on {branch}: {f'commit {commit}' if commit else 'is so already'}")
     return commit
 
 

@@ -59,33 +59,65 @@ class Repository:
             raise StepError(f"git {arguments[0]} of {self.address} fails: {' '.join(done.stderr.split())[-400:]}")
         return done
 
-    def _checkout(self):
-        """The branch as it is there now, or a new one from the base."""
-        there = self._git("ls-remote", "--exit-code", "--heads", "origin", self.branch, may_fail=True)
-        if there.returncode not in (0, 2):
+    def _fetch(self, branch):
+        """The commit of a branch as it is there now; None: there is no such branch."""
+        there = self._git("ls-remote", "--exit-code", "--heads", "origin", f"refs/heads/{branch}", may_fail=True)
+        if there.returncode == 2:
+            return None
+        if there.returncode:
             raise StepError(f"the repository {self.address} cannot be read: {' '.join(there.stderr.split())[-400:]}")
-        start = self.branch if there.returncode == 0 else self.base
-        self._git("fetch", "--quiet", "--depth", "1", "origin", f"refs/heads/{start}")
-        self._git("checkout", "--quiet", "--force", "-B", self.branch, "FETCH_HEAD")
+        self._git("fetch", "--quiet", "--depth", "1", "origin", f"refs/heads/{branch}")
+        return self._git("rev-parse", "FETCH_HEAD").stdout.strip()
+
+    def _holds(self, commit, path, text):
+        """Whether a file has that text in a commit."""
+        shown = self._git("show", f"{commit}:{path}", may_fail=True)
+        return shown.returncode == 0 and shown.stdout == text
+
+    def _commit(self, start, path, text, message):
+        """One commit with the file, on top of another; HEAD is that."""
+        self._git("checkout", "--quiet", "--force", "--detach", start)
+        write(Path(self.folder, path), text)
+        self._git("add", "--", path)
+        name, mail = AUTHOR
+        self._git("-c", f"user.name={name}", "-c", f"user.email={mail}", "-c", "commit.gpgsign=false", "commit", "--quiet", "--message", message)
+        return self._git("rev-parse", "HEAD").stdout.strip()
 
     def put(self, path, text, message):
-        """Commits a file and pushes; returns the commit, or None where the branch has the file as it is. If someone pushed in
-        between, takes their state and tries again."""
+        """Commits a file and pushes; returns the commit, or None where it is so already. A branch other than the base is a
+        proposal: one commit on top of the base, made anew each time, and taken back where the base has the file as it is."""
         with tempfile.TemporaryDirectory() as folder:
             self.folder = folder
             self._git("init", "--quiet", "--initial-branch", "work")
             self._git("remote", "add", "origin", self.address)
-            for _ in range(PUSHES):
-                self._checkout()
-                write(Path(folder, path), text)
-                self._git("add", "--", path)
-                if not self._git("status", "--porcelain", "--", path).stdout:
-                    return None
-                name, mail = AUTHOR
-                self._git("-c", f"user.name={name}", "-c", f"user.email={mail}", "-c", "commit.gpgsign=false", "commit", "--quiet", "--message", message)
-                pushed = self._git("push", "--quiet", "origin", f"HEAD:refs/heads/{self.branch}", may_fail=True)
-                if not pushed.returncode:
-                    return self._git("rev-parse", "HEAD").stdout.strip()
-                if not any(sign in pushed.stderr for sign in MOVED):
-                    break
+            return (self._push if self.branch == self.base else self._propose)(path, text, message)
+
+    def _propose(self, path, text, message):
+        base, there = self._fetch(self.base), self._fetch(self.branch)
+        if base is None:
+            raise StepError(f"{self.address} has no branch {self.base}")
+        if self._holds(base, path, text):
+            if there:  # what is proposed is another version, which is not to be merged by mistake
+                self._git("push", "--quiet", "origin", f":refs/heads/{self.branch}")
+            return None
+        if there and self._holds(there, path, text):
+            return None
+        commit = self._commit(base, path, text, message)
+        self._git("push", "--quiet", "--force", "origin", f"HEAD:refs/heads/{self.branch}")
+        return commit
+
+    def _push(self, path, text, message):
+        """To the base itself. If someone pushed in between, takes their state and tries again."""
+        for _ in range(PUSHES):
+            start = self._fetch(self.branch)
+            if start is None:
+                raise StepError(f"{self.address} has no branch {self.branch}")
+            if self._holds(start, path, text):
+                return None
+            commit = self._commit(start, path, text, message)
+            pushed = self._git("push", "--quiet", "origin", f"HEAD:refs/heads/{self.branch}", may_fail=True)
+            if not pushed.returncode:
+                return commit
+            if not any(sign in pushed.stderr for sign in MOVED):
+                break
         raise StepError(f"the push to {self.branch} of {self.address} fails: {' '.join(pushed.stderr.split())[-400:]}")

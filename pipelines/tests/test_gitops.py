@@ -55,22 +55,40 @@ def test_one_file_is_committed_once(bare):
     assert local.git(bare, "rev-parse", "main") == commit
 
 
-def test_a_branch_that_is_not_there_begins_at_the_base(bare):
-    commit = repository(bare, "rollout/3").put(PATH, "a: 1\n", "m")
-    assert local.git(bare, "rev-parse", "rollout/3^") == local.git(bare, "rev-parse", "main")
-    assert repository(bare, "rollout/3").put(PATH, "a: 2\n", "m") != commit
-    assert local.git(bare, "rev-parse", "rollout/3^") == commit
+def test_a_proposal_is_one_commit_on_the_base_as_it_is_now(bare):
+    commit = repository(bare, "delivery/m").put(PATH, "a: 1\n", "m")
+    assert local.git(bare, "rev-parse", "delivery/m") == commit
+    assert local.git(bare, "rev-parse", "delivery/m^") == local.git(bare, "rev-parse", "main")
+    assert repository(bare, "delivery/m").put(PATH, "a: 1\n", "again") is None
+    repository(bare).put("other.yaml", "b: 1\n", "somebody else")
+    later = repository(bare, "delivery/m").put(PATH, "a: 2\n", "m")
+    assert local.git(bare, "rev-parse", "delivery/m") == later
+    assert local.git(bare, "rev-parse", "delivery/m^") == local.git(bare, "rev-parse", "main")
+
+
+def test_a_proposal_is_taken_back_where_the_base_has_the_file_as_it_is(bare):
+    repository(bare).put(PATH, "a: 1\n", "merged")
+    repository(bare, "delivery/m").put(PATH, "a: 2\n", "m")
+    assert repository(bare, "delivery/m").put(PATH, "a: 1\n", "back") is None
+    assert local.git(bare, "branch", "--list", "delivery/m") == ""
+    assert repository(bare, "delivery/m").put(PATH, "a: 1\n", "again") is None
+
+
+def test_a_base_that_is_not_there(bare):
+    for branch in ("none", "delivery/m"):
+        with pytest.raises(StepError, match="has no branch none"):
+            gitops.Repository(str(bare), branch, "none", None).put(PATH, "a: 1\n", "m")
 
 
 def test_what_somebody_else_pushed_in_between_stays(bare, monkeypatch):
-    own, pushed = gitops.Repository._checkout, []
+    own, pushed = gitops.Repository._commit, []
 
-    def checkout(self):
-        own(self)
+    def commit(self, *given):
         monkeypatch.undo()  # once, and not for who pushes here
         pushed.append(repository(bare).put("other.yaml", "b: 1\n", "somebody else"))
+        return own(self, *given)
 
-    monkeypatch.setattr(gitops.Repository, "_checkout", checkout)
+    monkeypatch.setattr(gitops.Repository, "_commit", commit)
     commit = repository(bare).put(PATH, "a: 1\n", "m")
     assert pushed == [local.git(bare, "rev-parse", "main^")]
     assert commit == local.git(bare, "rev-parse", "main")

@@ -37,7 +37,7 @@ class Story:
 
     def committed(self):
         """(version, digest) in the file of values in git."""
-        arguments = yaml.safe_load(local.git(self.bare, "show", f"main:{PATH}"))["models"]["init"]["args"]
+        arguments = yaml.safe_load(local.git(self.bare, "show", f"{local.BRANCH}:{PATH}"))["models"]["init"]["args"]
         return arguments[3], arguments[5]
 
     def trained(self, run, **given):
@@ -138,7 +138,7 @@ def test_our_service_answers_as_scikit_learn(story, tmp_path):
 def test_the_rollout_is_a_commit(story):
     version, pin = story.committed()
     assert (version, pin) == ("1", sha256(story.steps.folder / "first/deployment/fraud-detector/model.toml"))
-    assert local.git(story.bare, "log", "--format=%s", "main").splitlines() == ["staging: serve fraud-detector 1", "environments"]
+    assert local.git(story.bare, "log", "--format=%s", local.BRANCH).splitlines() == ["staging: serve fraud-detector 1", "environments"]
 
 
 def test_what_the_init_container_fetches_is_what_deploy_exported(story, tmp_path):
@@ -150,17 +150,17 @@ def test_what_the_init_container_fetches_is_what_deploy_exported(story, tmp_path
 
 
 def test_deploying_again_changes_nothing(story):
-    before = local.git(story.bare, "rev-parse", "main")
+    before = local.git(story.bare, "rev-parse", local.BRANCH)
     done = story.steps.run("first", "deploy")
     assert done.returncode == 0, done.stdout
     assert "version 1 is the champion already" in done.stdout
     assert "is so already" in done.stdout
     assert story.aliases() == ["1", None]
-    assert local.git(story.bare, "rev-parse", "main") == before
+    assert local.git(story.bare, "rev-parse", local.BRANCH) == before
 
 
 def test_a_worse_model_is_refused_and_nothing_moves(story):
-    before = local.git(story.bare, "rev-parse", "main")
+    before = local.git(story.bare, "rev-parse", local.BRANCH)
     judged = story.trained("worse", n_estimators=2, max_depth=1)
     assert judged.returncode == 1
     said = [line for line in judged.stdout.splitlines() if line.startswith("refused: ")]
@@ -177,7 +177,7 @@ def test_a_worse_model_is_refused_and_nothing_moves(story):
     assert "may not be deployed, its verdict is 'refused': f1 is" in done.stdout
     assert not (story.steps.folder / "worse/deployment").exists()
     assert story.aliases() == ["1", None]
-    assert local.git(story.bare, "rev-parse", "main") == before
+    assert local.git(story.bare, "rev-parse", local.BRANCH) == before
 
 
 def test_a_version_that_nobody_judged_is_not_deployed(story):
@@ -245,7 +245,7 @@ def test_a_rollback_goes_to_the_champion_before(story):
     assert done.returncode == 0, done.stdout
     assert story.aliases() == ["1", None]
     assert story.committed()[0] == "1"
-    assert local.git(story.bare, "log", "-1", "--format=%s", "main") == "staging: roll back to fraud-detector 1"
+    assert local.git(story.bare, "log", "-1", "--format=%s", local.BRANCH) == "staging: roll back to fraud-detector 1"
     assert (story.folder / "back" / MODEL / "1/model.onnx").read_bytes() == (IN_GIT / "1/model.onnx").read_bytes()
     again = story.deploy("--version", second, "--out", story.folder / "x")
     assert again.returncode == 1

@@ -31,11 +31,4 @@ git add -- "$file"
 git -c user.name='github-actions[bot]' -c user.email='41898282+github-actions[bot]@users.noreply.github.com' \
     commit --quiet --message "$title" --message "$body"
 git push --quiet --force origin "HEAD:refs/heads/$branch"
-open=$(gh pr list --base "$base" --head "$branch" --state open --json number --jq '.[0].number')
-if [[ -n $open ]]; then
-    gh pr edit "$open" --title "$title" --body "$body" >&2
-    say "pull request $open now proposes $image to $environment"
-else
-    gh pr create --base "$base" --head "$branch" --title "$title" --body "$body" >&2
-    say "a new pull request proposes $image to $environment"
-fi
+BASE=$base scripts/delivery/pull_request.sh "$branch" "$title" "$body"

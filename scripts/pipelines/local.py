@@ -20,6 +20,8 @@ QUIET = {
     "MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true", "GIT_PYTHON_REFRESH": "quiet",
     "ORT_DISABLE_TELEMETRY": "1", "PYTHONDONTWRITEBYTECODE": "1", "PYTHONUNBUFFERED": "1",
 }  # fmt: skip
+# What the Workflow proposes a model on.
+BRANCH = "delivery/model-staging"
 IMAGE = "ghcr.io/myorg/model-deployer@sha256:" + "0123456789abcdef" * 4
 
 

@@ -79,8 +79,8 @@ def go(args, folder):
         print(f"MLflow answers at {mlflow.uri}", flush=True)
         for task in workflow.order(walk.steps.template):
             walk.step("first", task["name"])
-        walk.head(f"the rollout: git show main, in {walk.bare.name}")
-        print(local.git(walk.bare, "show", "--format=%an: %s", "main"))
+        walk.head(f"the rollout: git show {local.BRANCH}, in {walk.bare.name}")
+        print(local.git(walk.bare, "show", "--format=%an: %s", local.BRANCH))
         service = serve(walk, args.binary, args.port)
         try:
             walk.steps.share("first", "worse")

@@ -54,6 +54,25 @@ def promotions(bench):
     bench.git("switch", "--quiet", "main")
 
 
+def models(bench):
+    """a model's branch is proposed where it changes one environment's model and nothing else"""
+    file, tool = f"{ENVIRONMENTS}/staging/model.yaml", ("scripts/delivery/propose_model.sh", "delivery/model-staging")
+    bench.git("switch", "--quiet", "--create", "delivery/model-staging")
+    bench.write(file, "models: {source: init}\n")
+    bench.git("commit", "--quiet", "--all", "--message", "staging: serve fraud-detector 2")
+    bench.stand_in("gh", LIST_NONE)
+    bench.run(*tool)
+    calls = bench.called()
+    expect("gh pr create --base main --head delivery/model-staging" in calls, "no pull request was opened:", calls)
+    expect("--title gitops: staging: serve fraud-detector 2" in calls, "the pull request says something else:", calls)
+    bench.run("scripts/delivery/propose_model.sh", "delivery/model-production", refused="alone")
+    bench.run("scripts/delivery/propose_model.sh", "main", refused="usage")
+    bench.write(STAGING, f"image: {{digest: {NEWER}}}\n")
+    bench.git("commit", "--quiet", "--all", "--amend", "--no-edit")
+    bench.run(*tool, refused="alone")
+    bench.git("switch", "--quiet", "main")
+
+
 def images(bench):
     """an image is written by digest alone, in a file that has nothing else"""
     tool = ("python3", "scripts/delivery/set_image.py")
@@ -166,7 +185,7 @@ def refusals(bench):
     expect("upgrade" not in calls, "something was deployed:", calls)
 
 
-PROOFS = [proposals, promotions, images, renders, pushes, signatures, clusters, verdicts, refusals, *prove_release.PROOFS]
+PROOFS = [proposals, promotions, models, images, renders, pushes, signatures, clusters, verdicts, refusals, *prove_release.PROOFS]
 
 
 def main():
