@@ -13,6 +13,8 @@ use crate::harness::{Connection, Repository, Request, Server, models};
 const TREE: usize = 6;
 /// A batch, and what it consists of.
 const OF_BATCH: [&str; 4] = ["batch.assemble", "batch.scatter", "inference.batch", "model.execute"];
+/// The largest first: the eighth batch of a model is one of half the size, to learn whether that is better.
+const SIZES: [usize; 4] = [128, 8, 2, 1];
 const CALLER: &str = "00f067aa0ba902b7";
 
 fn trace(size: usize, member: usize) -> String {
@@ -26,8 +28,8 @@ fn request(size: usize, member: usize, flags: &str) -> Request {
         .header("tracestate", "vendor=kept")
 }
 
-/// Sends so many requests while the model is busy with another, so that they become one batch.
-fn run_together(server: &Server, size: usize) {
+/// Sends so many requests while the model is busy with another, so that they become one batch; says whether they did.
+fn run_together(server: &Server, size: usize) -> bool {
     let mut busy = Connection::open(server.http);
     busy.write(
         &Request::json("/predict/slow", &models::slow_for(1500, 0.0))
@@ -44,11 +46,26 @@ fn run_together(server: &Server, size: usize) {
     #[expect(clippy::cast_precision_loss, reason = "a hundred members")]
     server.wait_for_metric("inference_queue_depth", &[("model", "slow")], size as f64);
     busy.read().ok();
+    let mut together = 0;
     for connection in &mut members {
         let answer = connection.read();
         answer.ok();
-        assert!(answer.header("server-timing").unwrap().contains(&format!("desc=\"{size}\"")), "{answer:?}");
+        together +=
+            usize::from(answer.header("server-timing").unwrap().contains(&format!("desc=\"{size}\"")));
     }
+    together == size
+}
+
+/// A server behind a Collector, which has run a batch of each size. None: this server divides the largest, since its
+/// warm-up was slowed down by what else the machine did, so that half the rows look as good to it as all.
+fn batches_of_all_sizes() -> Option<(Collector, Server)> {
+    let collector = Collector::start();
+    // Warm-up takes long enough to be measured: of runs of microseconds half the size may look as good as the whole.
+    let manifest =
+        format!("{}[queue]\nmax_size = 200\n[batching]\nmax_batch_size = 128\n", models::slow_warmup(20));
+    let builder = Server::builder().repository(Repository::new().model("slow", "slow", &manifest));
+    let server = collector.by_grpc(builder).start();
+    SIZES.iter().all(|&size| run_together(&server, size)).then_some((collector, server))
 }
 
 /// The tree of one member; gives its `model-inference` span and the batch that it is linked to.
@@ -100,18 +117,10 @@ fn assert_linked(collector: &Collector, size: usize) {
 
 #[test]
 fn members_and_batch_are_linked_both_ways_at_every_size_and_nothing_is_an_orphan() {
-    let collector = Collector::start();
-    // Warm-up takes long enough to be measured: of runs of microseconds half the size may look as good as the whole.
-    let manifest =
-        format!("{}[queue]\nmax_size = 200\n[batching]\nmax_batch_size = 128\n", models::slow_warmup(20));
-    let builder = Server::builder().repository(Repository::new().model("slow", "slow", &manifest));
-    let server = collector.by_grpc(builder).start();
-    // The largest first: the eighth batch of a model is one of half the size, to learn whether that is better.
-    let sizes = [128, 8, 2, 1];
-    for size in sizes {
-        run_together(&server, size);
-    }
-    for size in sizes {
+    let (collector, _server) = (0..5)
+        .find_map(|_| batches_of_all_sizes())
+        .expect("of five servers one takes 128 rows that wait as one batch");
+    for size in SIZES {
         assert_linked(&collector, size);
     }
     let spans = collector.spans();
@@ -125,6 +134,6 @@ fn members_and_batch_are_linked_both_ways_at_every_size_and_nothing_is_an_orphan
             assert!(ids.contains(&(link.trace.as_str(), link.id.as_str())), "a link to nothing: {span:#?}");
         }
     }
-    let unsampled: Vec<_> = sizes.iter().map(|size| trace(*size, 0)).collect();
+    let unsampled: Vec<_> = SIZES.iter().map(|size| trace(*size, 0)).collect();
     assert!(spans.iter().all(|span| !unsampled.contains(&span.trace)), "what is not sampled is not there");
 }
