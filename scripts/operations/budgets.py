@@ -55,7 +55,7 @@ def main(binary, program):
         until("a model's, too", prometheus.url, LEFT, lambda: post(url, example), "--model", "slow")
         must("another service", UNKNOWN, gate(prometheus.url, "--service", "another"))
         must("more than all is asked for", SPENT, gate(prometheus.url, "--least", "1.1"))
-        until("requests fail", prometheus.url, SPENT, lambda: post(url, example, {"x-request-timeout-ms": "1"}))
+        until("requests fail", prometheus.url, SPENT, lambda: post(url, example, {"x-request-timeout-ms": "0"}))
         must("a change for reliability", LEFT, gate(prometheus.url, "--exception", "takes the slow model out"))
         prometheus.kill()
         must("Prometheus is away", UNKNOWN, gate(prometheus.url))
