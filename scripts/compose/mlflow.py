@@ -5,31 +5,22 @@ asks for what the file promises: it answers to the names by which it is reached 
 origin may not write, and artifacts go through it into the folder.
 """
 
-import contextlib
 import json
-import os
-import signal
-import socket
-import subprocess
 import sys
 import tempfile
-import time
 import urllib.error
 import urllib.request
 from pathlib import Path
 
-import yaml
+sys.path.insert(0, str(Path(__file__).parents[1] / "pipelines"))
+
+import local  # noqa: E402
+import yaml  # noqa: E402
 
 FILE = Path("deploy/compose.yaml")
 FOLDER, PATIENCE = "/mlflow", 180
 EXPERIMENT = "/api/2.0/mlflow/experiments/get?experiment_id=0"
 CREATE = "/api/2.0/mlflow/experiments/create"
-
-
-def free_port():
-    """A port that nothing has at the moment."""
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        return taken.getsockname()[1]
 
 
 def command(program, service, port, folder):
@@ -52,15 +43,12 @@ def ask(port, path, body=None, headers=None, method=None):
         return error.code, error.read()
 
 
-def wait(port, child, log):
-    """Until it is healthy."""
-    end = time.monotonic() + PATIENCE
-    while time.monotonic() < end and child.poll() is None:
-        with contextlib.suppress(OSError):
-            if ask(port, "/health", headers={"host": "localhost:5000"})[0] == 200:
-                return
-        time.sleep(0.5)
-    sys.exit(f"error: MLflow does not answer with the options of {FILE}; it says:\n{log.read_text()[-3000:]}")
+def answers(port):
+    """Whether it is healthy."""
+    try:
+        return ask(port, "/health", headers={"host": "localhost:5000"})[0] == 200
+    except OSError:
+        return False
 
 
 def problems(port, folder):
@@ -80,33 +68,18 @@ def problems(port, folder):
         yield f"an artifact that is put gets {status}, and is not in the folder"
 
 
-def end(child):
-    """Ends it with what it has started, which is a session of its own."""
-    child.terminate()
-    with contextlib.suppress(subprocess.TimeoutExpired):
-        child.wait(20)
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(child.pid, signal.SIGKILL)
-    child.wait()
-
-
 def main():
     if len(sys.argv) != 2:
         sys.exit(__doc__)
     service = yaml.safe_load(FILE.read_text())["services"]["mlflow"]
     with tempfile.TemporaryDirectory() as name:
-        folder, port = Path(name), free_port()
-        log = folder / "log"
-        with log.open("wb") as file:
-            child = subprocess.Popen(
-                command(sys.argv[1], service, port, folder), cwd=folder, env=os.environ | service["environment"], stdout=file,
-                stderr=file, start_new_session=True,
-            )  # fmt: skip
-        try:
-            wait(port, child, log)
+        folder, port = Path(name), local.free_port()
+        with local.Process(command(sys.argv[1], service, port, folder), folder / "log", service["environment"], folder) as server:
+            try:
+                server.wait_until(lambda: answers(port), PATIENCE)
+            except local.Ended as error:
+                sys.exit(f"error: MLflow does not answer with the options of {FILE}: {error}")
             found = list(problems(port, folder))
-        finally:
-            end(child)
     if found:
         sys.exit("\n".join([*found, f"error: MLflow as in {FILE} is not as it should be (the reasons are above)"]))
     print(f"MLflow runs with the options of {FILE}, answers to its own names only, and keeps artifacts")

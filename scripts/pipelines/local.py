@@ -1,6 +1,7 @@
 """The pipeline on one machine: a real MLflow server, the steps as processes with the Workflow's own command lines, and our service.
 Used by the tests and by the walk."""
 
+import contextlib
 import http.client
 import json
 import os
@@ -48,11 +49,11 @@ class Process:
                 start_new_session=True,
             )  # fmt: skip
 
-    def wait_until(self, ready):
+    def wait_until(self, ready, seconds=START_SECONDS):
         """Waits for what `ready` returns, if it is true."""
         begun = time.monotonic()
         while not (found := ready()):
-            if self.child.poll() is not None or time.monotonic() - begun > START_SECONDS:
+            if self.child.poll() is not None or time.monotonic() - begun > seconds:
                 self.end()
                 raise Ended(f"{self.child.args[0]} did not come up (exit code {self.child.returncode}):\n{self.log.read_text()[-2000:]}")
             time.sleep(0.05)
@@ -67,6 +68,8 @@ class Process:
                     self.child.wait(60)
                 except subprocess.TimeoutExpired:
                     continue
+        with contextlib.suppress(ProcessLookupError):  # what it started and left behind
+            os.killpg(self.child.pid, signal.SIGKILL)
         return self.child.returncode
 
     def __enter__(self):
